@@ -1,0 +1,1 @@
+//! A stand-in Gitea and a faulty upstream.
