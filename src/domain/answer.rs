@@ -1,0 +1,311 @@
+//! What Gitea and upstream can answer, as far as it makes a difference to us: one enum a call.
+//!
+//! Owns the vocabulary between the clients, which report, and [`decide`](super::decide), which concludes. Holds no
+//! status codes beyond those that a person is told, and no text that has not passed the redactor.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::duration::GoDuration;
+use super::refs::RefList;
+
+/// No usable answer: nothing is known about the other side's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What kind.
+    pub kind: TroubleKind,
+    /// What happened, for a person: short, without a secret.
+    pub detail: String,
+    /// Whether the request can have reached the other side.
+    pub sent: Sent,
+    /// How long the other side asks us to stay away.
+    pub retry_after: Option<Duration>,
+}
+
+impl Trouble {
+    /// A request that never left.
+    #[must_use]
+    pub fn not_sent(kind: TroubleKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), sent: Sent::No, retry_after: None }
+    }
+
+    /// A request that may have had its effect.
+    #[must_use]
+    pub fn maybe_sent(kind: TroubleKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), sent: Sent::Maybe, retry_after: None }
+    }
+}
+
+/// Kinds of [`Trouble`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TroubleKind {
+    /// The name does not resolve.
+    Dns,
+    /// Nobody takes the connection.
+    Connect,
+    /// No TLS session could be made.
+    Tls,
+    /// No whole answer in time.
+    Timeout,
+    /// The connection broke before the whole answer was here.
+    Cut,
+    /// More body than is read.
+    TooLarge,
+    /// An answer in a form that this server never gives: another program speaks, or a proxy.
+    Foreign,
+    /// A 5xx.
+    ServerError,
+    /// A 408, 429 or 503: asked to come again.
+    Busy,
+    /// Our own credential file cannot be read.
+    Credential,
+}
+
+/// Whether a request can have had an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sent {
+    /// Certainly not.
+    No,
+    /// It may have.
+    Maybe,
+}
+
+/// Gitea understood who asks and says no, whatever was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// 401: the credential is missing, unknown or revoked.
+    Unauthenticated {
+        /// Gitea's words, redacted.
+        message: String,
+    },
+    /// 403: the token's scope does not reach.
+    Scope {
+        /// Gitea's words, which name the scope that is missing.
+        message: String,
+    },
+    /// Any other 403.
+    Forbidden {
+        /// Gitea's words, redacted.
+        message: String,
+    },
+}
+
+/// A repository as Gitea shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// Stable over renames.
+    pub id: u64,
+    /// Set at once when a migrate begins, whatever becomes of it.
+    pub mirror: bool,
+    /// `None`: `""`, a placeholder. `0s`: Gitea never asks upstream by itself.
+    pub interval: Option<GoDuration>,
+    /// Whole seconds; moves when a sync ends, well or not.
+    pub mirror_updated: Timestamp,
+    /// Where it was migrated from.
+    pub original_url: String,
+    /// The branch that Gitea shows first.
+    pub default_branch: String,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// Read-only for good.
+    pub archived: bool,
+}
+
+/// `GET /repos/{owner}/{repo}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepositoryAnswer {
+    /// It is there.
+    Present(Box<Repository>),
+    /// A JSON 404, or the redirect of a renamed repository: nothing under this very name that we may see.
+    Absent,
+    /// No, whoever asks.
+    Refused(Refusal),
+    /// No usable answer.
+    Trouble(Trouble),
+}
+
+/// `GET /orgs/{org}`, and `GET /users/{user}` where that says 404.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnerAnswer {
+    /// An organisation that we can see.
+    Organisation,
+    /// A user: migrate decides whether we may create there.
+    User,
+    /// Nobody of that name, or nobody that we may see.
+    Absent,
+    /// The token may not look: migrate decides.
+    NotShown,
+    /// The organisation was renamed: a redirect.
+    Renamed,
+    /// 401.
+    Refused(Refusal),
+    /// No usable answer.
+    Trouble(Trouble),
+}
+
+/// `POST /orgs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CreateOrganisationAnswer {
+    /// 201.
+    Created,
+    /// 422: the name is taken, perhaps by whoever was quicker.
+    Taken,
+    /// 403 without a reason: this user may not create organisations.
+    NotAllowed,
+    /// 422: a name that Gitea does not take.
+    NameRefused {
+        /// Gitea's words, redacted.
+        message: String,
+    },
+    /// 401, or a scope that is missing.
+    Refused(Refusal),
+    /// Nobody knows whether it was made.
+    Unknown(Trouble),
+}
+
+/// `POST /repos/migrate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MigrateAnswer {
+    /// 201: the row is there and the clone has ended. It says nothing about refs.
+    Created,
+    /// 409: a repository of that name is there, or one that we may not see.
+    Exists,
+    /// 409: a folder of that name is on Gitea's disk, without a repository.
+    FilesExist,
+    /// 403: this user is no owner of the organisation.
+    NotOwner,
+    /// 403: the owner is another user.
+    NotOrganisation,
+    /// 403: `[mirror] ENABLED` or `DISABLE_NEW_PULL`.
+    MirrorsDisabled,
+    /// 403: `[repository] DISABLE_MIGRATIONS`.
+    MigrationsDisabled,
+    /// 422: nobody of the owner's name.
+    OwnerMissing,
+    /// 422: not on the allow list, or not resolved on Gitea's host.
+    HostNotAllowed,
+    /// 422: the address itself.
+    UrlRefused {
+        /// Gitea's words, redacted.
+        message: String,
+    },
+    /// 422 or 413: a quota.
+    LimitReached {
+        /// Gitea's words, redacted.
+        message: String,
+    },
+    /// 422: a name that Gitea does not take.
+    NameRefused {
+        /// Gitea's words, redacted.
+        message: String,
+    },
+    /// 422: the clone failed; a placeholder is left.
+    CloneFailed {
+        /// git's words, redacted.
+        message: String,
+    },
+    /// 500 with nothing said; a placeholder may be left.
+    ServerError,
+    /// Gitea's JSON says no in a way that this table does not know.
+    Other {
+        /// The status.
+        status: u16,
+        /// Gitea's words, redacted.
+        message: String,
+    },
+    /// 401, or a scope that is missing.
+    Refused(Refusal),
+    /// Nobody knows whether it was begun, or has ended.
+    Unknown(Trouble),
+}
+
+/// `PATCH /repos/{owner}/{repo}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PatchAnswer {
+    /// 200. It says nothing about what was done.
+    Done,
+    /// 422: the interval is shorter than Gitea allows.
+    BelowMinimum {
+        /// The minimum, where Gitea's words name it: the one place where it can be seen.
+        minimum: Option<GoDuration>,
+    },
+    /// Any other 422.
+    Invalid {
+        /// Gitea's words, redacted.
+        message: String,
+    },
+    /// 500: it may have been done all the same.
+    ServerError,
+    /// 404 or a redirect: look again.
+    Gone,
+    /// 401 or 403.
+    Refused(Refusal),
+    /// Nobody knows.
+    Unknown(Trouble),
+}
+
+/// `POST /repos/{owner}/{repo}/mirror-sync`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SyncAnswer {
+    /// 200: a place in a queue, at best.
+    Queued,
+    /// 400: no mirror row.
+    NotAMirror,
+    /// 400: `[mirror] ENABLED`.
+    MirrorsDisabled,
+    /// 423.
+    Archived,
+    /// 413.
+    LimitReached {
+        /// Gitea's words, redacted.
+        message: String,
+    },
+    /// 404, 405 or a redirect: look again.
+    Gone,
+    /// 401 or 403.
+    Refused(Refusal),
+    /// 5xx, or no answer: asking again is safe, the queue is unique.
+    Unknown(Trouble),
+}
+
+/// Upstream's refs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamAnswer {
+    /// A complete list.
+    List(RefList),
+    /// An answer that is not git's, or not whole although nothing was cut: nothing may be concluded from it.
+    NotGit {
+        /// What was seen instead.
+        detail: String,
+    },
+    /// 401, 403, 404 or a redirect.
+    Refused {
+        /// The status.
+        status: u16,
+        /// What it probably means.
+        detail: String,
+    },
+    /// No answer to us.
+    Trouble(Trouble),
+}
+
+/// Gitea's refs, over git.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalRefsAnswer {
+    /// A complete list.
+    List(RefList),
+    /// The answers of a repository whose folder is gone, or is not there yet.
+    FolderGone,
+    /// 403: `[repository] DISABLE_HTTP_GIT`.
+    HttpGitDisabled,
+    /// 401 although the API took the credential.
+    Refused(Refusal),
+    /// 404 or a redirect: look at the repository again.
+    Gone,
+    /// No usable answer.
+    Trouble(Trouble),
+}

@@ -1,0 +1,281 @@
+//! A mirror that is there: bring its refs to where upstream's are, and know it from the refs themselves.
+//!
+//! Gitea's 200 to a sync means *queued*; `mirror_updated` moves when a sync ends, well or not. So the proof is in the
+//! refs, the end is that move, and one without the other is told apart here.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Action, Look, Next, Table, UpstreamAnswer, backoff, fail, failing, interval_is_right, list, wait};
+use crate::domain::answer::{LocalRefsAnswer, Repository, SyncAnswer, TroubleKind};
+use crate::domain::duration::GoDuration;
+use crate::domain::evidence::{PruneCertainty, Seen};
+use crate::domain::observation::Sync;
+use crate::domain::problem::{Code, Problem};
+use crate::domain::refs::{Comparison, Prune, RefList, compare};
+use crate::domain::run::{End, Phase};
+
+/// Refs proven and no move of `mirror_updated` for this long is an end, too: a Gitea that was killed in mid-sync has
+/// the refs and never moves it.
+const PROVEN_WITHOUT_A_MOVE: Duration = Duration::from_secs(5);
+
+/// How many syncs in a row may end without the refs, upstream standing still, before they count as failing.
+const BARREN_SYNCS: u32 = 2;
+
+/// A sync whose answer was lost is asked for again after this: the queue is unique, so that costs nothing.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// How often Gitea's git may fail on a healthy mirror before that is what is wrong.
+const GIT_TRIES: u32 = 6;
+
+impl Table<'_> {
+    pub(super) fn mirror(&self, repository: &Repository, interval: GoDuration, date: Timestamp) -> Next {
+        let name = self.spec.full_name();
+        if repository.archived {
+            return fail(failing::archived(&name));
+        }
+        if interval == GoDuration::ZERO && self.spec.interval != GoDuration::ZERO {
+            return fail(Problem::new(
+                Code::ModeRefuses,
+                format!("the interval of {name} is 0s in Gitea, and not by us"),
+            ));
+        }
+        if let Some(next) = self.refused_settings() {
+            return next;
+        }
+        // a mirror that we made prunes until it is told not to: that comes before anything that takes time
+        if self.history.made(repository) && self.history.pruning_of(repository, self.spec.prune).is_none() {
+            return self.send_settings(repository);
+        }
+        let upstream = match self.upstream() {
+            Ok(upstream) => upstream.and_then(list),
+            Err(next) => return next,
+        };
+        let local = match self.local_refs() {
+            Ok(local) => local,
+            Err(next) => return next,
+        };
+        match upstream {
+            Some(upstream) => self.compare(repository, date, &upstream, &local),
+            None => self.alone(repository, date, &local),
+        }
+    }
+
+    fn local_refs(&self) -> Result<Seen<&RefList>, Next> {
+        let Some(seen) = &self.seen.local_refs else {
+            return Err(Next::Look(Look::LocalRefs));
+        };
+        let broken = |what: &str| {
+            let count = self.history.streak.as_ref().map_or(1, |streak| streak.count);
+            if count >= GIT_TRIES {
+                fail(Problem::new(
+                    Code::GiteaGitBroken,
+                    format!("Gitea shows {} as a mirror, and {what}", self.spec.full_name()),
+                ))
+            } else {
+                wait(Phase::Connecting, backoff::exponential(count))
+            }
+        };
+        match &seen.value {
+            LocalRefsAnswer::List(list) => Ok(Seen { at: seen.at, value: list }),
+            LocalRefsAnswer::Trouble(trouble) if trouble.kind == TroubleKind::ServerError => {
+                Err(broken("its git answers with errors"))
+            }
+            LocalRefsAnswer::FolderGone => Err(broken("its git finds no folder")),
+            LocalRefsAnswer::Gone => Err(broken("its git knows no such repository")),
+            LocalRefsAnswer::Trouble(trouble) => Err(self.wait_for_gitea(trouble)),
+            LocalRefsAnswer::Refused(refusal) => Err(fail(failing::refused(refusal))),
+            LocalRefsAnswer::HttpGitDisabled => Err(fail(Problem::new(
+                Code::HttpGitDisabled,
+                "Gitea answers git's request with 403: git over HTTP is switched off",
+            ))),
+        }
+    }
+
+    /// Both lists are here.
+    fn compare(
+        &self,
+        repository: &Repository,
+        date: Timestamp,
+        upstream: &Seen<&RefList>,
+        local: &Seen<&RefList>,
+    ) -> Next {
+        let comparison = compare(upstream.value, local.value, self.spec.prune);
+        if !comparison.differing.is_empty() {
+            return match &self.history.sync {
+                None => self.ask_for_a_sync(repository, date, Some(&comparison), local.value),
+                Some(sync) => self.not_there_yet(sync, upstream, &comparison, repository, date, local.value),
+            };
+        }
+        if let Some(next) = self.history.sync.as_ref().and_then(|sync| self.until_it_ends(sync)) {
+            return next;
+        }
+        self.settle(repository, upstream, local)
+    }
+
+    /// A sync is needed: with everything before it that it needs.
+    fn ask_for_a_sync(
+        &self,
+        repository: &Repository,
+        date: Timestamp,
+        comparison: Option<&Comparison>,
+        local: &RefList,
+    ) -> Next {
+        // a sync with pruning on deletes what upstream does not show at that moment
+        if self.spec.prune == Prune::Off && self.history.pruning_is_due(repository, Prune::Off) {
+            return self.send_settings(repository);
+        }
+        if let Some(problem) = comparison.and_then(|comparison| self.blocked(comparison, local)) {
+            return fail(problem);
+        }
+        // its end is a move of `mirror_updated`, which counts in whole seconds: not in the second of the last move
+        if date <= repository.mirror_updated {
+            return wait(Phase::Syncing, Duration::from_secs(1));
+        }
+        Next::Act(Action::Sync)
+    }
+
+    /// Refs differ though a sync was asked for.
+    fn not_there_yet(
+        &self,
+        sync: &Sync,
+        upstream: &Seen<&RefList>,
+        comparison: &Comparison,
+        repository: &Repository,
+        date: Timestamp,
+        local: &RefList,
+    ) -> Next {
+        if let Some(next) = self.refused_sync(sync) {
+            return next;
+        }
+        let waited = self.history.elapsed.saturating_sub(sync.at);
+        if sync.moved_at.is_none() {
+            if matches!(sync.answer, SyncAnswer::Unknown(_)) && waited >= ASK_AGAIN {
+                return self.ask_for_a_sync(repository, date, Some(comparison), local);
+            }
+            if waited >= self.policy.sync {
+                return fail(self.stuck(waited));
+            }
+            return wait(Phase::Syncing, backoff::polling(waited, Duration::from_millis(200), Duration::from_secs(5)));
+        }
+        // it ended without the refs: did upstream move meanwhile, or did it fail?
+        if !sync.upstream_read_since {
+            return Next::Look(Look::Upstream);
+        }
+        let moved_meanwhile = sync.upstream.as_ref() != Some(&upstream.value.digest());
+        if !moved_meanwhile && self.history.barren_syncs + 1 >= BARREN_SYNCS {
+            let (count, first) =
+                (comparison.differing.len(), comparison.differing.first().map(|differing| differing.name.to_string()));
+            let first = first.unwrap_or_default();
+            return fail(Problem::new(
+                Code::SyncFailing,
+                format!(
+                    "{BARREN_SYNCS} syncs ended and {count} refs still differ, {first} among them; upstream did not move meanwhile"
+                ),
+            ));
+        }
+        self.ask_for_a_sync(repository, date, Some(comparison), local)
+    }
+
+    /// Refs are right; wait until the sync that brought them has ended, since it writes its old settings back then.
+    fn until_it_ends(&self, sync: &Sync) -> Option<Next> {
+        let proven_for = self.history.elapsed.saturating_sub(sync.proven_at.unwrap_or(self.history.elapsed));
+        (sync.moved_at.is_none() && proven_for < PROVEN_WITHOUT_A_MOVE).then(|| {
+            wait(Phase::Verifying, backoff::polling(proven_for, Duration::from_millis(100), Duration::from_secs(1)))
+        })
+    }
+
+    fn refused_sync(&self, sync: &Sync) -> Option<Next> {
+        if let Some(problem) = failing::sync(&sync.answer, &self.spec.full_name()) {
+            return Some(fail(problem));
+        }
+        // the repository was looked at since and is a mirror: Gitea disagrees with itself, which may pass
+        let disagrees = matches!(sync.answer, SyncAnswer::NotAMirror | SyncAnswer::Gone);
+        (disagrees && self.history.syncs >= super::FEW_TRIES).then(|| {
+            let name = self.spec.full_name();
+            fail(Problem::new(
+                Code::BrokenMirror,
+                format!("Gitea shows {name} as a mirror and answers a sync with the contrary"),
+            ))
+        })
+    }
+
+    /// A ref of upstream that git cannot store beside one that stays: `a` against `a/b`. With pruning, git makes room.
+    fn blocked(&self, comparison: &Comparison, local: &RefList) -> Option<Problem> {
+        if self.spec.prune == Prune::On {
+            return None;
+        }
+        let blocking = |name: &str| {
+            local.iter().map(|(other, _)| other.as_str()).find(|other| {
+                other.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
+                    || name.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
+            })
+        };
+        let mut blocked = None;
+        for difference in &comparison.differing {
+            match blocking(difference.name.as_str()) {
+                Some(other) => {
+                    blocked.get_or_insert((&difference.name, other.to_owned()));
+                }
+                // another one that a sync can bring: that first
+                None => return None,
+            }
+        }
+        blocked.map(|(name, other)| {
+            Problem::new(
+                Code::RefConflict,
+                format!("upstream's {name} cannot be stored beside {other}, which only Gitea has"),
+            )
+        })
+    }
+
+    /// Upstream does not answer us: what can be done by Gitea alone, and no claim about it.
+    fn alone(&self, repository: &Repository, date: Timestamp, local: &Seen<&RefList>) -> Next {
+        let because = match &self.seen.upstream {
+            Some(Seen { value: UpstreamAnswer::Trouble(trouble), .. }) => failing::upstream_unreachable(trouble),
+            Some(_) | None => return Next::Look(Look::Upstream),
+        };
+        if local.value.commit_of(&self.spec.branch).is_none() {
+            let (name, branch) = (self.spec.full_name(), &self.spec.branch);
+            return fail(Problem::new(because.code, format!("{}; and {name} has no branch {branch}", because.detail)));
+        }
+        let known_off = self.spec.prune == Prune::Off
+            && self.history.pruning_of(repository, Prune::Off) == Some(&PruneCertainty::Known);
+        match &self.history.sync {
+            None if known_off && !self.history.made(repository) => {
+                return self.ask_for_a_sync(repository, date, None, local.value);
+            }
+            Some(sync) => {
+                if let Some(next) = self.refused_sync(sync) {
+                    return next;
+                }
+                let waited = self.history.elapsed.saturating_sub(sync.at);
+                if sync.moved_at.is_none() && waited < self.policy.sync {
+                    return wait(
+                        Phase::Syncing,
+                        backoff::polling(waited, Duration::from_millis(200), Duration::from_secs(5)),
+                    );
+                }
+            }
+            None => {}
+        }
+        if !interval_is_right(self.spec, repository) || self.history.patch.is_some() {
+            if let Some(next) = self.settings(repository) {
+                return next;
+            }
+        }
+        Next::End(Box::new(End::Unverified { problem: because }))
+    }
+
+    fn stuck(&self, waited: Duration) -> Problem {
+        let waited = GoDuration::new(Duration::from_secs(waited.as_secs()));
+        Problem::new(
+            Code::GiteaQueueStuck,
+            format!(
+                "{waited} after Gitea took the sync of {}, neither its refs nor mirror_updated have moved",
+                self.spec.full_name()
+            ),
+        )
+    }
+}

@@ -1,0 +1,244 @@
+//! The heart: what to do next, from what is asked for, what was seen and what was tried.
+//!
+//! [`decide`] is pure and total. It never acts on a remembered step: after a crash it is given what is there now, and
+//! goes on from that. It may ask for a look, wait, act, have something remembered, or end; a success it can only end
+//! with [`Evidence`].
+//!
+//! Each file below holds one part of the table: a name that is free ([`absent`]), a migration that is not finished
+//! ([`placeholder`]), a mirror that is there ([`mirror`]) and its settings ([`settings`]); [`failing`] words the
+//! problems.
+
+mod absent;
+mod failing;
+mod mirror;
+mod placeholder;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use super::answer::{Repository, RepositoryAnswer, TroubleKind, UpstreamAnswer};
+use super::backoff;
+use super::duration::GoDuration;
+use super::evidence::{PruneMemory, Seen};
+use super::names::BranchName;
+use super::observation::{History, Observation, RepositorySeen};
+use super::problem::{Code, Problem};
+use super::refs::{Prune, RefList};
+use super::run::{End, Phase};
+use super::spec::{MirrorSpec, Policy};
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Look at something that has not been looked at yet.
+    Look(Look),
+    /// Wait, then look again.
+    Wait(Wait),
+    /// Change something, intent first.
+    Act(Action),
+    /// Write down what is now known about pruning.
+    Remember(PruneMemory),
+    /// It is over.
+    End(Box<End>),
+}
+
+/// Things to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The repository in Gitea.
+    Repository,
+    /// Its owner.
+    Owner,
+    /// Upstream's refs.
+    Upstream,
+    /// Gitea's refs.
+    LocalRefs,
+}
+
+/// A pause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// What is being waited for.
+    pub phase: Phase,
+    /// How long.
+    pub pause: Duration,
+    /// Whether the pause is to be spread at random, so that many who wait do not come back at once.
+    pub jitter: bool,
+    /// What is in the way, for a person.
+    pub because: Option<Problem>,
+}
+
+/// Calls that change something in Gitea.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `POST /orgs`.
+    CreateOrganisation,
+    /// `POST /repos/migrate`.
+    Migrate,
+    /// `PATCH` interval and pruning.
+    Patch {
+        /// The interval.
+        interval: GoDuration,
+        /// Pruning.
+        prune: Prune,
+    },
+    /// `PATCH` the default branch.
+    SetDefaultBranch(BranchName),
+    /// `POST mirror-sync`.
+    Sync,
+}
+
+/// How often upstream is asked in vain before we go on without it, and for how long at most.
+const UPSTREAM_TRIES: u32 = 5;
+const UPSTREAM_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a call is sent whose answer may be a passing one, and within which time.
+const FEW_TRIES: u32 = 3;
+const FEW_TRIES_WITHIN: Duration = Duration::from_secs(30);
+
+/// Says what to do next.
+#[must_use]
+pub fn decide(spec: &MirrorSpec, seen: &Observation, history: &History, policy: &Policy) -> Next {
+    Table { spec, seen, history, policy }.next()
+}
+
+/// The inputs, under one name for the parts of the table.
+struct Table<'a> {
+    spec: &'a MirrorSpec,
+    seen: &'a Observation,
+    history: &'a History,
+    policy: &'a Policy,
+}
+
+impl Table<'_> {
+    fn next(&self) -> Next {
+        if self.history.elapsed >= self.policy.run {
+            return fail(self.deadline());
+        }
+        let Some(RepositorySeen { answer, date }) = &self.seen.repository else {
+            return Next::Look(Look::Repository);
+        };
+        match answer {
+            RepositoryAnswer::Trouble(trouble) => self.wait_for_gitea(trouble),
+            RepositoryAnswer::Refused(refusal) => fail(failing::refused(refusal)),
+            RepositoryAnswer::Absent => self.absent(),
+            RepositoryAnswer::Present(repository) if !repository.mirror => {
+                let name = self.spec.full_name();
+                fail(Problem::new(Code::NotAMirror, format!("{name} is a regular repository in Gitea, not a mirror")))
+            }
+            RepositoryAnswer::Present(repository)
+                if !self.spec.upstream.is_the_upstream_of(&repository.original_url) =>
+            {
+                let (name, ours) = (self.spec.full_name(), &self.spec.upstream);
+                let theirs =
+                    if repository.original_url.is_empty() { "nothing" } else { repository.original_url.as_str() };
+                fail(Problem::new(
+                    Code::UpstreamMismatch,
+                    format!("{name} mirrors {theirs}, and we are configured for {ours}"),
+                ))
+            }
+            RepositoryAnswer::Present(repository) => match repository.interval {
+                None => self.placeholder(repository, *date),
+                Some(interval) => self.mirror(repository, interval, *date),
+            },
+        }
+    }
+
+    /// Gitea gives no usable answer: try again, slower and slower, until the run's deadline.
+    fn wait_for_gitea(&self, trouble: &super::answer::Trouble) -> Next {
+        let count = self.history.streak.as_ref().map_or(1, |streak| streak.count);
+        let asked = trouble.retry_after.unwrap_or_default().min(Duration::from_mins(5));
+        Next::Wait(Wait {
+            phase: Phase::Connecting,
+            pause: backoff::exponential(count).max(asked),
+            jitter: true,
+            because: Some(failing::gitea_trouble(trouble)),
+        })
+    }
+
+    /// Upstream's list, as soon as it is here whole and sound; else what to do instead. `None` in place of a list:
+    /// upstream does not answer us, and we go on by Gitea alone.
+    fn upstream(&self) -> Result<Option<&Seen<UpstreamAnswer>>, Next> {
+        let Some(seen) = &self.seen.upstream else {
+            return Err(Next::Look(Look::Upstream));
+        };
+        match &seen.value {
+            UpstreamAnswer::List(list) if list.is_empty() => {
+                Err(fail(failing::suspect("empty", "upstream answers with a list without a single branch or tag")))
+            }
+            UpstreamAnswer::List(list) if list.commit_of(&self.spec.branch).is_none() => {
+                let (branch, count) = (&self.spec.branch, list.len());
+                Err(fail(Problem::new(
+                    Code::UpstreamBranchMissing,
+                    format!("none of upstream's {count} refs is the branch {branch}"),
+                )))
+            }
+            UpstreamAnswer::List(_) => Ok(Some(seen)),
+            UpstreamAnswer::NotGit { detail } => Err(fail(failing::suspect("not-git", detail))),
+            UpstreamAnswer::Refused { status, detail } => {
+                Err(fail(Problem::new(Code::UpstreamRefused, format!("upstream answers {status}: {detail}"))))
+            }
+            // our own file is ours to put right: going on without it would only hide that
+            UpstreamAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Credential => {
+                Err(fail(Problem::new(Code::UpstreamCredential, &trouble.detail)))
+            }
+            UpstreamAnswer::Trouble(trouble) => {
+                let waited = self
+                    .history
+                    .elapsed
+                    .saturating_sub(self.history.upstream_first_try.unwrap_or(self.history.elapsed));
+                let pause =
+                    backoff::exponential(self.history.upstream_tries + 1).max(trouble.retry_after.unwrap_or_default());
+                if self.history.upstream_tries >= UPSTREAM_TRIES || waited + pause > UPSTREAM_PATIENCE {
+                    return Ok(None);
+                }
+                Err(Next::Wait(Wait {
+                    phase: Phase::Inspecting,
+                    pause,
+                    jitter: true,
+                    because: Some(failing::upstream_unreachable(trouble)),
+                }))
+            }
+        }
+    }
+
+    fn deadline(&self) -> Problem {
+        let limit = GoDuration::new(self.policy.run);
+        match &self.history.streak {
+            Some(streak) => {
+                let problem = failing::gitea_trouble(&streak.trouble);
+                Problem::new(
+                    problem.code,
+                    format!("{}; so it was for as long as a run may take, {limit}", problem.detail),
+                )
+            }
+            None => Problem::new(
+                Code::DeadlineExceeded,
+                format!("not done after {limit}; what Gitea has begun, it goes on with"),
+            ),
+        }
+    }
+}
+
+/// What upstream's list is when it is one.
+fn list(seen: &Seen<UpstreamAnswer>) -> Option<Seen<&RefList>> {
+    match &seen.value {
+        UpstreamAnswer::List(list) => Some(Seen { at: seen.at, value: list }),
+        UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_) => None,
+    }
+}
+
+fn fail(problem: Problem) -> Next {
+    Next::End(Box::new(End::Failed { problem }))
+}
+
+fn wait(phase: Phase, pause: Duration) -> Next {
+    Next::Wait(Wait { phase, pause, jitter: false, because: None })
+}
+
+/// Whether Gitea's interval is the one asked for.
+fn interval_is_right(spec: &MirrorSpec, repository: &Repository) -> bool {
+    repository.interval == Some(spec.interval)
+}

@@ -1,0 +1,171 @@
+//! Refs are right: now the default branch, the interval and pruning, each read back, and then the proof.
+//!
+//! A sync that was running when a setting was changed writes the old one back when it ends. So a change counts only
+//! once it was seen twice, some seconds apart, with `mirror_updated` unmoved in between. Each PATCH also postpones
+//! Gitea's own next sync by an interval: nothing is sent that is not needed.
+
+use std::time::Duration;
+
+use super::{Action, FEW_TRIES, Next, Table, fail, failing, interval_is_right, wait};
+use crate::domain::answer::{PatchAnswer, Repository};
+use crate::domain::evidence::{Evidence, NotProven, PruneCertainty, PruneMemory, Seen};
+use crate::domain::problem::{Code, Problem};
+use crate::domain::refs::RefList;
+use crate::domain::run::{End, Outcome, Phase};
+
+/// How long a setting has to stand, with no sync ending, before it counts.
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
+
+/// How often settings are sent in one run: each time after a sync has ended in between, so Gitea is busy by then.
+const PATCHES: u32 = 6;
+
+/// Gitea answers a PATCH of the default branch with 500 while another change of the repository is queued.
+const AFTER_A_500: Duration = Duration::from_secs(1);
+
+impl Table<'_> {
+    /// Everything that is left to do once the refs are as they must be.
+    pub(super) fn settle(&self, repository: &Repository, upstream: &Seen<&RefList>, local: &Seen<&RefList>) -> Next {
+        if let Some(next) = self.default_branch(repository, upstream.value, local.value) {
+            return next;
+        }
+        if let Some(next) = self.settings(repository) {
+            return next;
+        }
+        self.prove(upstream, local)
+    }
+
+    /// The default branch follows upstream's `HEAD`: Gitea takes that over once, when it migrates, and never again.
+    fn default_branch(&self, repository: &Repository, upstream: &RefList, local: &RefList) -> Option<Next> {
+        let head = upstream.head().filter(|head| local.commit_of(head).is_some())?;
+        if head.as_str() == repository.default_branch {
+            return None;
+        }
+        let Some(last) = &self.history.branch_patch else {
+            return Some(Next::Act(Action::SetDefaultBranch(head.clone())));
+        };
+        let since = self.history.elapsed.saturating_sub(last.at);
+        if self.history.branch_patches >= FEW_TRIES {
+            let (name, seen) = (self.spec.full_name(), &repository.default_branch);
+            return Some(fail(Problem::new(
+                Code::DefaultBranchRefused,
+                format!("the default branch of {name} stays {seen}, and upstream's is {head}"),
+            )));
+        }
+        if since < AFTER_A_500 {
+            return Some(wait(Phase::Patching, AFTER_A_500.saturating_sub(since)));
+        }
+        Some(Next::Act(Action::SetDefaultBranch(head.clone())))
+    }
+
+    /// Interval and pruning: sent when needed, read back until they stand. `None`: they do.
+    pub(super) fn settings(&self, repository: &Repository) -> Option<Next> {
+        let due = !interval_is_right(self.spec, repository) || self.history.pruning_is_due(repository, self.spec.prune);
+        let Some(patch) = &self.history.patch else {
+            return due.then(|| self.send_settings(repository));
+        };
+        if due {
+            return Some(self.send_settings(repository));
+        }
+        if self.history.made(repository) {
+            return self.remember_as_known(repository);
+        }
+        let since = self.history.elapsed.saturating_sub(patch.at);
+        if since < SETTLED_AFTER {
+            return Some(wait(Phase::Patching, SETTLED_AFTER.saturating_sub(since)));
+        }
+        if patch.settles_pruning { self.remember_as_known(repository) } else { None }
+    }
+
+    /// Sends interval and pruning, or takes up the answer of the time before.
+    pub(super) fn send_settings(&self, repository: &Repository) -> Next {
+        if let Some(patch) = &self.history.patch {
+            let unmoved = patch.mirror_updated == repository.mirror_updated;
+            let just_done = patch.answer == PatchAnswer::Done && unmoved && interval_is_right(self.spec, repository);
+            if just_done && self.history.pruning_is_due(repository, self.spec.prune) {
+                let certainty = if self.history.made(repository) {
+                    PruneCertainty::Known
+                } else {
+                    PruneCertainty::Sent { mirror_updated: patch.mirror_updated }
+                };
+                return self.remember(repository, certainty);
+            }
+            if self.history.patches >= PATCHES {
+                let name = self.spec.full_name();
+                return fail(match &patch.answer {
+                    PatchAnswer::Done => Problem::new(
+                        Code::SettingsReverted,
+                        format!("the settings of {name} were sent {PATCHES} times and did not stay"),
+                    ),
+                    PatchAnswer::Unknown(trouble) => failing::gitea_trouble(trouble),
+                    PatchAnswer::ServerError
+                    | PatchAnswer::Gone
+                    | PatchAnswer::BelowMinimum { .. }
+                    | PatchAnswer::Invalid { .. }
+                    | PatchAnswer::Refused(_) => Problem::new(
+                        Code::GiteaError,
+                        format!("Gitea answered {PATCHES} changes of {name}'s settings with errors"),
+                    ),
+                });
+            }
+            let since = self.history.elapsed.saturating_sub(patch.at);
+            if patch.answer != PatchAnswer::Done && since < AFTER_A_500 {
+                return wait(Phase::Patching, AFTER_A_500.saturating_sub(since));
+            }
+        }
+        Next::Act(Action::Patch { interval: self.spec.interval, prune: self.spec.prune })
+    }
+
+    /// A PATCH that was refused for good ends the run, whatever else is seen.
+    pub(super) fn refused_settings(&self) -> Option<Next> {
+        let answers = [
+            self.history.patch.as_ref().map(|patch| &patch.answer),
+            self.history.branch_patch.as_ref().map(|patch| &patch.answer),
+        ];
+        let interval = self.spec.interval.to_string();
+        answers.into_iter().flatten().find_map(|answer| failing::patch(answer, &interval)).map(fail)
+    }
+
+    fn is_known(&self, repository: &Repository) -> bool {
+        self.history.pruning_of(repository, self.spec.prune) == Some(&PruneCertainty::Known)
+    }
+
+    fn remember_as_known(&self, repository: &Repository) -> Option<Next> {
+        (!self.is_known(repository)).then(|| self.remember(repository, PruneCertainty::Known))
+    }
+
+    fn remember(&self, repository: &Repository, certainty: PruneCertainty) -> Next {
+        Next::Remember(PruneMemory { repository: repository.id, prune: self.spec.prune, certainty })
+    }
+
+    fn prove(&self, upstream: &Seen<&RefList>, local: &Seen<&RefList>) -> Next {
+        let tracked = local.value.commit_of(&self.spec.branch);
+        let moved = self.history.tracked_before.is_some() && self.history.tracked_before.as_ref() != tracked;
+        // whether the move was a fast-forward, a ref list cannot tell
+        let rewritten = if moved { None } else { Some(false) };
+        match Evidence::prove(self.spec, upstream, local, rewritten) {
+            Ok(evidence) => Next::End(Box::new(End::Succeeded { outcome: self.outcome(), evidence })),
+            Err(NotProven::UpstreamEmpty | NotProven::BranchMissing | NotProven::Differing(_)) => {
+                fail(Problem::new(Code::Internal, "two lists that compare equal do not prove it; nothing is claimed"))
+            }
+        }
+    }
+
+    /// What this run did, the first that applies.
+    fn outcome(&self) -> Outcome {
+        let repository = self.seen.repository.as_ref().and_then(|seen| match &seen.answer {
+            crate::domain::answer::RepositoryAnswer::Present(repository) => Some(repository),
+            crate::domain::answer::RepositoryAnswer::Absent
+            | crate::domain::answer::RepositoryAnswer::Refused(_)
+            | crate::domain::answer::RepositoryAnswer::Trouble(_) => None,
+        });
+        if repository.is_some_and(|repository| self.history.made(repository)) {
+            Outcome::Created
+        } else if self.history.patches + self.history.branch_patches > 0 {
+            Outcome::Updated
+        } else if self.history.syncs > 0 {
+            Outcome::Synced
+        } else {
+            Outcome::Noop
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What cutover-api knows and decides, without doing anything.
+//!
+//! Owns the words of the project, their rules, and [`decide`]: the one pure function from what was seen to what is
+//! done next. Imports nothing else of ours, no runtime, no HTTP, no file and no clock.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod answer;
+pub mod backoff;
+pub mod credential;
+pub mod decide;
+pub mod duration;
+pub mod evidence;
+pub mod names;
+pub mod observation;
+pub mod problem;
+pub mod refs;
+pub mod run;
+pub mod spec;
+pub mod status;
+pub mod url;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    //! What the tables of this layer share.
+
+    use super::duration::GoDuration;
+    use super::names::{BranchName, MirrorName, OwnerName, RepoName};
+    use super::refs::Prune;
+    use super::spec::{MirrorSpec, Visibility};
+    use super::url::UpstreamUrl;
+
+    /// The mirror of the examples.
+    pub(crate) fn spec() -> MirrorSpec {
+        MirrorSpec {
+            name: MirrorName::parse("openova").unwrap(),
+            upstream: UpstreamUrl::parse("https://github.com/openova-io/openova").unwrap(),
+            branch: BranchName::parse("main").unwrap(),
+            owner: OwnerName::parse("openova").unwrap(),
+            repo: RepoName::parse("openova").unwrap(),
+            interval: GoDuration::parse("10m").unwrap(),
+            prune: Prune::Off,
+            visibility: Visibility::Public,
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Every failure that reaches a person: one table of codes, each with its title, status, remedy and whether asking
+//! again can help.
+//!
+//! Owns the one list from which the wire, the log, the metrics and the documentation take a problem's name. Holds no
+//! secret and no raw text of anybody else's: `detail` is made of redacted words and cut at 300 characters.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The most characters that a `detail` has: consoles show it verbatim.
+pub const LONGEST_DETAIL: usize = 300;
+
+macro_rules! codes {
+    ($($variant:ident = $label:literal, $status:literal, $retryable:ident, $title:literal, $remedy:literal;)*) => {
+        /// The stable name of a problem.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its one spelling.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label),* }
+            }
+
+            /// The HTTP status that goes with it.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status),* }
+            }
+
+            /// Whether asking again, with nothing changed, can help.
+            #[must_use]
+            pub const fn retryable(self) -> bool {
+                match self { $(Self::$variant => codes!(@ $retryable)),* }
+            }
+
+            /// A short name for a person.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),* }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$variant => $remedy),* }
+            }
+        }
+    };
+    (@ again) => { true };
+    (@ change) => { false };
+}
+
+codes! {
+    // what a caller did
+    MalformedRequest = "malformed-request", 400, change, "The request cannot be read",
+        "Send a well-formed request: an empty body, or a JSON object such as {\"mirrors\": [\"openova\"]}.";
+    Unauthenticated = "unauthenticated", 401, change, "No valid credential",
+        "Send the header `Authorization: Bearer TOKEN` with a token from the service's tokens file (--tokens-file).";
+    Forbidden = "forbidden", 403, change, "This token's role does not allow it",
+        "Use a token with the role `operator`, or ask whoever keeps the tokens file to change the role.";
+    HostNotAllowed = "host-not-allowed", 421, change, "This host name is not served",
+        "Ask for the service under an IP literal or `localhost`, or switch authentication on (--auth tokens).";
+    NotFound = "not-found", 404, change, "Nothing is here",
+        "See /openapi.json for the paths of this service, and /cutover/runs for the runs that are kept.";
+    MethodNotAllowed = "method-not-allowed", 405, change, "This path has another method",
+        "Use a method that the `Allow` header of this answer names.";
+    ContentTooLarge = "content-too-large", 413, change, "The body is too large",
+        "Send at most 16 KiB: an empty body asks for all configured mirrors.";
+    UnsupportedMediaType = "unsupported-media-type", 415, change, "The body is not JSON",
+        "Send `Content-Type: application/json` with the body, or no body at all.";
+    InvalidField = "invalid-field", 422, change, "A member of the body is not as it should be",
+        "Correct the member that `detail` names.";
+    UnknownField = "unknown-field", 422, change, "The body has a member that is not known",
+        "Leave the member out; the only one is `mirrors`, a list of mirror names.";
+    UnknownMirror = "unknown-mirror", 422, change, "No mirror of that name is configured",
+        "Use a name that GET /status shows; mirrors are made in the service's configuration only.";
+    ShuttingDown = "shutting-down", 503, again, "The service is ending",
+        "Ask again in a few seconds: accepted runs go on after the restart.";
+    StateUnavailable = "state-unavailable", 503, again, "The journal cannot be written",
+        "Look at the free space and the rights of the state directory (--state-dir); reads go on meanwhile.";
+    Internal = "internal", 500, again, "The service made a mistake",
+        "Ask again; when it stays, look for this answer's request id in the service's log and report it.";
+
+    // reaching Gitea
+    GiteaUnreachable = "gitea-unreachable", 502, again, "Gitea cannot be reached",
+        "Check that Gitea runs and that GITEA_INTERNAL_URL (gitea.url) and the network policies let us reach it; then ask again.";
+    GiteaDns = "gitea-dns", 502, again, "Gitea's host name does not resolve",
+        "Check the host in GITEA_INTERNAL_URL (gitea.url) and the cluster's DNS: `kubectl -n gitea get svc`; then ask again.";
+    GiteaTls = "gitea-tls", 502, change, "No TLS session with Gitea",
+        "Check Gitea's certificate, and that our host trusts its issuer (SSL_CERT_FILE); then ask again.";
+    GiteaError = "gitea-error", 502, again, "Gitea answers with errors of its own",
+        "Look into Gitea's own log at the time of this run; then ask again.";
+    NotGitea = "not-gitea", 502, change, "What answers is not Gitea's API",
+        "Check GITEA_INTERNAL_URL (gitea.url), path prefix included, that Gitea's installation is finished and that no log-in page stands before it.";
+    GiteaCredential = "gitea-credential", 503, change, "Our own credential for Gitea cannot be read",
+        "Put a Gitea token into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names, readable by this service; it is read again at each use.";
+    GiteaAuth = "gitea-auth", 502, change, "Gitea does not accept our credential",
+        "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE names.";
+    GiteaScope = "gitea-scope", 502, change, "Our token's scope does not reach",
+        "Make a new access token in Gitea with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE names.";
+    GiteaForbidden = "gitea-forbidden", 502, change, "Gitea forbids it to our user",
+        "Give the token's user administration rights on the repository: add it to the organisation's team Owners.";
+    NotOrganisationOwner = "not-organisation-owner", 424, change, "Our user does not own the organisation",
+        "Add the token's user to the organisation's team Owners in Gitea: a right to create repositories is not enough to migrate.";
+    OrganisationNotAllowed = "organisation-not-allowed", 424, change, "Our user may not create the organisation",
+        "Create the organisation in Gitea as an administrator and add the token's user to its team Owners, or allow it ([service] DEFAULT_ALLOW_CREATE_ORGANIZATION, [admin] DISABLE_REGULAR_ORG_CREATION).";
+    OwnerUnavailable = "owner-unavailable", 424, change, "The owner's name is held by somebody else",
+        "The name belongs to a user, to an organisation hidden from our token, or was renamed: choose another owner (GITEA_ORG, target.owner), or let the token's user see it.";
+    NameRefused = "name-refused", 424, change, "Gitea refuses the name",
+        "Choose another owner or repository name (GITEA_ORG, GITEA_REPO; target.owner, target.repo).";
+    MirrorsDisabled = "mirrors-disabled", 424, change, "Mirrors are switched off in Gitea",
+        "Set [mirror] ENABLED = true and DISABLE_NEW_PULL = false in Gitea's app.ini and restart Gitea.";
+    MigrationsDisabled = "migrations-disabled", 424, change, "Migrations are switched off in Gitea",
+        "Set [repository] DISABLE_MIGRATIONS = false in Gitea's app.ini and restart Gitea.";
+    RepositoryLimit = "repository-limit", 424, change, "A limit of Gitea is reached",
+        "Raise the owner's limit of repositories or the quota in Gitea ([repository] MAX_CREATION_LIMIT; Forgejo: [quota]).";
+    RepositoryFilesExist = "repository-files-exist", 424, change, "A folder without a repository is in the way",
+        "As Gitea's administrator, look at Site Administration, Unadopted Repositories, and adopt or delete the folder; we delete nothing.";
+    RepositoryInvisible = "repository-invisible", 424, change, "A repository that we may not see has the name",
+        "Give the token's user access to the repository in Gitea, or choose another name (GITEA_REPO, target.repo).";
+    RepositoryVanished = "repository-vanished", 424, again, "The repository vanished while we worked",
+        "Somebody deleted or renamed it in Gitea: find out who and why, then ask again.";
+    HttpGitDisabled = "http-git-disabled", 424, change, "Gitea serves no git over HTTP",
+        "Set [repository] DISABLE_HTTP_GIT = false in Gitea's app.ini: without git's own answer nothing can be proven.";
+    IntervalTooShort = "interval-too-short", 424, change, "The interval is shorter than Gitea allows",
+        "Raise MIRROR_INTERVAL (interval) to Gitea's minimum, or lower [mirror] MIN_INTERVAL in Gitea's app.ini.";
+    SettingsRefused = "settings-refused", 424, change, "Gitea refuses the mirror's settings",
+        "Compare the interval and the branch names of the configuration with what Gitea says in `detail`.";
+    SettingsReverted = "settings-reverted", 424, again, "Gitea keeps writing the old settings back",
+        "A sync that is running writes the old settings back when it ends: wait until Gitea has no sync of this repository under way, then ask again.";
+
+    // upstream
+    UpstreamCredential = "upstream-credential", 503, change, "Our own credential for upstream cannot be read",
+        "Put the credential into the files that UPSTREAM_TOKEN_FILE, or UPSTREAM_USERNAME_FILE and UPSTREAM_PASSWORD_FILE, name, readable by this service.";
+    UpstreamUnreachable = "upstream-unreachable", 502, again, "Upstream does not answer us",
+        "Check upstream and the way to it (DNS, egress policy, proxy), then ask again: without its answer nothing can be proven. Gitea keeps what it has.";
+    UpstreamRefused = "upstream-refused", 424, change, "Upstream refuses us",
+        "Check UPSTREAM_REPO_URL (upstream.url) for the repository's final address, and the upstream credential; many forges answer 401 or 404 for a repository that the credential may not read.";
+    UpstreamSuspect = "upstream-suspect", 424, again, "Upstream's answer is not a sound list of refs",
+        "Run `git ls-remote` against upstream and find out what answers there. Nothing was changed: a sync now could cost refs. Ask again when it lists its branches.";
+    UpstreamBranchMissing = "upstream-branch-missing", 424, change, "Upstream does not have the tracked branch",
+        "Set UPSTREAM_BRANCH (upstream.branch) to a branch that upstream has.";
+    UpstreamNotAllowed = "upstream-not-allowed", 424, change, "Gitea may not fetch from upstream's host",
+        "Allow the host in Gitea's app.ini ([migrations] ALLOWED_DOMAINS, ALLOW_LOCALNETWORKS), and check that it resolves on Gitea's host: Gitea says the same of a name that does not.";
+    UpstreamUrlRefused = "upstream-url-refused", 424, change, "Gitea refuses upstream's address",
+        "Set UPSTREAM_REPO_URL (upstream.url) to a plain https address without a credential.";
+
+    // what stands in Gitea
+    NotAMirror = "not-a-mirror", 409, change, "A regular repository has the name",
+        "Gitea cannot turn it into a mirror. Rename it in Gitea (Settings, Repository Name) if its content matters, or delete it if it does not; then ask again. We never change or delete it.";
+    UpstreamMismatch = "upstream-mismatch", 409, change, "The mirror follows another upstream",
+        "Compare UPSTREAM_REPO_URL (upstream.url) with the address that `detail` names; choose another GITEA_REPO (target.repo), or rename the other mirror in Gitea.";
+    BrokenMirror = "broken-mirror", 409, change, "An unfinished migration holds the name",
+        "Look at the repository in Gitea: if it is empty and no migration is running, delete it there and ask again. We delete nothing that is not proven to be ours.";
+    Archived = "archived", 409, change, "The repository is archived",
+        "Un-archive it in Gitea's web interface (Settings, Danger Zone): the API refuses that for mirrors.";
+    ModeRefuses = "mode-refuses", 409, change, "The mirror is pinned",
+        "Its interval in Gitea is 0s, which we did not set: somebody stopped it. Set the interval in Gitea (Settings, Mirror Settings) to follow upstream again, then ask again.";
+    RefConflict = "ref-conflict", 409, change, "A local ref blocks one of upstream's",
+        "git cannot hold both names. Set `prune: true` for this mirror until the local one is gone, or delete the local one in Gitea.";
+
+    // what the work came to
+    MigrateFailed = "migrate-failed", 424, change, "Gitea could not clone upstream",
+        "Gitea's words are in `detail`. It left an unfinished repository of that name: put the cause right, delete it in Gitea, then ask again.";
+    DefaultBranchRefused = "default-branch-refused", 424, again, "Gitea does not take over the default branch",
+        "Set the default branch in Gitea (Settings, Branches) to the one that `detail` names, then ask again.";
+    GiteaGitBroken = "gitea-git-broken", 502, again, "Gitea cannot read its own copy",
+        "Look into Gitea's log and at the repository's folder on its disk: the API shows a mirror, git shows none.";
+    SyncFailing = "sync-failing", 424, again, "Gitea's syncs end without bringing the refs",
+        "Look into Gitea's log (or Site Administration, System Notices) for this repository: a credential, an address, an allow list or a lock. Then ask again.";
+    GiteaQueueStuck = "gitea-queue-stuck", 502, again, "Gitea took the sync and never ran it",
+        "In Gitea, Site Administration, Monitoring, Queues: look at the queue `mirror`, remove its items or restart Gitea, then ask again.";
+    DeadlineExceeded = "deadline-exceeded", 504, again, "The run took longer than it may",
+        "Ask again: the work goes on from what is there. When it stays, raise `limits.run`.";
+    Superseded = "superseded", 409, change, "The mirror is no longer configured",
+        "The configuration changed while the run was under way. Ask for a mirror that GET /status shows.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.label())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let label = String::deserialize(deserializer)?;
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.label() == label)
+            .ok_or_else(|| serde::de::Error::custom("not a problem's code"))
+    }
+}
+
+/// One failure, as a person and a program are told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Its code.
+    pub code: Code,
+    /// What happened here, at most [`LONGEST_DETAIL`] characters, without a secret.
+    pub detail: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// Whether asking again, with nothing changed, can help.
+    pub retryable: bool,
+    /// Which kind of a code that has kinds, such as `empty` of `upstream-suspect`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+impl Problem {
+    /// A problem with the remedy of its code.
+    #[must_use]
+    pub fn new(code: Code, detail: impl AsRef<str>) -> Self {
+        Self {
+            code,
+            detail: shorten(detail.as_ref()),
+            remedy: code.remedy().to_owned(),
+            retryable: code.retryable(),
+            reason: None,
+        }
+    }
+
+    /// The same, with the kind of the code.
+    #[must_use]
+    pub fn because(mut self, reason: &str) -> Self {
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// The same, where asking again can help although the code in general says otherwise, or the reverse.
+    #[must_use]
+    pub fn retryable(mut self, retryable: bool) -> Self {
+        self.retryable = retryable;
+        self
+    }
+}
+
+/// Cuts a text at [`LONGEST_DETAIL`] characters and lays it on one line, free of control characters.
+fn shorten(text: &str) -> String {
+    let mut line: String = text.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).fold(
+        String::with_capacity(text.len().min(LONGEST_DETAIL)),
+        |mut line, word| {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+            line
+        },
+    );
+    if let Some((end, _)) = line.char_indices().nth(LONGEST_DETAIL) {
+        let keep = line[..end].char_indices().next_back().map_or(0, |(last, _)| last);
+        line.truncate(keep);
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_kebab_case_and_stands_once() {
+        for (index, code) in Code::ALL.iter().enumerate() {
+            let label = code.label();
+            assert!(label.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{label}");
+            assert!(Code::ALL[..index].iter().all(|other| other.label() != label), "{label} twice");
+            assert_eq!(serde_json::to_value(code).unwrap(), label);
+            assert_eq!(serde_json::from_value::<Code>(label.into()).unwrap(), *code);
+        }
+    }
+
+    #[test]
+    fn every_remedy_says_what_to_do() {
+        for code in Code::ALL {
+            assert!(code.remedy().len() > 40 && code.remedy().ends_with(['.', ')', '}']), "{code}");
+            assert!(!code.title().ends_with('.'), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_detail_is_one_line_of_at_most_300_characters() {
+        let problem = Problem::new(Code::Internal, format!("a\r\n\tb \u{1b}[31m{}", "ü".repeat(400)));
+        assert_eq!(problem.detail.chars().count(), LONGEST_DETAIL);
+        assert!(problem.detail.starts_with("a b [31mü") && problem.detail.ends_with('…'));
+        assert_eq!(Problem::new(Code::Internal, "x".repeat(300)).detail.len(), 300);
+    }
+}

@@ -1,0 +1,345 @@
+//! Runs and their parts: the words of the API, each with one spelling, and what a finished part must hold.
+//!
+//! Owns [`Phase`], [`Status`], [`Outcome`] and [`End`]. A success cannot be written down without its [`Evidence`].
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::evidence::Evidence;
+use super::names::MirrorName;
+use super::problem::Problem;
+
+macro_rules! labelled {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $label)] $variant,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its one spelling: on the wire, in logs, in metrics and in the documentation.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label),* }
+            }
+
+            /// The one of that spelling.
+            #[must_use]
+            pub fn from_label(label: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.label() == label)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.label())
+            }
+        }
+    };
+}
+
+labelled! {
+    /// Where a mirror stands.
+    Phase {
+        /// Nothing is under way.
+        Idle = "idle",
+        /// Asked for, not begun.
+        Queued = "queued",
+        /// Gitea does not answer yet.
+        Connecting = "connecting",
+        /// Looking at both sides.
+        Inspecting = "inspecting",
+        /// Gitea clones.
+        Migrating = "migrating",
+        /// Settings are being changed and read back.
+        Patching = "patching",
+        /// Gitea was asked to fetch.
+        Syncing = "syncing",
+        /// The two lists are compared.
+        Verifying = "verifying",
+        /// Proven.
+        Succeeded = "succeeded",
+        /// Healthy in Gitea, and upstream did not answer us.
+        Unverified = "unverified",
+        /// Not done.
+        Failed = "failed",
+        /// Taken out.
+        Canceled = "canceled",
+    }
+}
+
+labelled! {
+    /// Where a run stands.
+    Status {
+        /// Accepted, nothing begun.
+        Queued = "queued",
+        /// Under way.
+        Running = "running",
+        /// Every mirror proven.
+        Succeeded = "succeeded",
+        /// None failed, at least one not proven.
+        Unverified = "unverified",
+        /// At least one failed.
+        Failed = "failed",
+        /// None failed, at least one taken out.
+        Canceled = "canceled",
+    }
+}
+
+labelled! {
+    /// What a success did.
+    Outcome {
+        /// The mirror was made.
+        Created = "created",
+        /// Settings were changed.
+        Updated = "updated",
+        /// Gitea was asked to fetch.
+        Synced = "synced",
+        /// Nothing was changed.
+        Noop = "noop",
+    }
+}
+
+labelled! {
+    /// Who or what asked for a run.
+    Trigger {
+        /// A call of the API.
+        Api = "api",
+    }
+}
+
+impl Status {
+    /// Whether nothing will change any more.
+    #[must_use]
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Unverified | Self::Failed | Self::Canceled)
+    }
+}
+
+/// A run's id: a UUIDv7, so that ids sort by age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub Uuid);
+
+impl RunId {
+    /// Reads an id.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How a mirror's part of a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "lowercase")]
+pub enum End {
+    /// Proven.
+    Succeeded {
+        /// What it took.
+        outcome: Outcome,
+        /// The proof.
+        evidence: Evidence,
+    },
+    /// A healthy mirror, and no evidence.
+    Unverified {
+        /// Why not.
+        problem: Problem,
+    },
+    /// Not done.
+    Failed {
+        /// Why.
+        problem: Problem,
+    },
+    /// Taken out.
+    Canceled,
+}
+
+impl End {
+    /// The phase that says so.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        match self {
+            Self::Succeeded { .. } => Phase::Succeeded,
+            Self::Unverified { .. } => Phase::Unverified,
+            Self::Failed { .. } => Phase::Failed,
+            Self::Canceled => Phase::Canceled,
+        }
+    }
+
+    /// What a success did.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Succeeded { outcome, .. } => Some(*outcome),
+            Self::Unverified { .. } | Self::Failed { .. } | Self::Canceled => None,
+        }
+    }
+
+    /// The proof of a success.
+    #[must_use]
+    pub const fn evidence(&self) -> Option<&Evidence> {
+        match self {
+            Self::Succeeded { evidence, .. } => Some(evidence),
+            Self::Unverified { .. } | Self::Failed { .. } | Self::Canceled => None,
+        }
+    }
+
+    /// What was in the way.
+    #[must_use]
+    pub const fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Unverified { problem } | Self::Failed { problem } => Some(problem),
+            Self::Succeeded { .. } | Self::Canceled => None,
+        }
+    }
+}
+
+/// One mirror's part of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The mirror.
+    pub name: MirrorName,
+    /// Where it stands, or stood when it ended.
+    pub phase: Phase,
+    /// How it ended; `None` while it is under way.
+    pub end: Option<End>,
+}
+
+/// One accepted request to bring mirrors in sync.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// Who or what asked.
+    pub trigger: Trigger,
+    /// The name of the token that asked, or `anonymous`.
+    pub requested_by: String,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its first mirror was begun.
+    pub started_at: Option<Timestamp>,
+    /// When its last mirror ended.
+    pub finished_at: Option<Timestamp>,
+    /// Its mirrors, in the order of the configuration, each once.
+    pub parts: Vec<Part>,
+}
+
+impl Run {
+    /// A run that was just accepted.
+    #[must_use]
+    pub fn accepted(
+        id: RunId,
+        trigger: Trigger,
+        requested_by: String,
+        at: Timestamp,
+        mirrors: impl IntoIterator<Item = MirrorName>,
+    ) -> Self {
+        let parts = mirrors.into_iter().map(|name| Part { name, phase: Phase::Queued, end: None }).collect();
+        Self { id, trigger, requested_by, created_at: at, started_at: None, finished_at: None, parts }
+    }
+
+    /// Where it stands, which follows from its parts.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let all_ended = self.parts.iter().all(|part| part.end.is_some());
+        if !all_ended {
+            return if self.started_at.is_some() { Status::Running } else { Status::Queued };
+        }
+        let any = |phase: Phase| self.parts.iter().any(|part| part.phase == phase);
+        if any(Phase::Failed) {
+            Status::Failed
+        } else if any(Phase::Canceled) {
+            Status::Canceled
+        } else if any(Phase::Unverified) {
+            Status::Unverified
+        } else {
+            Status::Succeeded
+        }
+    }
+
+    /// Its part of that name.
+    pub fn part_mut(&mut self, name: &MirrorName) -> Option<&mut Part> {
+        self.parts.iter_mut().find(|part| part.name == *name)
+    }
+
+    /// Its part of that name.
+    #[must_use]
+    pub fn part(&self, name: &MirrorName) -> Option<&Part> {
+        self.parts.iter().find(|part| part.name == *name)
+    }
+
+    /// Ends one part; the first end stands.
+    pub fn end_part(&mut self, name: &MirrorName, end: &End, at: Timestamp) {
+        let started = self.started_at.get_or_insert(at);
+        let at = at.max(*started);
+        if let Some(part) = self.part_mut(name).filter(|part| part.end.is_none()) {
+            part.phase = end.phase();
+            part.end = Some(end.clone());
+        }
+        if self.parts.iter().all(|part| part.end.is_some()) {
+            self.finished_at.get_or_insert(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::problem::Code;
+
+    fn run(ends: &[End]) -> Run {
+        let name = |index: usize| MirrorName::parse(&format!("m{index}")).unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        let mut run = Run::accepted(RunId(Uuid::nil()), Trigger::Api, "ops".into(), at, (0..ends.len()).map(name));
+        for (index, end) in ends.iter().enumerate() {
+            run.end_part(&name(index), end, at);
+        }
+        run
+    }
+
+    #[test]
+    fn a_label_is_what_serde_writes_and_reads() {
+        for phase in Phase::ALL {
+            assert_eq!(serde_json::to_value(phase).unwrap(), phase.label());
+            assert_eq!(Phase::from_label(phase.label()), Some(*phase));
+        }
+        for status in Status::ALL {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.label());
+        }
+        for outcome in Outcome::ALL {
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.label());
+        }
+    }
+
+    #[test]
+    fn one_failure_fails_the_run_and_a_doubt_makes_it_unverified() {
+        let failed = End::Failed { problem: Problem::new(Code::NotAMirror, "x") };
+        let unverified = End::Unverified { problem: Problem::new(Code::UpstreamUnreachable, "x") };
+        assert_eq!(run(&[unverified.clone(), failed.clone(), End::Canceled]).status(), Status::Failed);
+        assert_eq!(run(&[unverified.clone(), End::Canceled]).status(), Status::Canceled);
+        assert_eq!(run(std::slice::from_ref(&unverified)).status(), Status::Unverified);
+        assert!(run(&[unverified]).finished_at.is_some());
+        assert_eq!(run(&[]).status(), Status::Succeeded);
+    }
+
+    #[test]
+    fn the_first_end_of_a_part_stands() {
+        let mut run = run(&[End::Canceled]);
+        let name = run.parts[0].name.clone();
+        run.end_part(&name, &End::Failed { problem: Problem::new(Code::Internal, "x") }, Timestamp::UNIX_EPOCH);
+        assert_eq!(run.status(), Status::Canceled);
+    }
+}

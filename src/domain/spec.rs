@@ -1,0 +1,94 @@
+//! What is asked for: one mirror as configured, and the limits under which the engine works.
+//!
+//! Owns the meaning and the defaults of both. How they are written in a file is `config`'s.
+
+use std::time::Duration;
+
+use super::duration::GoDuration;
+use super::names::{BranchName, MirrorName, OwnerName, RepoName};
+use super::refs::Prune;
+use super::url::UpstreamUrl;
+
+/// One configured pair: an upstream repository and its place in Gitea.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorSpec {
+    /// What it is called.
+    pub name: MirrorName,
+    /// Where it comes from.
+    pub upstream: UpstreamUrl,
+    /// The branch that must be there, and whose commit `/status` names.
+    pub branch: BranchName,
+    /// The organisation or user in Gitea.
+    pub owner: OwnerName,
+    /// The repository in Gitea.
+    pub repo: RepoName,
+    /// How often Gitea is to ask upstream by itself.
+    pub interval: GoDuration,
+    /// Whether Gitea is to delete what upstream has deleted.
+    pub prune: Prune,
+    /// Who may read a repository that we create.
+    pub visibility: Visibility,
+}
+
+impl MirrorSpec {
+    /// `owner/repo`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.repo)
+    }
+}
+
+/// Who may read a repository in Gitea.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// Everybody.
+    Public,
+    /// Whoever Gitea lets.
+    Private,
+}
+
+/// How a mirror is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Gitea follows upstream, and we help.
+    Follow,
+    /// Nothing is asked of Gitea or changed there; drift is shown.
+    Pinned,
+}
+
+impl Mode {
+    /// Its one spelling.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Follow => "follow",
+            Self::Pinned => "pinned",
+        }
+    }
+}
+
+/// The limits that a person may set, and the pace of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The longest a run may take.
+    pub run: Duration,
+    /// How long Gitea's answer to a migrate is waited for. Gitea's own limit of the clone is 600 s by default, and
+    /// the branch and tag database comes on top.
+    pub migrate: Duration,
+    /// How long a sync may go unseen before its queue counts as stuck. Gitea's own limit of one fetch is 300 s by
+    /// default, and its queue is worked off in series.
+    pub sync: Duration,
+    /// How long after the intent (or, without one, after `created_at`) a placeholder counts as dead.
+    pub dead_placeholder: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            run: Duration::from_mins(30),
+            migrate: Duration::from_mins(15),
+            sync: Duration::from_mins(10),
+            dead_placeholder: Duration::from_mins(20),
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The Gitea client: one method a call, one outcome enum an answer.
+//!
+//! Owns the requests, Gitea's JSON and the table of what its answers mean ([`classify`]). Reports and decides nothing:
+//! nothing is retried here but a request refused with a credential that has been replaced since it was read. Every
+//! word of Gitea's passes the redactor before it leaves this module.
+
+mod classify;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+use crate::domain::answer::{
+    CreateOrganisationAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, RepositoryAnswer, SyncAnswer, Trouble,
+    TroubleKind,
+};
+use crate::domain::credential::{Credential, CredentialSource, Redactor};
+use crate::domain::duration::GoDuration;
+use crate::domain::names::{BranchName, OwnerName};
+use crate::domain::refs::Prune;
+use crate::domain::spec::{MirrorSpec, Visibility};
+use crate::domain::url::GiteaUrl;
+use crate::transport::{Call, Route, Transport};
+
+/// How long a read may take. Basic authentication with a password costs Gitea seconds on a busy machine.
+const READ: Duration = Duration::from_secs(10);
+
+/// How long a change may take, except a migrate.
+const CHANGE: Duration = Duration::from_secs(30);
+
+/// The largest answer that is read: the longest one of those that we ask for has some kilobytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// Talks to one Gitea as one user.
+#[derive(Clone, Debug)]
+pub struct Client {
+    url: GiteaUrl,
+    transport: Arc<dyn Transport>,
+    credential: Arc<dyn CredentialSource>,
+    /// Credentials of upstreams, which Gitea may repeat in its words: git's errors hold the address.
+    others: Vec<Arc<dyn CredentialSource>>,
+}
+
+/// What Gitea says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// `gitea` or `forgejo`.
+    pub flavour: &'static str,
+    /// As it prints it.
+    pub version: String,
+}
+
+impl Client {
+    /// A client for the Gitea at `url`, as whoever `credential` is. `others` are secrets that must not come back in
+    /// Gitea's words either.
+    #[must_use]
+    pub fn new(
+        url: GiteaUrl,
+        transport: Arc<dyn Transport>,
+        credential: Arc<dyn CredentialSource>,
+        others: Vec<Arc<dyn CredentialSource>>,
+    ) -> Self {
+        Self { url, transport, credential, others }
+    }
+
+    /// Where Gitea is.
+    #[must_use]
+    pub fn url(&self) -> &GiteaUrl {
+        &self.url
+    }
+
+    /// The credential that this client uses, for git over HTTP.
+    #[must_use]
+    pub fn credential(&self) -> &dyn CredentialSource {
+        &*self.credential
+    }
+
+    /// `GET /version`: what runs there.
+    ///
+    /// # Errors
+    /// No usable answer.
+    pub async fn version(&self) -> Result<Version, Trouble> {
+        let response = self.send("version", Method::GET, "/version", None::<&()>, READ).await?;
+        match classify::sort(&response, &self.redactor(), false) {
+            classify::Sorted::Said { status: 200, .. } => {}
+            classify::Sorted::Trouble(trouble) => return Err(trouble),
+            classify::Sorted::Said { .. } | classify::Sorted::Renamed | classify::Sorted::Refused(_) => {
+                return Err(Trouble::maybe_sent(TroubleKind::Foreign, "it does not tell its version"));
+            }
+        }
+        let wire: wire::WireVersion = serde_json::from_slice(response.body())
+            .map_err(|_| Trouble::maybe_sent(TroubleKind::Foreign, "200 with JSON that holds no version"))?;
+        // Forgejo names the Gitea that it is compatible with
+        let flavour = if wire.version.contains("+gitea-") { "forgejo" } else { "gitea" };
+        let printable = |c: &char| c.is_ascii_graphic();
+        Ok(Version { flavour, version: wire.version.chars().filter(printable).take(64).collect() })
+    }
+
+    /// `GET /repos/{owner}/{repo}`, and the `Date` of the answer where it has one.
+    pub async fn repository(&self, spec: &MirrorSpec) -> (RepositoryAnswer, Option<Timestamp>) {
+        let path = format!("/repos/{}", spec.full_name());
+        match self.send("get_repository", Method::GET, &path, None::<&()>, READ).await {
+            Ok(response) => (classify::repository(&response, &self.redactor(), &spec.full_name()), date(&response)),
+            Err(trouble) => (RepositoryAnswer::Trouble(trouble), None),
+        }
+    }
+
+    /// `GET /orgs/{org}`, and `GET /users/{name}` where there is no organisation of that name.
+    pub async fn owner(&self, owner: &OwnerName) -> OwnerAnswer {
+        let response =
+            match self.send("get_organisation", Method::GET, &format!("/orgs/{owner}"), None::<&()>, READ).await {
+                Ok(response) => response,
+                Err(trouble) => return OwnerAnswer::Trouble(trouble),
+            };
+        if let Some(answer) = classify::organisation(&response, &self.redactor()) {
+            return answer;
+        }
+        match self.send("get_user", Method::GET, &format!("/users/{owner}"), None::<&()>, READ).await {
+            Ok(response) => classify::user(&response, &self.redactor()),
+            Err(trouble) => OwnerAnswer::Trouble(trouble),
+        }
+    }
+
+    /// `POST /orgs`.
+    pub async fn create_organisation(&self, owner: &OwnerName, visibility: Visibility) -> CreateOrganisationAnswer {
+        let visibility = match visibility {
+            Visibility::Public => "public",
+            Visibility::Private => "private",
+        };
+        let body = wire::WireCreateOrganisation { username: owner.as_str(), visibility };
+        match self.send("create_organisation", Method::POST, "/orgs", Some(&body), CHANGE).await {
+            Ok(response) => classify::create_organisation(&response, &self.redactor()),
+            Err(trouble) => CreateOrganisationAnswer::Unknown(trouble),
+        }
+    }
+
+    /// `POST /repos/migrate`, which Gitea answers when the clone has ended. Dropping this future does not stop it.
+    pub async fn migrate(
+        &self,
+        spec: &MirrorSpec,
+        upstream: &dyn CredentialSource,
+        timeout: Duration,
+    ) -> MigrateAnswer {
+        let upstream = match upstream.read() {
+            Ok(credential) => credential,
+            Err(error) => {
+                return MigrateAnswer::Unknown(Trouble::not_sent(TroubleKind::Credential, error.to_string()));
+            }
+        };
+        let (mut auth_token, mut auth_username, mut auth_password) = (None, None, None);
+        match &upstream {
+            Some(Credential::Token(token)) => auth_token = Some(token.expose_secret()),
+            Some(Credential::Basic { username, password }) => {
+                (auth_username, auth_password) = (Some(username.as_str()), Some(password.expose_secret()));
+            }
+            None => {}
+        }
+        let body = wire::WireMigrate {
+            clone_addr: spec.upstream.as_str(),
+            repo_owner: spec.owner.as_str(),
+            repo_name: spec.repo.as_str(),
+            service: "git",
+            mirror: true,
+            mirror_interval: spec.interval.to_string(),
+            private: spec.visibility == Visibility::Private,
+            wiki: false,
+            issues: false,
+            pull_requests: false,
+            labels: false,
+            milestones: false,
+            releases: false,
+            lfs: false,
+            auth_token,
+            auth_username,
+            auth_password,
+        };
+        match self.send("migrate", Method::POST, "/repos/migrate", Some(&body), timeout).await {
+            Ok(response) => classify::migrate(&response, &self.redactor()),
+            Err(trouble) => MigrateAnswer::Unknown(trouble),
+        }
+    }
+
+    /// `PATCH` interval and pruning.
+    pub async fn patch_settings(&self, spec: &MirrorSpec, interval: GoDuration, prune: Prune) -> PatchAnswer {
+        let body = wire::WireSettings { mirror_interval: interval.to_string(), enable_prune: prune.as_bool() };
+        self.patch("patch_settings", spec, &body).await
+    }
+
+    /// `PATCH` the default branch.
+    pub async fn patch_default_branch(&self, spec: &MirrorSpec, branch: &BranchName) -> PatchAnswer {
+        self.patch("patch_default_branch", spec, &wire::WireDefaultBranch { default_branch: branch.as_str() }).await
+    }
+
+    async fn patch(&self, operation: &'static str, spec: &MirrorSpec, body: &(impl Serialize + Sync)) -> PatchAnswer {
+        let path = format!("/repos/{}", spec.full_name());
+        match self.send(operation, Method::PATCH, &path, Some(body), CHANGE).await {
+            Ok(response) => classify::patch(&response, &self.redactor()),
+            Err(trouble) => PatchAnswer::Unknown(trouble),
+        }
+    }
+
+    /// `POST /repos/{owner}/{repo}/mirror-sync`.
+    pub async fn sync(&self, spec: &MirrorSpec) -> SyncAnswer {
+        let path = format!("/repos/{}/mirror-sync", spec.full_name());
+        match self.send("mirror_sync", Method::POST, &path, None::<&()>, CHANGE).await {
+            Ok(response) => classify::sync(&response, &self.redactor()),
+            Err(trouble) => SyncAnswer::Unknown(trouble),
+        }
+    }
+
+    /// Sends one request; once more when it was refused with a credential that has been replaced meanwhile.
+    async fn send(
+        &self,
+        operation: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+        timeout: Duration,
+    ) -> Result<Response<Bytes>, Trouble> {
+        let body = match body {
+            Some(body) => Some(Bytes::from(serde_json::to_vec(body).expect("our own wire types are always JSON"))),
+            None => None,
+        };
+        let mut used = self.read_credential()?;
+        loop {
+            let request = self.request(&method, path, body.clone(), used.as_ref())?;
+            let call = Call { operation, route: Route::Direct, request, timeout, largest: LARGEST };
+            let response = self.transport.send(call).await?;
+            if response.status() != 401 {
+                return Ok(response);
+            }
+            let now = self.read_credential()?;
+            let replaced = match (&used, &now) {
+                (Some(used), Some(now)) => !used.same_as(now),
+                (None, Some(_)) => true,
+                (_, None) => false,
+            };
+            if !replaced {
+                return Ok(response);
+            }
+            used = now;
+        }
+    }
+
+    fn read_credential(&self) -> Result<Option<Credential>, Trouble> {
+        self.credential.read().map_err(|error| Trouble::not_sent(TroubleKind::Credential, error.to_string()))
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<Bytes>,
+        credential: Option<&Credential>,
+    ) -> Result<Request<Bytes>, Trouble> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1{path}", self.url))
+            .header(header::ACCEPT, "application/json");
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(credential) = credential {
+            let mut value = HeaderValue::from_str(credential.api_header().expose_secret()).map_err(|_| {
+                Trouble::not_sent(TroubleKind::Credential, "the credential holds characters that no header can carry")
+            })?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        request
+            .body(body.unwrap_or_default())
+            .map_err(|_| Trouble::not_sent(TroubleKind::Connect, "the request's address cannot be used"))
+    }
+
+    /// Knows every secret that may be in Gitea's words now.
+    fn redactor(&self) -> Redactor {
+        let sources = std::iter::once(&self.credential).chain(&self.others);
+        let known: Vec<Credential> = sources.filter_map(|source| source.read().ok().flatten()).collect();
+        Redactor::knowing(&known)
+    }
+}
+
+fn date(response: &Response<Bytes>) -> Option<Timestamp> {
+    let text = response.headers().get(header::DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+}

@@ -1,0 +1,104 @@
+//! The JSON that Gitea sends and takes, as far as we read and write it. Nothing here leaves this module.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::answer::Repository;
+use crate::domain::duration::GoDuration;
+
+/// `Repository`. Members that we do not read are not listed; Gitea adds new ones with each release.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireRepository {
+    id: u64,
+    pub(super) full_name: String,
+    mirror: bool,
+    #[serde(default)]
+    mirror_interval: String,
+    mirror_updated: Timestamp,
+    #[serde(default)]
+    original_url: String,
+    #[serde(default)]
+    default_branch: String,
+    created_at: Timestamp,
+    #[serde(default)]
+    archived: bool,
+}
+
+impl WireRepository {
+    /// `None`: an interval that no Gitea prints.
+    pub(super) fn read(self) -> Option<Repository> {
+        let interval = match self.mirror_interval.as_str() {
+            "" => None,
+            text => Some(GoDuration::parse(text).ok()?),
+        };
+        Some(Repository {
+            id: self.id,
+            mirror: self.mirror,
+            interval,
+            mirror_updated: self.mirror_updated,
+            original_url: self.original_url,
+            default_branch: self.default_branch,
+            created_at: self.created_at,
+            archived: self.archived,
+        })
+    }
+}
+
+/// An error of the API. A 500's message is empty for everybody but administrators.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct WireError {
+    #[serde(default)]
+    pub(super) message: String,
+}
+
+/// `/version`.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireVersion {
+    pub(super) version: String,
+}
+
+/// `POST /orgs`.
+#[derive(Debug, Serialize)]
+pub(super) struct WireCreateOrganisation<'a> {
+    pub(super) username: &'a str,
+    pub(super) visibility: &'static str,
+}
+
+/// `POST /repos/migrate`: what the platform's Job has always sent, and the credential in its own members.
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "Gitea's API has them")]
+pub(super) struct WireMigrate<'a> {
+    pub(super) clone_addr: &'a str,
+    pub(super) repo_owner: &'a str,
+    pub(super) repo_name: &'a str,
+    pub(super) service: &'static str,
+    pub(super) mirror: bool,
+    pub(super) mirror_interval: String,
+    pub(super) private: bool,
+    pub(super) wiki: bool,
+    pub(super) issues: bool,
+    pub(super) pull_requests: bool,
+    pub(super) labels: bool,
+    pub(super) milestones: bool,
+    pub(super) releases: bool,
+    pub(super) lfs: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) auth_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) auth_username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) auth_password: Option<&'a str>,
+}
+
+/// `PATCH` of interval and pruning. Gitea 1.20 and 1.21 read `enable_prune` only beside an interval.
+#[derive(Debug, Serialize)]
+pub(super) struct WireSettings {
+    pub(super) mirror_interval: String,
+    pub(super) enable_prune: bool,
+}
+
+/// `PATCH` of the default branch.
+#[derive(Debug, Serialize)]
+pub(super) struct WireDefaultBranch<'a> {
+    pub(super) default_branch: &'a str,
+}

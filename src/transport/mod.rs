@@ -1,0 +1,81 @@
+//! The only place that sends HTTP, and the one seam that tests replace.
+//!
+//! Owns how a request leaves and how its answer or failure comes back: time limits, a cap on what is read, no redirect
+//! ever followed, no request ever repeated. Knows nothing of Gitea, git or mirrors, and never logs a header or a body. A failure
+//! is told in the domain's one vocabulary, [`Trouble`], so that nobody has to translate it.
+
+mod http_transport;
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Response, header};
+
+use crate::domain::answer::{Sent, Trouble, TroubleKind};
+
+pub use http_transport::HttpTransport;
+
+/// One request, with its limits.
+#[derive(Debug)]
+pub struct Call {
+    /// What it is for, from a closed set: the label of metrics and logs.
+    pub operation: &'static str,
+    /// Which way it goes.
+    pub route: Route,
+    /// What is sent.
+    pub request: http::Request<Bytes>,
+    /// How long the whole answer may take.
+    pub timeout: Duration,
+    /// How many bytes of body are read at most.
+    pub largest: usize,
+}
+
+/// Which way a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Straight: to Gitea, and from the command line to the service.
+    Direct,
+    /// Through the proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`), if there is one: to upstream.
+    Proxied,
+}
+
+/// Sends requests.
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Sends one request and reads its whole answer.
+    ///
+    /// # Errors
+    /// [`Trouble`]: no whole answer. Dropping the future gives the request up; the other side may go on with it.
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Response<Bytes>, Trouble>>;
+}
+
+/// Is told of every request, when it has ended.
+pub trait Observer: Send + Sync {
+    /// One request has ended: with a status, or without.
+    fn sent(&self, operation: &'static str, status: Option<u16>, took: Duration);
+}
+
+/// A status that is an outage, a request to come again or none of the server's own, as trouble.
+#[must_use]
+pub fn status_trouble(response: &Response<Bytes>) -> Trouble {
+    let status = response.status().as_u16();
+    let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let kind = match status {
+        408 | 429 | 503 => TroubleKind::Busy,
+        500..=599 => TroubleKind::ServerError,
+        _ => TroubleKind::Foreign,
+    };
+    let retry_after = seconds.map(Duration::from_secs);
+    Trouble { kind, detail: format!("it answers {status}"), sent: Sent::Maybe, retry_after }
+}
+
+/// Whether an answer says that it is of this media type, whatever its parameters.
+#[must_use]
+pub fn has_media_type(response: &Response<Bytes>, wanted: &str) -> bool {
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted))
+}
