@@ -60,7 +60,9 @@ impl Profile {
 
     pub(crate) const fn cache_control(self) -> &'static str {
         match self {
-            Gitea122 | Gitea124 | Gitea126 | Forgejo11 => "max-age=0, private, must-revalidate, no-transform",
+            Gitea122 | Gitea124 | Gitea126 | Forgejo11 => {
+                "max-age=0, private, must-revalidate, no-transform"
+            }
             Gitea127 | Forgejo16 => "max-age=0, private, must-revalidate",
         }
     }
@@ -110,7 +112,9 @@ impl Profile {
                 format!("token does not have at least one of required scope(s): [{required}]")
             }
             Gitea124 | Gitea126 | Gitea127 => {
-                format!("token does not have at least one of required scope(s), required=[{required}], token scope={has}")
+                format!(
+                    "token does not have at least one of required scope(s), required=[{required}], token scope={has}"
+                )
             }
         }
     }
@@ -125,7 +129,9 @@ impl Profile {
 
     pub(crate) fn archived(self, id: u64, full_name: &str) -> String {
         match self {
-            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => format!("<Repository {id}:{full_name}> is archived"),
+            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => {
+                format!("<Repository {id}:{full_name}> is archived")
+            }
             Gitea126 => format!("{full_name} is archived"),
             Gitea127 => "repo is archived".to_owned(),
         }
@@ -134,8 +140,13 @@ impl Profile {
     /// What writing a file to a mirror answers: a status and a message.
     pub(crate) fn mirror_is_read_only(self, full_name: &str) -> (StatusCode, String) {
         match self {
-            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
-            Gitea126 => (StatusCode::LOCKED, format!("{full_name} is not allowed to edit")),
+            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => {
+                (StatusCode::INTERNAL_SERVER_ERROR, String::new())
+            }
+            Gitea126 => (
+                StatusCode::LOCKED,
+                format!("{full_name} is not allowed to edit"),
+            ),
             Gitea127 => (StatusCode::LOCKED, "repo is not allowed to edit".to_owned()),
         }
     }
@@ -143,14 +154,18 @@ impl Profile {
     pub(crate) fn protocol_refused(self, host: &str) -> String {
         match self {
             Gitea127 => "The provided URL is invalid.".to_owned(),
-            _ => format!("migration/cloning from '{host}' is not allowed: the provided url protocol is not allowed"),
+            _ => format!(
+                "migration/cloning from '{host}' is not allowed: the provided url protocol is not allowed"
+            ),
         }
     }
 
     pub(crate) fn url_refused(self, address: &str) -> String {
         match self {
             Gitea127 => "The provided URL is invalid.".to_owned(),
-            _ => format!("migration/cloning from '{address}' is not allowed: the provided url is invalid"),
+            _ => format!(
+                "migration/cloning from '{address}' is not allowed: the provided url is invalid"
+            ),
         }
     }
 
@@ -158,7 +173,9 @@ impl Profile {
     pub(crate) fn dots_refused(self, name: &str) -> String {
         match self {
             Gitea122 | Forgejo11 | Forgejo16 => format!("The username '{name}' is reserved."),
-            Gitea124 | Gitea126 | Gitea127 => format!("The username '{name}' contains invalid characters."),
+            Gitea124 | Gitea126 | Gitea127 => {
+                format!("The username '{name}' contains invalid characters.")
+            }
         }
     }
 
@@ -173,7 +190,11 @@ impl Profile {
 
     /// What a failed `git clone` becomes, after `Migration failed: ` or `Authentication failed: `.
     pub(crate) fn clone_error(self, code: i32, stderr: &str) -> String {
-        let step = if self.is_forgejo() { "Clone" } else { "clone error" };
+        let step = if self.is_forgejo() {
+            "Clone"
+        } else {
+            "clone error"
+        };
         let stderr = match self {
             Gitea126 | Gitea127 => stderr.trim_end_matches('\n'),
             Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => stderr,
@@ -257,7 +278,12 @@ mod tests {
     #[test]
     fn only_a_forgejo_names_the_gitea_it_comes_from() {
         for profile in Profile::ALL {
-            assert_eq!(profile.version().contains("+gitea-"), profile.is_forgejo(), "{}", profile.name());
+            assert_eq!(
+                profile.version().contains("+gitea-"),
+                profile.is_forgejo(),
+                "{}",
+                profile.name()
+            );
         }
     }
 }

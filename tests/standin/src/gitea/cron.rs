@@ -14,7 +14,9 @@ impl Gitea {
     /// Runs cron in the current runtime, with [`super::Settings::cron`] as the distance of its ticks, until the
     /// last handle is dropped. Without that setting it does nothing.
     pub fn run_cron(&self) {
-        let Some(distance) = self.state().settings.cron else { return };
+        let Some(distance) = self.state().settings.cron else {
+            return;
+        };
         let distance = self.inner.clock.scaled(distance);
         let inner = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
@@ -34,8 +36,14 @@ impl Gitea {
             if state.down || state.settings.mirror_feature_off {
                 return;
             }
-            let mirrors = state.repositories.iter().filter_map(|row| Some((row.mirror.as_ref()?, row.id)));
-            mirrors.filter(|(mirror, _)| mirror.next.is_some_and(|next| next <= now)).map(|(m, id)| (m.updated, id)).collect()
+            let mirrors = state
+                .repositories
+                .iter()
+                .filter_map(|row| Some((row.mirror.as_ref()?, row.id)));
+            mirrors
+                .filter(|(mirror, _)| mirror.next.is_some_and(|next| next <= now))
+                .map(|(m, id)| (m.updated, id))
+                .collect()
         };
         due.sort_unstable();
         for (_, id) in due.into_iter().take(PULL_LIMIT) {

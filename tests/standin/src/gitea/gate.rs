@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::header;
 use http_body_util::BodyExt;
 
+use super::Gitea;
 use super::answer::set;
 use super::route::{self, Route};
-use super::Gitea;
 use crate::call::Call;
 use crate::fault::{self, Cut, Fault};
 use crate::upstream::{authorization, header_text};
@@ -24,7 +24,13 @@ pub(super) struct Asked {
 impl Gitea {
     pub(super) async fn handle(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else { return fault::cut() };
+        let Ok(body) = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+        else {
+            return fault::cut();
+        };
         let route = route::parse(&parts.method, parts.uri.path());
         let asked = Asked { parts, body, route };
         let index = self.record(&asked);
@@ -49,7 +55,11 @@ impl Gitea {
         let headers = &asked.parts.headers;
         let call = Call {
             method: asked.parts.method.to_string(),
-            path: asked.parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+            path: asked
+                .parts
+                .uri
+                .path_and_query()
+                .map_or_else(|| "/".to_owned(), ToString::to_string),
             status: 0,
             at: self.inner.clock.system_time(),
             body: String::from_utf8_lossy(&asked.body).into_owned(),
@@ -74,7 +84,9 @@ impl Gitea {
         for fault in faults {
             match fault {
                 Fault::Delay(delay) => tokio::time::sleep(delay).await,
-                Fault::Status(status, content_type, body) => return fault::answer(status, content_type, body),
+                Fault::Status(status, content_type, body) => {
+                    return fault::answer(status, content_type, body);
+                }
                 Fault::Html => return fault::proxy_page(200),
                 Fault::Hang => std::future::pending().await,
                 Fault::CutBefore => return fault::cut(),
@@ -87,14 +99,20 @@ impl Gitea {
                 | Fault::EmptyBody => after = after.or(Some(fault)),
             }
         }
-        let Some(after) = after else { return self.dispatch(asked).await };
+        let Some(after) = after else {
+            return self.dispatch(asked).await;
+        };
         if let Fault::ProxyTimeout(patience) = after {
-            return tokio::time::timeout(patience, self.dispatch(asked)).await.unwrap_or_else(|_| fault::proxy_page(504));
+            return tokio::time::timeout(patience, self.dispatch(asked))
+                .await
+                .unwrap_or_else(|_| fault::proxy_page(504));
         }
         let response = self.dispatch(asked).await;
         match after {
             Fault::ExecuteThenHang => std::future::pending().await,
-            Fault::ExecuteThenStatus(status, content_type, body) => fault::answer(status, content_type, body),
+            Fault::ExecuteThenStatus(status, content_type, body) => {
+                fault::answer(status, content_type, body)
+            }
             Fault::Slow(wait) => fault::with_body(response, Some(wait), usize::MAX, false).await,
             Fault::Truncate(keep) => fault::with_body(response, None, keep, true).await,
             Fault::EmptyBody => fault::with_body(response, None, 0, false).await,
@@ -106,7 +124,9 @@ impl Gitea {
     fn scripted(&self, asked: &Asked) -> (Vec<super::state::Hook>, Vec<Fault>) {
         let kind = asked.route.kind;
         let mut state = self.state();
-        let (mine, others) = std::mem::take(&mut state.hooks).into_iter().partition(|(hooked, _)| hooked.covers(kind));
+        let (mine, others) = std::mem::take(&mut state.hooks)
+            .into_iter()
+            .partition(|(hooked, _)| hooked.covers(kind));
         state.hooks = others;
         let hooks = Vec::into_iter(mine).map(|(_, hook)| hook).collect();
         let mut faults = Vec::new();

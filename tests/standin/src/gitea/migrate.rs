@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Gitea;
+use super::answer::Refusal;
 use super::auth::Doer;
 use super::migrate_checks::Plan;
 use super::patch::nanos;
@@ -28,12 +29,21 @@ struct Job {
 }
 
 impl Gitea {
-    pub(super) async fn migrate(&self, doer: Option<&Doer>, body: &Bytes) -> Result<Response, Response> {
+    pub(super) async fn migrate(
+        &self,
+        doer: Option<&Doer>,
+        body: &Bytes,
+    ) -> Result<Response, Refusal> {
         let plan = self.plan(doer, body).await?;
         let doer = self.signed_in(doer)?.clone();
         let id = self.add_row(&plan)?;
         let (tell, told) = oneshot::channel();
-        let job = Job { id, plan, doer, life: self.life() };
+        let job = Job {
+            id,
+            plan,
+            doer,
+            life: self.life(),
+        };
         let gitea = self.clone();
         // Gitea clones outside the request's context: a client that leaves ends nothing.
         tokio::spawn(async move {
@@ -46,10 +56,13 @@ impl Gitea {
     }
 
     /// Looks and adds under one lock: of several migrations at once, one wins.
-    fn add_row(&self, plan: &Plan) -> Result<u64, Response> {
+    fn add_row(&self, plan: &Plan) -> Result<u64, Refusal> {
         let mut state = self.state();
         if state.repository(&plan.owner.name, &plan.name).is_some() {
-            return Err(self.error(StatusCode::CONFLICT, "The repository with the same name already exists."));
+            return Err(self.error(
+                StatusCode::CONFLICT,
+                "The repository with the same name already exists.",
+            ));
         }
         let new = NewRepository {
             owner: plan.owner.id,
@@ -59,7 +72,7 @@ impl Gitea {
             private: plan.private,
             original_url: &plan.original_url,
         };
-        Ok(state.add_repository(new, self.inner.clock.second()))
+        Ok(state.add_repository(&new, self.inner.clock.second()))
     }
 
     /// The whole clone phase. `None` when the server was killed meanwhile: the placeholder stays as it is.
@@ -91,7 +104,7 @@ impl Gitea {
         Some(match cloned {
             Ok(output) if output.ok => self.finish_migration(job, &folder).await,
             Ok(output) => self.clone_failed(job, &output),
-            Err(_) => self.hidden_500(),
+            Err(_) => self.hidden_500().into(),
         })
     }
 
@@ -107,35 +120,63 @@ impl Gitea {
         let follow = format!("http.followRedirects={}", self.follow_redirects());
         let text = folder.to_string_lossy();
         let address = job.plan.address.as_str();
-        let args = ["-c", &follow, "clone", "--quiet", "--template=", "--mirror", "--", address, &text];
-        let output = self.inner.git.run(&self.inner.repositories(), &args).await?;
+        let args = [
+            "-c",
+            &follow,
+            "clone",
+            "--quiet",
+            "--template=",
+            "--mirror",
+            "--",
+            address,
+            &text,
+        ];
+        let output = self
+            .inner
+            .git
+            .run(&self.inner.repositories(), &args)
+            .await?;
         if !output.ok {
             let leftover = folder.to_owned();
             // Git removes what it made, unless it was killed.
             drop(blocking(move || std::fs::remove_dir_all(leftover)).await);
             return Ok(output);
         }
-        let add = ["config", "--add", "remote.origin.fetch", "+refs/tags/*:refs/tags/*"];
+        let add = [
+            "config",
+            "--add",
+            "remote.origin.fetch",
+            "+refs/tags/*:refs/tags/*",
+        ];
         self.inner.git.run(folder, &add).await?;
         if self.inner.profile.forgets_password() && job.plan.address.password().is_some() {
             let mut kept = job.plan.address.clone();
             // Cannot fail: the address has a host.
             let _ = kept.set_password(None);
-            self.inner.git.run(folder, &["remote", "set-url", "origin", kept.as_str()]).await?;
+            self.inner
+                .git
+                .run(folder, &["remote", "set-url", "origin", kept.as_str()])
+                .await?;
         }
         Ok(output)
     }
 
     /// git's value for `http.followRedirects` on this server; `initial` is git's own default.
     pub(super) fn follow_redirects(&self) -> &'static str {
-        if self.inner.profile.follows_redirects() { "initial" } else { "false" }
+        if self.inner.profile.follows_redirects() {
+            "initial"
+        } else {
+            "false"
+        }
     }
 
     fn clone_failed(&self, job: &Job, output: &Output) -> Response {
         if output.timed_out {
-            return self.hidden_500();
+            return self.hidden_500().into();
         }
-        let stderr = output.stderr.replace(job.plan.address.as_str(), &job.plan.original_url);
+        let stderr = output
+            .stderr
+            .replace(job.plan.address.as_str(), &job.plan.original_url);
         self.clone_error(output.code, &stderr)
     }
 
@@ -151,14 +192,21 @@ impl Gitea {
     /// Gitea tells failures of a clone apart by words in git's output.
     fn clone_error(&self, code: i32, stderr: &str) -> Response {
         let error = self.inner.profile.clone_error(code, stderr);
-        let is_about_credentials =
-            ["Authentication failed", "Bad credentials", "could not read Username"].iter().any(|w| error.contains(w));
+        let is_about_credentials = [
+            "Authentication failed",
+            "Bad credentials",
+            "could not read Username",
+        ]
+        .iter()
+        .any(|w| error.contains(w));
         if is_about_credentials {
             self.unprocessable(&format!("Authentication failed: {error}."))
+                .into()
         } else if error.contains("fatal:") {
             self.unprocessable(&format!("Migration failed: {error}."))
+                .into()
         } else {
-            self.hidden_500()
+            self.hidden_500().into()
         }
     }
 
@@ -168,29 +216,48 @@ impl Gitea {
         let (gitea, path) = (self.clone(), folder.to_owned());
         let read = blocking(move || {
             let head = refs::head(&gitea.inner.git, &path).unwrap_or_default();
-            Ok((gitea.branch_table(&path), head, super::repository::size_in_kib(&path)))
+            Ok((
+                gitea.branch_table(&path),
+                head,
+                super::repository::size_in_kib(&path),
+            ))
         });
-        let Ok((branches, head, size)) = read.await else { return self.hidden_500() };
+        let Ok((branches, head, size)) = read.await else {
+            return self.hidden_500().into();
+        };
         let now = self.inner.clock.second();
         let interval = self.interval(&job.plan.interval);
         let row = {
             let mut state = self.state();
-            let Some(row) = state.by_id_mut(job.id) else { return self.hidden_500() };
+            let Some(row) = state.by_id_mut(job.id) else {
+                return self.hidden_500().into();
+            };
             row.branches = branches;
             row.queued_until = Some(self.queued_now());
             row.updated = now;
             if job.plan.mirror {
-                let Some(interval) = interval else { return self.hidden_500() };
+                let Some(interval) = interval else {
+                    return self.hidden_500().into();
+                };
                 // Cron may take it at its very next tick, even with an interval of 0.
                 let next = Some(Instant::now());
-                row.mirror = Some(Mirror { interval, prune: true, updated: now, last_sync: None, next });
+                row.mirror = Some(Mirror {
+                    interval,
+                    prune: true,
+                    updated: now,
+                    last_sync: None,
+                    next,
+                });
             }
             row.empty = row.branches.is_empty();
             row.default_branch = if row.empty { String::new() } else { head };
             row.clone()
         };
         // The row as it was before its size was written.
-        let answer = self.json(StatusCode::CREATED, &self.repository_json(&row, Some(&job.doer)));
+        let answer = self.json(
+            StatusCode::CREATED,
+            &self.repository_json(&row, Some(&job.doer)),
+        );
         if let Some(row) = self.state().by_id_mut(job.id) {
             row.size = size;
         }

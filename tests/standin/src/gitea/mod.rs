@@ -72,7 +72,10 @@ impl Default for Options {
 
 /// What an operator would write into `app.ini`, and what befalls a server as a whole.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an independent switch of app.ini")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent switch of app.ini"
+)]
 pub struct Settings {
     /// `[mirror] MIN_INTERVAL`.
     pub min_interval: Duration,
@@ -115,8 +118,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            min_interval: Duration::from_secs(600),
-            default_interval: Duration::from_secs(8 * 3600),
+            min_interval: Duration::from_mins(10),
+            default_interval: Duration::from_hours(8),
             mirror_feature_off: false,
             new_pull_disabled: false,
             migrations_disabled: false,
@@ -162,7 +165,8 @@ impl Gitea {
     /// Without a writable folder for temporary files.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let folder = TempDir::with_prefix("gitea-").expect("tests need a folder for temporary files");
+        let folder =
+            TempDir::with_prefix("gitea-").expect("tests need a folder for temporary files");
         let git = Git::new(folder.path(), options.git_timeout);
         let inner = Inner {
             git,
@@ -174,7 +178,9 @@ impl Gitea {
             folder,
         };
         std::fs::create_dir_all(inner.repositories()).expect("the folder is ours");
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Which server this is.
@@ -217,7 +223,10 @@ impl Gitea {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().expect("no code panics while holding this lock")
+        self.inner
+            .state
+            .lock()
+            .expect("no code panics while holding this lock")
     }
 
     fn life(&self) -> u64 {
@@ -225,7 +234,10 @@ impl Gitea {
     }
 
     fn git_dir_of(&self, owner: &str, name: &str) -> PathBuf {
-        self.inner.repositories().join(owner.to_lowercase()).join(format!("{}.git", name.to_lowercase()))
+        self.inner
+            .repositories()
+            .join(owner.to_lowercase())
+            .join(format!("{}.git", name.to_lowercase()))
     }
 }
 

@@ -6,9 +6,10 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Gitea;
+use super::answer::Refusal;
 use super::auth::Doer;
 use super::state::{Account, Kind};
-use super::Gitea;
 use crate::clock::rfc3339;
 use crate::profile::Profile;
 
@@ -17,8 +18,20 @@ const LONGEST_NAME: usize = 40;
 
 /// Names that Gitea keeps for its own paths; the ones somebody might try.
 const RESERVED: [&str; 14] = [
-    "admin", "api", "assets", "attachments", "avatars", "explore", "ghost", "issues", "login", "metrics", "notifications",
-    "org", "repo", "user",
+    "admin",
+    "api",
+    "assets",
+    "attachments",
+    "avatars",
+    "explore",
+    "ghost",
+    "issues",
+    "login",
+    "metrics",
+    "notifications",
+    "org",
+    "repo",
+    "user",
 ];
 
 #[derive(Deserialize)]
@@ -30,7 +43,7 @@ struct CreateOrg {
 }
 
 impl Gitea {
-    pub(super) fn current_user(&self, doer: Option<&Doer>) -> Result<Response, Response> {
+    pub(super) fn current_user(&self, doer: Option<&Doer>) -> Result<Response, Refusal> {
         self.scope(doer, "read:user")?;
         let id = self.signed_in(doer)?.id;
         let state = self.state();
@@ -38,33 +51,43 @@ impl Gitea {
         Ok(self.ok(&self.user(account, true)))
     }
 
-    pub(super) fn get_user(&self, doer: Option<&Doer>, name: &str) -> Result<Response, Response> {
+    pub(super) fn get_user(&self, doer: Option<&Doer>, name: &str) -> Result<Response, Refusal> {
         self.scope(doer, "read:user")?;
         let state = self.state();
-        match state.account(name).filter(|account| self.visible(doer, account)) {
+        match state
+            .account(name)
+            .filter(|account| Self::visible(doer, account))
+        {
             Some(account) => {
                 let is_self = doer.is_some_and(|doer| doer.id == account.id);
                 Ok(self.ok(&self.user(account, is_self)))
             }
             // The one 404 without `errors` in every version.
-            None => Err(self.error(StatusCode::NOT_FOUND, &format!("user redirect does not exist [name: {name}]"))),
+            None => Err(self.error(
+                StatusCode::NOT_FOUND,
+                &format!("user redirect does not exist [name: {name}]"),
+            )),
         }
     }
 
-    pub(super) fn get_org(&self, doer: Option<&Doer>, name: &str) -> Result<Response, Response> {
+    pub(super) fn get_org(&self, doer: Option<&Doer>, name: &str) -> Result<Response, Refusal> {
         self.scope(doer, "read:organization")?;
         let state = self.state();
         let Some(org) = state.account(name).filter(|account| account.is_org()) else {
             let error = format!("user redirect does not exist [name: {name}]");
             return Err(self.not_found_in("GetOrgByName", Some(&error)));
         };
-        if !self.visible(doer, org) {
+        if !Self::visible(doer, org) {
             return Err(self.not_found_in("HasOrgOrUserVisible", None));
         }
         Ok(self.ok(&self.org(org)))
     }
 
-    pub(super) fn create_org(&self, doer: Option<&Doer>, body: &Bytes) -> Result<Response, Response> {
+    pub(super) fn create_org(
+        &self,
+        doer: Option<&Doer>,
+        body: &Bytes,
+    ) -> Result<Response, Refusal> {
         self.scope(doer, "write:organization")?;
         let doer = self.signed_in(doer)?;
         let wanted: CreateOrg =
@@ -80,7 +103,10 @@ impl Gitea {
             return Err(self.unprocessable("[UserName]: MaxSize"));
         }
         let mut state = self.state();
-        let is_admin = matches!(state.account_of(doer.id).map(|a| &a.kind), Some(Kind::User { admin: true, .. }));
+        let is_admin = matches!(
+            state.account_of(doer.id).map(|a| &a.kind),
+            Some(Kind::User { admin: true, .. })
+        );
         if state.settings.regular_org_creation_disabled && !is_admin {
             return Err(self.forbidden(self.inner.profile.org_refused()));
         }
@@ -90,14 +116,17 @@ impl Gitea {
         if state.account(name).is_some() {
             return Err(self.unprocessable(&format!("user already exists [name: {name}]")));
         }
-        let kind = Kind::Org { owners: vec![doer.id], private: wanted.visibility == "private" };
+        let kind = Kind::Org {
+            owners: vec![doer.id],
+            private: wanted.visibility == "private",
+        };
         let id = state.add_account(name, kind, self.inner.clock.second());
         let org = state.account_of(id).ok_or_else(|| self.hidden_500())?;
         Ok(self.json(StatusCode::CREATED, &self.org(org)))
     }
 
     /// Whether an organisation may be seen; a user always may.
-    fn visible(&self, doer: Option<&Doer>, account: &Account) -> bool {
+    fn visible(doer: Option<&Doer>, account: &Account) -> bool {
         match &account.kind {
             Kind::User { .. } | Kind::Org { private: false, .. } => true,
             Kind::Org { owners, .. } => doer.is_some_and(|doer| owners.contains(&doer.id)),
@@ -128,7 +157,11 @@ impl Gitea {
             Kind::Org { .. } => (true, false),
         };
         let private = matches!(account.kind, Kind::Org { private: true, .. });
-        let email = if is_org { String::new() } else { format!("{}@example.test", account.name) };
+        let email = if is_org {
+            String::new()
+        } else {
+            format!("{}@example.test", account.name)
+        };
         let mut value = json!({
             "id": account.id, "login": account.name, "login_name": "", "source_id": 0, "full_name": "",
             "email": email, "avatar_url": self.avatar(account),
@@ -165,9 +198,15 @@ mod tests {
 
     #[test]
     fn an_account_name_begins_and_ends_with_a_letter_or_digit() {
-        for (name, good) in
-            [("acme", true), ("a-b.c", true), ("-x", false), ("x-", false), ("a b", false), ("a--b", false), ("", false)]
-        {
+        for (name, good) in [
+            ("acme", true),
+            ("a-b.c", true),
+            ("-x", false),
+            ("x-", false),
+            ("a b", false),
+            ("a--b", false),
+            ("", false),
+        ] {
             assert_eq!(is_account_name(name), good, "{name}");
         }
     }

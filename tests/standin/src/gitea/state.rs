@@ -34,6 +34,7 @@ impl Account {
 
 /// A row of the repository table.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of its own")]
 pub(super) struct Repository {
     pub(super) id: u64,
     pub(super) owner: u64,
@@ -94,7 +95,9 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn account(&self, name: &str) -> Option<&Account> {
-        self.accounts.iter().find(|account| account.name.eq_ignore_ascii_case(name))
+        self.accounts
+            .iter()
+            .find(|account| account.name.eq_ignore_ascii_case(name))
     }
 
     pub(super) fn account_of(&self, id: u64) -> Option<&Account> {
@@ -103,7 +106,9 @@ impl State {
 
     pub(super) fn repository(&self, owner: &str, name: &str) -> Option<&Repository> {
         let owner = self.account(owner)?.id;
-        self.repositories.iter().find(|r| r.owner == owner && r.name.eq_ignore_ascii_case(name))
+        self.repositories
+            .iter()
+            .find(|r| r.owner == owner && r.name.eq_ignore_ascii_case(name))
     }
 
     pub(super) fn by_id(&self, id: u64) -> Option<&Repository> {
@@ -117,18 +122,25 @@ impl State {
     /// The repository that an old name leads to.
     pub(super) fn renamed(&self, owner: &str, name: &str) -> Option<&Repository> {
         let owner = self.account(owner)?.id;
-        self.redirects.get(&(owner, name.to_lowercase())).and_then(|id| self.by_id(*id))
+        self.redirects
+            .get(&(owner, name.to_lowercase()))
+            .and_then(|id| self.by_id(*id))
     }
 
     pub(super) fn full_name(&self, repository: &Repository) -> String {
-        let owner = self.account_of(repository.owner).map_or("", |account| account.name.as_str());
+        let owner = self
+            .account_of(repository.owner)
+            .map_or("", |account| account.name.as_str());
         format!("{owner}/{}", repository.name)
     }
 
     /// Whether an account owns what belongs to `owner`: itself, an owner of the organisation, or an
     /// administrator of the site.
     pub(super) fn owns(&self, doer: u64, owner: u64) -> bool {
-        let is_admin = matches!(self.account_of(doer).map(|a| &a.kind), Some(Kind::User { admin: true, .. }));
+        let is_admin = matches!(
+            self.account_of(doer).map(|a| &a.kind),
+            Some(Kind::User { admin: true, .. })
+        );
         let is_owner = match self.account_of(owner).map(|a| &a.kind) {
             Some(Kind::Org { owners, .. }) => owners.contains(&doer),
             Some(Kind::User { .. }) => doer == owner,
@@ -140,12 +152,17 @@ impl State {
     pub(super) fn add_account(&mut self, name: &str, kind: Kind, created: Timestamp) -> u64 {
         self.last_account += 1;
         let id = self.last_account;
-        self.accounts.push(Account { id, name: name.to_owned(), created, kind });
+        self.accounts.push(Account {
+            id,
+            name: name.to_owned(),
+            created,
+            kind,
+        });
         id
     }
 
     /// Adds a row, and takes the name back from a redirect as Gitea does.
-    pub(super) fn add_repository(&mut self, new: NewRepository<'_>, now: Timestamp) -> u64 {
+    pub(super) fn add_repository(&mut self, new: &NewRepository<'_>, now: Timestamp) -> u64 {
         self.last_repository += 1;
         let id = self.last_repository;
         self.redirects.remove(&(new.owner, new.name.to_lowercase()));

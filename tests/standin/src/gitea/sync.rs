@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Gitea;
+use super::answer::Refusal;
 use super::auth::Doer;
 use super::gate::Asked;
 use super::state::{Mirror, Repository};
@@ -27,10 +28,18 @@ struct Fetched {
 }
 
 impl Gitea {
-    pub(super) fn mirror_sync(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Response> {
+    pub(super) fn mirror_sync(
+        &self,
+        asked: &Asked,
+        doer: Option<&Doer>,
+    ) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "write:repository")?;
         let doer = self.signed_in(doer)?;
-        self.may(doer, &repository, "user should have a permission to write to a repo")?;
+        self.may(
+            doer,
+            &repository,
+            "user should have a permission to write to a repo",
+        )?;
         let full_name = self.state().full_name(&repository);
         if repository.archived.is_some() {
             let text = self.inner.profile.archived(repository.id, &full_name);
@@ -40,7 +49,9 @@ impl Gitea {
         if settings.quota_exceeded && self.inner.profile.has_quota() {
             let owner = full_name.split('/').next().unwrap_or_default();
             let body = json!({ "message": "quota exceeded", "user_id": repository.owner, "username": owner });
-            return Err(self.json(StatusCode::PAYLOAD_TOO_LARGE, &body));
+            return Err(Refusal::from(
+                self.json(StatusCode::PAYLOAD_TOO_LARGE, &body),
+            ));
         }
         if settings.mirror_feature_off {
             return Err(self.error(StatusCode::BAD_REQUEST, "Mirror feature is disabled"));
@@ -83,7 +94,11 @@ impl Gitea {
                 }
                 let id = {
                     let mut state = gitea.state();
-                    let next = if state.stuck { None } else { state.queue.pop_front() };
+                    let next = if state.stuck {
+                        None
+                    } else {
+                        state.queue.pop_front()
+                    };
                     state.working = next.is_some();
                     next
                 };
@@ -99,13 +114,19 @@ impl Gitea {
     async fn sync(&self, id: u64, life: u64) {
         let (row, folder, delay) = {
             let state = self.state();
-            let Some(row) = state.by_id(id).cloned() else { return };
-            let Some(owner) = state.account_of(row.owner) else { return };
+            let Some(row) = state.by_id(id).cloned() else {
+                return;
+            };
+            let Some(owner) = state.account_of(row.owner) else {
+                return;
+            };
             let folder = self.git_dir_of(&owner.name, &row.name);
             (row, folder, state.sync_delay)
         };
         // The row as it was when the sync began: all of it is written back at the end.
-        let Some(mirror) = row.mirror.clone() else { return };
+        let Some(mirror) = row.mirror.clone() else {
+            return;
+        };
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
             if self.life() != life {
@@ -134,15 +155,29 @@ impl Gitea {
             args.push("origin");
             let ok = git.run_here(&folder, &args, b"")?.ok;
             let after = refs::list(git, &folder, &[]);
-            let names = |refs: &[refs::Ref]| refs.iter().map(|r| (r.name.clone(), r.id.clone())).collect::<Vec<_>>();
-            let args = ["for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(committerdate:unix)", "refs/heads"];
+            let names = |refs: &[refs::Ref]| {
+                refs.iter()
+                    .map(|r| (r.name.clone(), r.id.clone()))
+                    .collect::<Vec<_>>()
+            };
+            let args = [
+                "for-each-ref",
+                "--sort=-committerdate",
+                "--count=1",
+                "--format=%(committerdate:unix)",
+                "refs/heads",
+            ];
             let latest = git.run_here(&folder, &args, b"")?.text();
             Ok(Fetched {
                 ok,
                 changed: names(&before) != names(&after),
                 branches: gitea.branch_table(&folder),
                 size: super::repository::size_in_kib(&folder),
-                latest_commit: latest.trim().parse().ok().and_then(|second| Timestamp::from_second(second).ok()),
+                latest_commit: latest
+                    .trim()
+                    .parse()
+                    .ok()
+                    .and_then(|second| Timestamp::from_second(second).ok()),
             })
         };
         blocking(work).await.ok()
@@ -150,13 +185,18 @@ impl Gitea {
 
     fn sync_succeeded(&self, begun: &Repository, mut mirror: Mirror, fetched: Fetched) {
         let now = self.inner.clock.second();
-        let interval = u64::try_from(mirror.interval).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos);
+        let interval = u64::try_from(mirror.interval)
+            .ok()
+            .filter(|nanos| *nanos > 0)
+            .map(Duration::from_nanos);
         mirror.updated = now;
         mirror.last_sync = Some(now);
         mirror.next = interval.map(|interval| Instant::now() + self.inner.clock.scaled(interval));
         let mut state = self.state();
         // Renamed, converted or deleted meanwhile.
-        let Some(row) = state.by_id_mut(begun.id).filter(|row| row.mirror.is_some()) else { return };
+        let Some(row) = state.by_id_mut(begun.id).filter(|row| row.mirror.is_some()) else {
+            return;
+        };
         row.mirror = Some(mirror);
         row.branches = fetched.branches;
         row.size = fetched.size;
@@ -170,8 +210,13 @@ impl Gitea {
         if row.empty && !row.branches.is_empty() {
             // Not upstream's HEAD: the configured default, else a usual name, else the first.
             let has = |name: &str| row.branches.iter().any(|(branch, _)| branch == name);
-            let usual = ["main", "master"].into_iter().find(|name| has(name)).map(str::to_owned);
-            row.default_branch = usual.or_else(|| row.branches.first().map(|(name, _)| name.clone())).unwrap_or_default();
+            let usual = ["main", "master"]
+                .into_iter()
+                .find(|name| has(name))
+                .map(str::to_owned);
+            row.default_branch = usual
+                .or_else(|| row.branches.first().map(|(name, _)| name.clone()))
+                .unwrap_or_default();
             row.empty = false;
         }
     }
@@ -179,7 +224,11 @@ impl Gitea {
     /// A failed sync moves `mirror_updated`, and nothing else: not even the next one's time.
     fn sync_failed(&self, id: u64) {
         let now = self.inner.clock.second();
-        if let Some(mirror) = self.state().by_id_mut(id).and_then(|row| row.mirror.as_mut()) {
+        if let Some(mirror) = self
+            .state()
+            .by_id_mut(id)
+            .and_then(|row| row.mirror.as_mut())
+        {
             mirror.updated = now;
         }
     }
