@@ -73,7 +73,7 @@ impl Gitea {
         // 40 hexadecimal digits, as a real one, and the same in every run.
         let token = format!(
             "{:040x}",
-            u128::from(state.last_token) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128
+            u128::from(state.last_token).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
                 % (1 << 120)
         );
         state.tokens.insert(

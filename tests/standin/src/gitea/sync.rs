@@ -127,15 +127,11 @@ impl Gitea {
         let Some(mirror) = row.mirror.clone() else {
             return;
         };
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-            if self.life() != life {
-                return;
-            }
-        }
+        // A kill ends the server and not its git, which goes on as an orphan.
+        tokio::time::sleep(delay).await;
         let fetched = self.fetch(&folder, mirror.prune).await;
         if self.life() != life {
-            // Killed: the orphaned fetch has moved the refs, and nobody notes it.
+            // The orphan has moved the refs, and nobody notes it.
             return;
         }
         match fetched {

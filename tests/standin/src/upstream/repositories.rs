@@ -132,7 +132,19 @@ impl Upstream {
         reason = "called for what it does; the id is beside it"
     )]
     pub fn annotated_tag(&self, name: &str, tag: &str, target: &str, message: &str) -> String {
-        self.git(name, &["tag", "-f", "-a", "-m", message, tag, target], b"");
+        let target = self
+            .resolve(name, &format!("{target}^{{commit}}"))
+            .unwrap_or_else(|| panic!("{name} has no {target}"));
+        let date = FIRST_COMMIT + self.state().commits;
+        let stream = format!(
+            "tag {tag}\nfrom {target}\ntagger u <u@example.test> {date} +0000\ndata {}\n{message}\n",
+            message.len()
+        );
+        self.git(
+            name,
+            &["fast-import", "--quiet", "--force"],
+            stream.as_bytes(),
+        );
         self.resolve(name, &format!("refs/tags/{tag}"))
             .unwrap_or_default()
     }
