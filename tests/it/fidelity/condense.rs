@@ -2,7 +2,7 @@
 //! what it leaves out is compared nowhere; whatever the service comes to read of Gitea must be added to [`READ`].
 //! Must never look at the name of a scene or a step.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -84,7 +84,8 @@ impl Condenser {
             .collect()
     }
 
-    fn response(&mut self, request: &Request, response: &Value) -> Value {
+    /// Condenses the response to a request.
+    pub(super) fn response(&mut self, request: &Request, response: &Value) -> Value {
         let mut condensed = Map::new();
         condensed.insert("status".to_owned(), response["status"].clone());
         for (name, header) in [
@@ -129,7 +130,8 @@ impl Condenser {
         if let (Some(updated), Some(name)) =
             (text(members, "mirror_updated"), text(members, "full_name"))
         {
-            let since = self.date(name, updated);
+            // A repository that was made anew under the name is another.
+            let since = self.date(format!("{name} {}", members["id"]), updated);
             read.insert("mirror_updated".to_owned(), since.into());
             if let Some(synced) = text(members, "mirror_last_sync_at") {
                 let against = match year(synced) {
@@ -168,8 +170,8 @@ impl Condenser {
         }
     }
 
-    fn date(&mut self, name: &str, date: &str) -> &'static str {
-        let before = self.dates.insert(name.to_owned(), date.to_owned());
+    fn date(&mut self, row: String, date: &str) -> &'static str {
+        let before = self.dates.insert(row, date.to_owned());
         match (year(date), before) {
             (Year::Zero | Year::Epoch, _) => "zero",
             (Year::Real, Some(before)) if before == date => "as before",
@@ -181,6 +183,14 @@ impl Condenser {
     fn id(&mut self, id: &str) -> String {
         let next = format!("o{}", self.ids.len());
         self.ids.entry(id.to_owned()).or_insert(next).clone()
+    }
+
+    /// The names of the object ids of a list of references.
+    pub(super) fn names(&mut self, references: BTreeMap<String, String>) -> Value {
+        let named = references
+            .into_iter()
+            .map(|(name, id)| (name, self.id(&id).into()));
+        Value::Object(named.collect())
     }
 
     /// The kind of a git answer, and the references where it has some.

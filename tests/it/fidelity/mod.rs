@@ -4,9 +4,86 @@
 
 mod condense;
 mod line;
+mod replay;
+mod scenes;
+mod stage;
 
 use condense::Condenser;
 use line::{FILES_LEFT_OUT, SERVERS};
+use standin::Profile;
+
+/// Replays one server and fails with a table of the differences.
+async fn hold(profile: Profile) {
+    let outcome = replay::replay(profile).await;
+    println!(
+        "{}: {} steps compared, {} left out",
+        profile.name(),
+        outcome.steps,
+        outcome.left_out
+    );
+    let table = outcome.table(profile.name());
+    assert!(
+        table.is_empty(),
+        "the stand-in differs from the server that was recorded:\n{table}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stand_in_answers_as_gitea_1_22_did() {
+    hold(Profile::Gitea122).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stand_in_answers_as_gitea_1_24_did() {
+    hold(Profile::Gitea124).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stand_in_answers_as_gitea_1_26_did() {
+    hold(Profile::Gitea126).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stand_in_answers_as_gitea_1_27_did() {
+    hold(Profile::Gitea127).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stand_in_answers_as_forgejo_11_did() {
+    hold(Profile::Forgejo11).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stand_in_answers_as_forgejo_16_did() {
+    hold(Profile::Forgejo16).await;
+}
+
+#[test]
+fn every_profile_has_a_transcript() {
+    let profiles: Vec<&str> = Profile::ALL.into_iter().map(Profile::name).collect();
+    assert_eq!(profiles, SERVERS);
+}
+
+#[test]
+fn every_step_that_is_left_out_was_recorded() {
+    for (servers, scene, step, reason) in replay::LEFT_OUT {
+        assert!(!reason.is_empty(), "{scene}, {step}: why?");
+        let servers = if servers.is_empty() {
+            &SERVERS
+        } else {
+            *servers
+        };
+        for server in servers {
+            let recorded = line::read(server)
+                .iter()
+                .any(|line| line.scene == *scene && line.step == *step);
+            assert!(
+                recorded,
+                "{server} has no step `{step}` in a scene `{scene}`"
+            );
+        }
+    }
+}
 
 #[test]
 fn the_condensed_transcripts_follow_from_the_recordings() {
