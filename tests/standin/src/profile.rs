@@ -207,6 +207,11 @@ impl Profile {
         !matches!(self, Gitea126 | Forgejo16)
     }
 
+    /// Whether the password of an upstream stays out of the mirror's configuration.
+    pub(crate) const fn keeps_password_apart(self) -> bool {
+        self.is_forgejo()
+    }
+
     /// Forgejo 11 uses a password for the clone and then forgets it: every later sync fails.
     pub(crate) const fn forgets_password(self) -> bool {
         matches!(self, Forgejo11)

@@ -1,13 +1,14 @@
 //! `POST /repos/migrate` after its checks: the row first, then a clone that goes on whatever becomes of the
 //! caller, and a placeholder when it fails. The checks are in [`super::migrate_checks`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use url::Url;
 
 use super::Gitea;
 use super::answer::Refusal;
@@ -119,23 +120,26 @@ impl Gitea {
     async fn clone_mirror(&self, job: &Job, folder: &Path) -> std::io::Result<Output> {
         let follow = format!("http.followRedirects={}", self.follow_redirects());
         let text = folder.to_string_lossy();
-        let address = job.plan.address.as_str();
-        let args = [
-            "-c",
-            &follow,
-            "clone",
+        let address = self.keep_password(job)?;
+        let helper = self.credential_helper(job.id);
+        let mut args = vec!["-c", follow.as_str(), "-c", helper.as_str(), "clone"];
+        args.extend([
             "--quiet",
             "--template=",
             "--mirror",
             "--",
-            address,
+            address.as_str(),
             &text,
-        ];
+        ]);
         let output = self
             .inner
             .git
             .run(&self.inner.repositories(), &args)
             .await?;
+        if self.inner.profile.forgets_password() {
+            // Most clones need none.
+            drop(std::fs::remove_file(self.password_file(job.id)));
+        }
         if !output.ok {
             let leftover = folder.to_owned();
             // Git removes what it made, unless it was killed.
@@ -149,16 +153,35 @@ impl Gitea {
             "+refs/tags/*:refs/tags/*",
         ];
         self.inner.git.run(folder, &add).await?;
-        if self.inner.profile.forgets_password() && job.plan.address.password().is_some() {
-            let mut kept = job.plan.address.clone();
-            // Cannot fail: the address has a host.
-            let _ = kept.set_password(None);
-            self.inner
-                .git
-                .run(folder, &["remote", "set-url", "origin", kept.as_str()])
-                .await?;
-        }
         Ok(output)
+    }
+
+    /// The address for git. Gitea leaves the password in it, and so in the mirror's configuration;
+    /// Forgejo hands it to git from elsewhere, and git asks without it first.
+    fn keep_password(&self, job: &Job) -> std::io::Result<Url> {
+        let address = &job.plan.address;
+        if !self.inner.profile.keeps_password_apart() || address.password().is_none() {
+            return Ok(address.clone());
+        }
+        let (mut stored, mut named) = (address.clone(), address.clone());
+        stored.set_path("");
+        std::fs::write(self.password_file(job.id), format!("{stored}\n"))?;
+        // Cannot fail: the address has a host.
+        let _ = named.set_password(None);
+        Ok(named)
+    }
+
+    fn password_file(&self, id: u64) -> PathBuf {
+        self.inner.folder.path().join(format!("password-{id}"))
+    }
+
+    /// git's configuration for a password that is kept apart. Without one there is no such file, and git
+    /// asks nobody else.
+    pub(super) fn credential_helper(&self, id: u64) -> String {
+        format!(
+            "credential.helper=store --file={}",
+            self.password_file(id).display()
+        )
     }
 
     /// git's value for `http.followRedirects` on this server; `initial` is git's own default.

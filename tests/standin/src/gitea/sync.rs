@@ -129,7 +129,7 @@ impl Gitea {
         };
         // A kill ends the server and not its git, which goes on as an orphan.
         tokio::time::sleep(delay).await;
-        let fetched = self.fetch(&folder, mirror.prune).await;
+        let fetched = self.fetch(id, &folder, mirror.prune).await;
         if self.life() != life {
             // The orphan has moved the refs, and nobody notes it.
             return;
@@ -140,13 +140,15 @@ impl Gitea {
         }
     }
 
-    async fn fetch(&self, folder: &Path, prune: bool) -> Option<Fetched> {
+    async fn fetch(&self, id: u64, folder: &Path, prune: bool) -> Option<Fetched> {
         let (gitea, folder) = (self.clone(), folder.to_owned());
         let follow = format!("http.followRedirects={}", self.follow_redirects());
+        let helper = self.credential_helper(id);
         let work = move || {
             let git = &gitea.inner.git;
             let before = refs::list(git, &folder, &[]);
-            let mut args = vec!["-c", follow.as_str(), "fetch", "--quiet", "--tags"];
+            let mut args = vec!["-c", follow.as_str(), "-c", helper.as_str()];
+            args.extend(["fetch", "--quiet", "--tags"]);
             args.extend(prune.then_some("--prune"));
             args.push("origin");
             let ok = git.run_here(&folder, &args, b"")?.ok;
