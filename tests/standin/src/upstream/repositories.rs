@@ -127,6 +127,10 @@ impl Upstream {
     }
 
     /// Makes or moves an annotated tag, and answers the tag object's id.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such target.
     #[expect(
         clippy::must_use_candidate,
         reason = "called for what it does; the id is beside it"
