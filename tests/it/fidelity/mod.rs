@@ -3,6 +3,7 @@
 //! Says nothing about the service itself.
 
 mod condense;
+mod effect;
 mod line;
 mod replay;
 mod scenes;

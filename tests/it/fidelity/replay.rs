@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use standin::Profile;
 
 use super::condense::Condenser;
+use super::effect::Effect;
 use super::line::{self, Line};
 use super::scenes;
 use super::stage::Stage;
@@ -43,14 +44,29 @@ pub(super) struct Outcome {
 impl Outcome {
     /// The differences, a line each; empty when there are none.
     pub(super) fn table(&self, server: &str) -> String {
+        let rows = self
+            .differences
+            .iter()
+            .map(|d| [server, &d.scene, &d.step, &d.field, &d.recorded, &d.standin]);
+        let head = ["server", "scene", "step", "field", "recorded", "stand-in"];
+        let rows: Vec<[&str; 6]> = std::iter::once(head).chain(rows).collect();
+        if rows.len() == 1 {
+            return String::new();
+        }
+        let width = |column: usize| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..head.len() - 1).map(width).collect();
         let mut table = String::new();
-        for d in &self.differences {
-            writeln!(
-                table,
-                "{server} | {} | {} | {} | recorded {} | stand-in {}",
-                d.scene, d.step, d.field, d.recorded, d.standin
-            )
-            .expect("writing to a String cannot fail");
+        for row in &rows {
+            for (cell, width) in row.iter().zip(&widths) {
+                write!(table, "{cell:width$} | ").expect("writing to a String cannot fail");
+            }
+            table.push_str(row[head.len() - 1]);
+            table.push('\n');
         }
         table
     }
@@ -70,6 +86,7 @@ pub(super) async fn replay(profile: Profile) -> Outcome {
                 continue;
             }
             scenes::before(&mut stage, line, scene).await;
+            let effect = Effect::of(&stage, line);
             let played = scenes::play(&mut stage, line).await;
             let mut standin = match &line.request {
                 Some(request) => condenser.response(request, &played.response),
@@ -80,38 +97,21 @@ pub(super) async fn replay(profile: Profile) -> Outcome {
                 standin["seen"] = seen.into();
                 recorded["seen"] = expected.into();
             }
-            if let Some((repository, listed)) = listed(line) {
-                recorded["folder"] = listed;
-                standin["folder"] = condenser.names(stage.refs(&repository));
+            if let Some(effect) = effect {
+                let (expected, found) = effect.look(&stage, &mut condenser);
+                recorded["folder"] = expected;
+                standin["folder"] = found;
             }
             outcome.steps += 1;
             compare(line, &recorded, &standin, &mut outcome.differences);
         }
     }
+    assert_eq!(
+        outcome.steps + outcome.left_out,
+        lines.len(),
+        "every step is played or listed"
+    );
     outcome
-}
-
-/// The heads and tags that a recorded list of references has, as they must be found in the repository's folder.
-fn listed(line: &Line) -> Option<(String, Value)> {
-    let request = line.request.as_ref().filter(|request| request.is_git())?;
-    let body = &line.expected["body"];
-    let full_name = request
-        .path
-        .trim_start_matches('/')
-        .split(".git/")
-        .next()?
-        .to_owned();
-    if body == "no references" || body.get("unborn").is_some() {
-        return Some((full_name, json!({})));
-    }
-    let listed = body
-        .as_object()?
-        .iter()
-        .filter(|(name, _)| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"));
-    let ids = listed.filter_map(|(name, shown)| {
-        Some((name.clone(), shown.as_str()?.split(' ').next()?.into()))
-    });
-    Some((full_name, Value::Object(ids.collect())))
 }
 
 fn compare(line: &Line, recorded: &Value, standin: &Value, differences: &mut Vec<Difference>) {
@@ -152,4 +152,24 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
             leaves.insert(path.to_owned(), leaf.to_string());
         }
     }
+}
+
+#[test]
+fn a_difference_is_told_field_by_field() {
+    let line: Line = serde_json::from_value(serde_json::json!({
+        "scene": "migrate", "step": "get repo", "expected": { "status": 200, "body": { "mirror": true, "empty": false } }
+    }))
+    .unwrap();
+    let standin =
+        serde_json::json!({ "status": 404, "body": { "mirror": true, "message": "not found" } });
+    let mut outcome = Outcome::default();
+    compare(&line, &line.expected, &standin, &mut outcome.differences);
+    assert_eq!(
+        outcome.table("gitea-1.26"),
+        "server     | scene   | step     | field        | recorded | stand-in\n\
+         gitea-1.26 | migrate | get repo | body.empty   | false    | nothing\n\
+         gitea-1.26 | migrate | get repo | body.message | nothing  | \"not found\"\n\
+         gitea-1.26 | migrate | get repo | status       | 200      | 404\n"
+    );
+    assert!(Outcome::default().table("gitea-1.26").is_empty());
 }

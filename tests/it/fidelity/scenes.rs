@@ -122,9 +122,12 @@ async fn before_with_sync(stage: &mut Stage, line: &Line) {
             upstream.set_head("one", "trunk");
         }
         (_, "refs after" | "extra is still there?" | "default_branch after") => {
-            stage
-                .wait(PATIENCE, async |stage| stage.has_reached_upstream("one"))
-                .await;
+            let reached = stage.wait(PATIENCE, async |stage| stage.has_reached_upstream("one"));
+            assert!(
+                reached.await,
+                "{}: the sync did not bring what upstream has",
+                line.scene
+            );
             stage.pass(PAUSE).await;
         }
         ("upstream renames its default branch", "HEAD after") => upstream.set_head("one", "main"),

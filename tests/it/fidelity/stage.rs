@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Router;
@@ -209,6 +210,12 @@ impl Stage {
             .heads_and_tags("one")
             .iter()
             .all(|(name, id)| mirror.get(name) == Some(id))
+    }
+
+    /// The folder of a repository that has a row, whether or not it exists.
+    pub(super) fn folder(&self, full_name: &str) -> Option<PathBuf> {
+        let (owner, name) = full_name.split_once('/')?;
+        Some(self.gitea.repository(owner, name)?.git_dir)
     }
 
     /// The heads and tags in the folder of a repository.
