@@ -1,100 +1,13 @@
-//! The stand-in against itself: in process on paused time, and over a socket. What real servers answered
-//! is compared elsewhere, with their transcripts.
+//! Migrating, syncing, killing, renaming: what happens over time.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+use std::time::Duration;
 
-use std::time::{Duration, SystemTime};
-
-use axum::body::Body;
-use axum::response::Response;
-use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use standin::{CallKind, Cut, Fault, Gitea, Options, Profile, Reader, Upstream, UpstreamFault};
+use standin::{CallKind, Cut, Fault, Profile, Reader, UpstreamFault};
 use tokio::time::Instant;
-use tower::ServiceExt;
 
-const BASE: SystemTime = SystemTime::UNIX_EPOCH;
-
-struct Stage {
-    gitea: Gitea,
-    upstream: Upstream,
-    token: String,
-}
-
-impl Stage {
-    fn new(profile: Profile) -> Self {
-        let gitea = Gitea::new(Options {
-            profile,
-            ..Options::default()
-        });
-        gitea.add_user("bot", "secret", false);
-        gitea.add_org("acme", "bot");
-        let token = gitea.add_token(
-            "bot",
-            &["write:repository", "write:organization", "read:user"],
-        );
-        let upstream = Upstream::start(BASE);
-        upstream.create_sample("one");
-        Self {
-            gitea,
-            upstream,
-            token,
-        }
-    }
-
-    async fn send(&self, method: &str, path: &str, body: Value) -> Response {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", format!("token {}", self.token))
-            .body(if body.is_null() {
-                Body::empty()
-            } else {
-                Body::from(body.to_string())
-            })
-            .unwrap();
-        self.gitea.router().oneshot(request).await.unwrap()
-    }
-
-    async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
-        let response = self.send(method, path, body).await;
-        let status = response.status();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        (
-            status,
-            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        )
-    }
-
-    fn wanted(&self, name: &str) -> Value {
-        json!({ "clone_addr": self.upstream.url("one"), "repo_owner": "acme", "repo_name": name, "service": "git",
-                "mirror": true, "mirror_interval": "10m0s" })
-    }
-
-    async fn migrate(&self, name: &str) -> (StatusCode, Value) {
-        self.call("POST", "/api/v1/repos/migrate", self.wanted(name))
-            .await
-    }
-
-    async fn sync(&self) {
-        let before = self.gitea.repository("acme", "one").unwrap().mirror_updated;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(
-            self.call("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null)
-                .await
-                .0,
-            200
-        );
-        for _ in 0..100 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if self.gitea.repository("acme", "one").unwrap().mirror_updated != before {
-                return;
-            }
-        }
-        panic!("the sync did not end");
-    }
-}
+use crate::stage::Stage;
 
 #[tokio::test(start_paused = true)]
 async fn a_migrate_makes_a_mirror_that_holds_what_upstream_holds() {
