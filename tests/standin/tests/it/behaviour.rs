@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use standin::{CallKind, Cut, Fault, Profile, Reader, UpstreamFault};
+use standin::{CallKind, Cut, Fault, Gitea, Profile, Reader, UpstreamFault};
 use tokio::time::Instant;
 
 use crate::stage::Stage;
@@ -299,4 +299,33 @@ async fn over_a_socket_a_cut_sends_nothing_and_git_can_clone() {
     let output = tokio::task::spawn_blocking(move || clone()).await.unwrap();
     assert!(!output.status.success());
     served.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_handle_of_upstream_takes_its_folder_along_though_a_request_hangs() {
+    let stage = Stage::with_git_timeout(Profile::Gitea126, Duration::from_millis(300));
+    stage.upstream.fault(UpstreamFault::Hang);
+    let folder = stage.upstream.git_dir("one");
+    assert_eq!(stage.migrate("one").await.0, 500);
+    assert!(folder.exists());
+    drop(stage);
+    for _ in 0..100 {
+        if !folder.exists() {
+            return;
+        }
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10)))
+            .await
+            .unwrap();
+    }
+    panic!("the folder stayed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_in_a_call_cuts_that_call() {
+    let stage = Stage::new(Profile::Gitea126);
+    stage.gitea.before_next(CallKind::Version, Gitea::kill);
+    let cut = stage.send("GET", "/api/v1/version", Value::Null).await;
+    assert!(cut.extensions().get::<Cut>().is_some());
+    stage.gitea.restart();
+    assert_eq!(stage.get("/api/v1/version").await.0, 200);
 }
