@@ -54,7 +54,8 @@ pub enum UpstreamFault {
     Status(u16),
     /// Never answers.
     Hang,
-    /// Waits, then goes on.
+    /// Waits, then goes on. By the clock of whoever serves: real time for what a socket in the background
+    /// answers, a test's own for what is asked in process.
     Delay(Duration),
     /// Redirects (301) to the same repository under another path.
     Redirect,
