@@ -81,7 +81,7 @@ impl Effect {
             .clone()
             .or_else(|| stage.folder(&self.full_name));
         let is_there = folder.is_some_and(|folder| folder.exists());
-        let found = stage.refs(&self.full_name);
+        let found = || stage.refs(&self.full_name);
         match &self.kind {
             Kind::Gone => (
                 "gone".into(),
@@ -92,8 +92,8 @@ impl Effect {
                 },
             ),
             _ if !is_there => ("there".into(), "gone".into()),
-            Kind::Holds(recorded) => (recorded.clone(), condenser.names(found)),
-            Kind::AsUpstream(name) => (json!(stage.upstream.heads_and_tags(name)), json!(found)),
+            Kind::Holds(recorded) => (recorded.clone(), condenser.names(found())),
+            Kind::AsUpstream(name) => (json!(stage.upstream.heads_and_tags(name)), json!(found())),
         }
     }
 }

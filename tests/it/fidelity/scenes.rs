@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 use standin::UpstreamFault;
 
 use super::line::{Body, Line, Request};
-use super::stage::Stage;
+use super::stage::{PATIENCE, Stage};
 
-/// How long the recorder waited for something that did not come.
-const PATIENCE: Duration = Duration::from_secs(12);
 /// Longer than a date of Gitea's is exact, so that the next change is seen as one.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How long the slow scenes take.
@@ -122,7 +120,7 @@ async fn before_with_sync(stage: &mut Stage, line: &Line) {
             upstream.set_head("one", "trunk");
         }
         (_, "refs after" | "extra is still there?" | "default_branch after") => {
-            let reached = stage.wait(PATIENCE, async |stage| stage.has_reached_upstream("one"));
+            let reached = stage.reaches_upstream("one");
             assert!(
                 reached.await,
                 "{}: the sync did not bring what upstream has",
@@ -206,11 +204,10 @@ async fn heal(stage: &mut Stage) {
     stage
         .call("POST", "repos/acme/one/mirror-sync", Value::Null)
         .await;
-    let healed = stage
-        .wait(PATIENCE, async |stage| {
-            stage.moved("one").await && stage.has_reached_upstream("one")
-        })
+    let moved = stage
+        .wait(PATIENCE, async |stage| stage.moved("one").await)
         .await;
+    let healed = moved && stage.reaches_upstream("one").await;
     assert!(
         healed,
         "a sync between the scenes did not bring what upstream has"
@@ -285,17 +282,10 @@ async fn wait(stage: &mut Stage, line: &Line, condition: &str) -> bool {
                 .await
         }
         "after; refs equal" => {
-            stage
-                .wait(PATIENCE, async |stage| {
-                    stage.upstream.heads_and_tags("one") == stage.refs("acme/one")
-                })
-                .await
+            stage.reaches_upstream("one").await
+                && stage.upstream.heads_and_tags("one") == stage.refs("acme/one")
         }
-        "after; refs reached upstream" => {
-            stage
-                .wait(PATIENCE, async |stage| stage.has_reached_upstream("one"))
-                .await
-        }
+        "after; refs reached upstream" => stage.reaches_upstream("one").await,
         "later; finished although the client left" => {
             let interval = async |stage: &Stage| {
                 let answer = stage.call("GET", "repos/acme/slow", Value::Null).await;
@@ -310,15 +300,9 @@ async fn wait(stage: &mut Stage, line: &Line, condition: &str) -> bool {
             stage.pass(PAUSE).await;
             stage.gitea.kill();
             stage.gitea.restart();
-            stage
-                .wait(PATIENCE, async |stage| stage.has_reached_upstream("killed"))
-                .await
+            stage.reaches_upstream("killed").await
         }
-        "after that; reached" => {
-            stage
-                .wait(PATIENCE, async |stage| stage.has_reached_upstream("killed"))
-                .await
-        }
+        "after that; reached" => stage.reaches_upstream("killed").await,
         _ => panic!(
             "{}, {}: what does this step wait for?",
             line.scene, line.step
@@ -332,11 +316,7 @@ async fn observe(stage: &mut Stage, line: &Line) -> Value {
         "advertisements that upstream was asked for" => stage.advertisements().into(),
         "what upstream received" => stage.received.clone(),
         "private sync" => {
-            let reached = stage
-                .wait(PATIENCE, async |stage| {
-                    stage.has_reached_upstream("priv-token")
-                })
-                .await;
+            let reached = stage.reaches_upstream("priv-token").await;
             json!({ "reached": reached })
         }
         "four calls, their status codes" => four_migrates(stage).await,

@@ -20,7 +20,10 @@ use tower::ServiceExt;
 use super::line::{self, Request};
 
 /// How often the recorder looked, while it waited for something.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long the recorder waited for something that did not come.
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 
 pub(super) struct Stage {
     pub(super) gitea: Gitea,
@@ -203,13 +206,15 @@ impl Stage {
         self.remembered != Some(self.updated(name).await)
     }
 
-    /// Whether a repository of `acme` holds whatever upstream's `one` holds.
-    pub(super) fn has_reached_upstream(&self, name: &str) -> bool {
-        let mirror = self.refs(&format!("acme/{name}"));
-        self.upstream
-            .heads_and_tags("one")
-            .iter()
-            .all(|(name, id)| mirror.get(name) == Some(id))
+    /// Waits until a repository of `acme` holds whatever upstream's `one` holds, and says whether it came to that.
+    pub(super) async fn reaches_upstream(&self, name: &str) -> bool {
+        let wanted = self.upstream.heads_and_tags("one");
+        let full_name = format!("acme/{name}");
+        let holds = async |stage: &Self| {
+            let held = stage.refs(&full_name);
+            wanted.iter().all(|(name, id)| held.get(name) == Some(id))
+        };
+        self.wait(PATIENCE, holds).await
     }
 
     /// The folder of a repository that has a row, whether or not it exists.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use axum::response::Response;
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -54,7 +54,8 @@ impl Gitea {
                 })
             })
             .collect();
-        Ok(counted(self.ok(&Value::Array(list)), total))
+        let answer = counted(self.ok(&Value::Array(list)), total);
+        Ok(linked(answer, asked, &self.inner.root_url, total))
     }
 
     /// The fields of commits, by object id: author, its address, committer, its address, time, message.
@@ -140,7 +141,8 @@ impl Gitea {
                 value
             })
             .collect();
-        Ok(counted(self.ok(&Value::Array(list)), tags.len()))
+        let answer = counted(self.ok(&Value::Array(list)), tags.len());
+        Ok(linked(answer, asked, root, tags.len()))
     }
 
     /// Every matching ref in one answer, without pages. A single exact match is an object, not a list.
@@ -252,26 +254,52 @@ fn counted(mut response: Response, total: usize) -> Response {
     response
 }
 
+/// The `Link` header of a list that goes on. Its addresses are built on `ROOT_URL`, which need not be an
+/// address that the caller can reach.
+fn linked(mut response: Response, asked: &Asked, root: &str, total: usize) -> Response {
+    let (number, limit) = paging(asked);
+    let last = total.div_ceil(limit);
+    let mut links = Vec::new();
+    let path = asked.parts.uri.path();
+    let mut link = |page: usize, rel: &str| {
+        links.push(format!(
+            "<{root}{path}?limit={limit}&page={page}>; rel=\"{rel}\""
+        ));
+    };
+    if number < last {
+        link(number + 1, "next");
+        link(last, "last");
+    }
+    if number > 1 {
+        link(1, "first");
+        link(number - 1, "prev");
+    }
+    if !links.is_empty() {
+        set(&mut response, header::LINK, &links.join(","));
+    }
+    response
+}
+
 fn time(second: i64) -> String {
     rfc3339(Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH))
 }
 
-/// The page that `?page=` and `?limit=` ask for.
-fn page<'a, T>(asked: &Asked, all: &'a [T]) -> &'a [T] {
+/// What `?page=` and `?limit=` ask for, as far as it is granted: the page's number and its size.
+fn paging(asked: &Asked) -> (usize, usize) {
     let query = asked.parts.uri.query().unwrap_or_default();
     let number = |name: &str| {
         let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        pairs
-            .find(|(key, _)| key == name)
+        let found = pairs.find(|(key, _)| key == name);
+        found
             .and_then(|(_, value)| value.parse::<usize>().ok())
+            .filter(|number| *number > 0)
     };
-    let limit = number("limit")
-        .filter(|limit| *limit > 0)
-        .map_or(USUAL_PAGE, |limit| limit.min(LARGEST_PAGE));
-    let start = number("page")
-        .unwrap_or(1)
-        .saturating_sub(1)
-        .saturating_mul(limit)
-        .min(all.len());
+    let limit = number("limit").map_or(USUAL_PAGE, |limit| limit.min(LARGEST_PAGE));
+    (number("page").unwrap_or(1), limit)
+}
+
+fn page<'a, T>(asked: &Asked, all: &'a [T]) -> &'a [T] {
+    let (number, limit) = paging(asked);
+    let start = (number - 1).saturating_mul(limit).min(all.len());
     &all[start..all.len().min(start + limit)]
 }

@@ -11,7 +11,7 @@ mod repositories;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -54,7 +54,8 @@ pub enum UpstreamFault {
     Status(u16),
     /// Never answers.
     Hang,
-    /// Waits, then goes on.
+    /// Waits, then goes on. By the clock of whoever serves: real time for what a socket in the background
+    /// answers, a test's own for what is asked in process.
     Delay(Duration),
     /// Redirects (301) to the same repository under another path.
     Redirect,
@@ -79,7 +80,6 @@ struct State {
     calls: Vec<Call>,
     credential: Option<(String, String)>,
     url: Option<String>,
-    background: Option<Served>,
     commits: i64,
 }
 
@@ -94,6 +94,9 @@ struct Inner {
 #[derive(Clone)]
 pub struct Upstream {
     inner: Arc<Inner>,
+    /// Outside of `inner`, which a request that never ends may hold: the last handle ends the thread, and
+    /// with it that request.
+    background: Arc<Mutex<Option<Served>>>,
 }
 
 /// Real time after which a git child of the server is killed.
@@ -118,6 +121,7 @@ impl Upstream {
         };
         Self {
             inner: Arc::new(inner),
+            background: Arc::default(),
         }
     }
 
@@ -149,15 +153,17 @@ impl Upstream {
     ///
     /// When no port can be bound.
     pub fn serve_in_background(&self) -> io::Result<()> {
-        if self.state().background.is_some() {
+        let mut background = self
+            .background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if background.is_some() {
             return Ok(());
         }
-        // A weak handle, or the thread would keep the server alive that keeps the thread.
-        let router = http::router(Arc::downgrade(&self.inner));
-        let served = serve::in_background(SocketAddr::from(([127, 0, 0, 1], 0)), router)?;
-        let mut state = self.state();
-        state.url = Some(served.url.clone());
-        state.background = Some(served);
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let served = serve::in_background(address, self.router())?;
+        self.state().url = Some(served.url.clone());
+        *background = Some(served);
         Ok(())
     }
 
@@ -172,7 +178,7 @@ impl Upstream {
         Ok(served)
     }
 
-    /// The server as a router, for calls in process.
+    /// The server as a router, for calls in process. It answers for as long as a handle is there.
     pub fn router(&self) -> Router {
         http::router(Arc::downgrade(&self.inner))
     }

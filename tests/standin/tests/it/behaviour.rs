@@ -1,100 +1,13 @@
-//! The stand-in against itself: in process on paused time, and over a socket. What real servers answered
-//! is compared elsewhere, with their transcripts.
+//! Migrating, syncing, killing, renaming: what happens over time.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+use std::time::Duration;
 
-use std::time::{Duration, SystemTime};
-
-use axum::body::Body;
-use axum::response::Response;
-use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use standin::{CallKind, Cut, Fault, Gitea, Options, Profile, Reader, Upstream, UpstreamFault};
+use standin::{CallKind, Cut, Fault, Gitea, Profile, Reader, UpstreamFault};
 use tokio::time::Instant;
-use tower::ServiceExt;
 
-const BASE: SystemTime = SystemTime::UNIX_EPOCH;
-
-struct Stage {
-    gitea: Gitea,
-    upstream: Upstream,
-    token: String,
-}
-
-impl Stage {
-    fn new(profile: Profile) -> Self {
-        let gitea = Gitea::new(Options {
-            profile,
-            ..Options::default()
-        });
-        gitea.add_user("bot", "secret", false);
-        gitea.add_org("acme", "bot");
-        let token = gitea.add_token(
-            "bot",
-            &["write:repository", "write:organization", "read:user"],
-        );
-        let upstream = Upstream::start(BASE);
-        upstream.create_sample("one");
-        Self {
-            gitea,
-            upstream,
-            token,
-        }
-    }
-
-    async fn send(&self, method: &str, path: &str, body: Value) -> Response {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", format!("token {}", self.token))
-            .body(if body.is_null() {
-                Body::empty()
-            } else {
-                Body::from(body.to_string())
-            })
-            .unwrap();
-        self.gitea.router().oneshot(request).await.unwrap()
-    }
-
-    async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
-        let response = self.send(method, path, body).await;
-        let status = response.status();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        (
-            status,
-            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        )
-    }
-
-    fn wanted(&self, name: &str) -> Value {
-        json!({ "clone_addr": self.upstream.url("one"), "repo_owner": "acme", "repo_name": name, "service": "git",
-                "mirror": true, "mirror_interval": "10m0s" })
-    }
-
-    async fn migrate(&self, name: &str) -> (StatusCode, Value) {
-        self.call("POST", "/api/v1/repos/migrate", self.wanted(name))
-            .await
-    }
-
-    async fn sync(&self) {
-        let before = self.gitea.repository("acme", "one").unwrap().mirror_updated;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(
-            self.call("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null)
-                .await
-                .0,
-            200
-        );
-        for _ in 0..100 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if self.gitea.repository("acme", "one").unwrap().mirror_updated != before {
-                return;
-            }
-        }
-        panic!("the sync did not end");
-    }
-}
+use crate::stage::Stage;
 
 #[tokio::test(start_paused = true)]
 async fn a_migrate_makes_a_mirror_that_holds_what_upstream_holds() {
@@ -386,4 +299,33 @@ async fn over_a_socket_a_cut_sends_nothing_and_git_can_clone() {
     let output = tokio::task::spawn_blocking(move || clone()).await.unwrap();
     assert!(!output.status.success());
     served.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_handle_of_upstream_takes_its_folder_along_though_a_request_hangs() {
+    let stage = Stage::with_git_timeout(Profile::Gitea126, Duration::from_millis(300));
+    stage.upstream.fault(UpstreamFault::Hang);
+    let folder = stage.upstream.git_dir("one");
+    assert_eq!(stage.migrate("one").await.0, 500);
+    assert!(folder.exists());
+    drop(stage);
+    for _ in 0..100 {
+        if !folder.exists() {
+            return;
+        }
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10)))
+            .await
+            .unwrap();
+    }
+    panic!("the folder stayed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_in_a_call_cuts_that_call() {
+    let stage = Stage::new(Profile::Gitea126);
+    stage.gitea.before_next(CallKind::Version, Gitea::kill);
+    let cut = stage.send("GET", "/api/v1/version", Value::Null).await;
+    assert!(cut.extensions().get::<Cut>().is_some());
+    stage.gitea.restart();
+    assert_eq!(stage.get("/api/v1/version").await.0, 200);
 }
