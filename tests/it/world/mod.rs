@@ -269,6 +269,11 @@ impl World {
         self.service = None;
     }
 
+    /// Asks the service to end, as SIGTERM does.
+    pub fn begin_the_end(&self) {
+        self.shutdown.begin();
+    }
+
     /// Ends the service and forgets its journal.
     pub fn lose_the_journal(&mut self) {
         self.crash();
