@@ -34,11 +34,12 @@ const READ: [&str; 22] = [
     "visibility",
 ];
 
-/// What must be remembered from line to line: object ids get the names `o0`, `o1`, … in the order in which they are
-/// first seen, and the date of a mirror is read against the one before.
+/// What must be remembered from line to line: object ids get the names `o0`, `o1`, … and repositories `r0`, `r1`, … in the
+/// order in which they are first seen, and a date of a repository is read against the one before.
 #[derive(Default)]
 pub(super) struct Condenser {
     ids: HashMap<String, String>,
+    rows: HashMap<String, String>,
     dates: HashMap<String, String>,
 }
 
@@ -127,11 +128,17 @@ impl Condenser {
         if let Some(Value::String(url)) = read.get_mut("original_url") {
             *url = without_numbers(url);
         }
-        if let (Some(updated), Some(name)) =
-            (text(members, "mirror_updated"), text(members, "full_name"))
-        {
-            // A repository that was made anew under the name is another.
-            let since = self.date(format!("{name} {}", members["id"]), updated);
+        if let Some(updated) = text(members, "mirror_updated") {
+            // Rows are numbered, too; a repository that was made anew under a name is another.
+            let row = members["id"].to_string();
+            let next = format!("r{}", self.rows.len());
+            let row = self.rows.entry(row).or_insert(next).clone();
+            if let Some(created) = text(members, "created_at") {
+                let since = self.date(format!("{row} created"), created);
+                read.insert("created_at".to_owned(), since.into());
+            }
+            read.insert("id".to_owned(), row.clone().into());
+            let since = self.date(row, updated);
             read.insert("mirror_updated".to_owned(), since.into());
             if let Some(synced) = text(members, "mirror_last_sync_at") {
                 let against = match year(synced) {

@@ -40,6 +40,8 @@ pub(super) struct Stage {
     remembered: Option<Value>,
     /// The credentials that upstream was given, by the step that gave them.
     pub(super) received: Value,
+    /// What went otherwise between the steps than it did with the recorder.
+    pub(super) troubles: Vec<String>,
 }
 
 impl Stage {
@@ -92,6 +94,7 @@ impl Stage {
             running: None,
             remembered: None,
             received: json!({}),
+            troubles: Vec::new(),
         }
     }
 
