@@ -6,10 +6,12 @@
 //! every one of them → domain, which imports nothing of ours
 //! ```
 #![allow(dead_code, reason = "under construction")]
+pub mod api;
 pub mod clock;
 pub mod domain;
 pub mod engine;
 pub mod git;
 pub mod gitea;
+pub mod metrics;
 pub mod shutdown;
 pub mod transport;
