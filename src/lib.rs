@@ -12,6 +12,7 @@ pub mod domain;
 pub mod engine;
 pub mod git;
 pub mod gitea;
+pub mod journal;
 pub mod metrics;
 pub mod shutdown;
 pub mod transport;

@@ -16,8 +16,7 @@ use jiff::Timestamp;
 use prometheus::core::Collector;
 use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
-use crate::domain::names::MirrorName;
-use crate::domain::run::End;
+use crate::domain::run::{End, Outcome};
 use crate::domain::status::Status;
 
 pub use families::{FAMILIES, Family, Kind, table};
@@ -124,10 +123,10 @@ impl Metrics {
     }
 
     /// A mirror's part of a run has ended, `took` after its driver began.
-    pub fn part_ended(&self, mirror: &MirrorName, end: &End, took: Duration) {
+    pub fn part_ended(&self, mirror: &str, end: &End, took: Duration) {
         let status = end.phase().label();
-        let outcome = end.outcome().map(crate::domain::run::Outcome::label);
-        self.runs.with_label_values(&[mirror.as_str(), status, outcome.unwrap_or("none")]).inc();
+        let outcome = end.outcome().map(Outcome::label);
+        self.runs.with_label_values(&[mirror, status, outcome.unwrap_or("none")]).inc();
         self.run_duration.with_label_values(&[outcome.unwrap_or(status)]).observe(took.as_secs_f64());
         match end {
             End::Failed { problem } => self.run_failures.with_label_values(&[problem.code.label()]).inc(),

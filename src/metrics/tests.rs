@@ -94,8 +94,8 @@ fn ends_and_requests_are_counted_under_closed_labels() {
     let metrics = metrics();
     let took = Duration::from_secs(2);
     let failed = End::Failed { problem: Problem::new(Code::NotAMirror, "x") };
-    metrics.part_ended(&spec().name, &failed, took);
-    metrics.part_ended(&spec().name, &End::Canceled, took);
+    metrics.part_ended("openova", &failed, took);
+    metrics.part_ended("openova", &End::Canceled, took);
     metrics.request_sent("migrate", Some(201), took);
     metrics.request_sent("migrate", None, took);
     metrics.request_sent("upstream-refs", Some(999), took);

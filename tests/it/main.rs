@@ -1,0 +1,3 @@
+//! Tests that need more than one crate: the service, the stand-in Gitea, real git.
+
+mod fidelity;
