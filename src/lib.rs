@@ -29,6 +29,8 @@
 //! `api` reads the clock because freshness is a value as of now. Outside: only `domain` knows no runtime, no HTTP, no
 //! file and no clock; only `transport` holds an HTTP client; only `journal` holds SQLite; only `api` and `app` hold axum.
 
+pub mod api;
+pub mod app;
 pub mod clock;
 pub mod domain;
 pub mod engine;

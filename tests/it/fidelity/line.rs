@@ -10,25 +10,13 @@ use serde_json::{Map, Value, json};
 pub(super) const UPSTREAM: &str = "http://upstream.test:PORT";
 
 /// The recorded servers that are replayed.
-pub(super) const SERVERS: [&str; 6] = [
-    "gitea-1.22",
-    "gitea-1.24",
-    "gitea-1.26",
-    "gitea-1.27",
-    "forgejo-11",
-    "forgejo-16",
-];
+pub(super) const SERVERS: [&str; 6] =
+    ["gitea-1.22", "gitea-1.24", "gitea-1.26", "gitea-1.27", "forgejo-11", "forgejo-16"];
 
 /// Recordings that are not condensed, each with the reason.
 pub(super) const FILES_LEFT_OUT: [(&str, &str); 2] = [
-    (
-        "gitea-1.26.settings.jsonl",
-        "unusual settings of the server: a later issue gives the stand-in those",
-    ),
-    (
-        "forgejo-16.settings.jsonl",
-        "unusual settings of the server: a later issue gives the stand-in those",
-    ),
+    ("gitea-1.26.settings.jsonl", "unusual settings of the server: a later issue gives the stand-in those"),
+    ("forgejo-16.settings.jsonl", "unusual settings of the server: a later issue gives the stand-in those"),
 ];
 
 /// What was asked, what came back; or, without a request, what was observed beside the API.
@@ -109,27 +97,15 @@ impl Body {
 impl Request {
     /// The request of a recorded line.
     pub(super) fn condense(request: &Value) -> Self {
-        let text = |key: &str| {
-            request[key]
-                .as_str()
-                .expect("a request has a method, a path and an auth")
-                .to_owned()
-        };
+        let text = |key: &str| request[key].as_str().expect("a request has a method, a path and an auth").to_owned();
         let raw = request["raw"].as_str();
-        assert!(
-            raw.is_none_or(|raw| raw == LS_REFS),
-            "the only raw request that was recorded is `LS_REFS`"
-        );
+        assert!(raw.is_none_or(|raw| raw == LS_REFS), "the only raw request that was recorded is `LS_REFS`");
         Self {
             method: text("method"),
             path: text("path"),
             auth: text("auth"),
             protocol: request["protocol"].as_u64(),
-            body: if raw.is_some() {
-                Body::LsRefs
-            } else {
-                Body::condense(&request["body"])
-            },
+            body: if raw.is_some() { Body::LsRefs } else { Body::condense(&request["body"]) },
         }
     }
 
@@ -157,9 +133,7 @@ fn usual_migrate() -> Map<String, Value> {
 
 /// The condensed transcript of a server, inside the clone.
 pub(super) fn condensed_path(server: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/transcripts")
-        .join(format!("{server}.jsonl"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(format!("{server}.jsonl"))
 }
 
 /// The folder of recordings beside the clone, where there is one.
@@ -171,9 +145,6 @@ pub(super) fn recordings() -> Option<PathBuf> {
 /// The condensed transcript of a server.
 pub(super) fn read(server: &str) -> Vec<Line> {
     let path = condensed_path(server);
-    let text = std::fs::read_to_string(&path)
-        .unwrap_or_else(|e| panic!("cannot read {}: {e}", path.display()));
-    text.lines()
-        .map(|line| serde_json::from_str(line).expect("a condensed line has the shape of `Line`"))
-        .collect()
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("cannot read {}: {e}", path.display()));
+    text.lines().map(|line| serde_json::from_str(line).expect("a condensed line has the shape of `Line`")).collect()
 }

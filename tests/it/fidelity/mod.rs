@@ -16,17 +16,9 @@ use standin::Profile;
 /// Replays one server and fails with a table of the differences.
 async fn hold(profile: Profile) {
     let outcome = replay::replay(profile).await;
-    println!(
-        "{}: {} steps compared, {} left out",
-        profile.name(),
-        outcome.steps,
-        outcome.left_out
-    );
+    println!("{}: {} steps compared, {} left out", profile.name(), outcome.steps, outcome.left_out);
     let table = outcome.table(profile.name());
-    assert!(
-        table.is_empty(),
-        "the stand-in differs from the server that was recorded:\n{table}"
-    );
+    assert!(table.is_empty(), "the stand-in differs from the server that was recorded:\n{table}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,19 +61,10 @@ fn every_profile_has_a_transcript() {
 fn every_step_that_is_left_out_was_recorded() {
     for (servers, scene, step, reason) in replay::LEFT_OUT {
         assert!(!reason.is_empty(), "{scene}, {step}: why?");
-        let servers = if servers.is_empty() {
-            &SERVERS
-        } else {
-            *servers
-        };
+        let servers = if servers.is_empty() { &SERVERS } else { *servers };
         for server in servers {
-            let recorded = line::read(server)
-                .iter()
-                .any(|line| line.scene == *scene && line.step == *step);
-            assert!(
-                recorded,
-                "{server} has no step `{step}` in a scene `{scene}`"
-            );
+            let recorded = line::read(server).iter().any(|line| line.scene == *scene && line.step == *step);
+            assert!(recorded, "{server} has no step `{step}` in a scene `{scene}`");
         }
     }
 }
@@ -97,24 +80,14 @@ fn the_condensed_transcripts_follow_from_the_recordings() {
         let recording = std::fs::read_to_string(folder.join(format!("{server}.jsonl"))).unwrap();
         let condensed = Condenser::file(&recording);
         if bless {
-            let lines: Vec<String> = condensed
-                .iter()
-                .map(|line| serde_json::to_string(line).unwrap() + "\n")
-                .collect();
+            let lines: Vec<String> = condensed.iter().map(|line| serde_json::to_string(line).unwrap() + "\n").collect();
             std::fs::write(line::condensed_path(server), lines.concat()).unwrap();
         }
         let kept = line::read(server);
         for (kept, condensed) in kept.iter().zip(&condensed) {
-            assert_eq!(
-                kept, condensed,
-                "{server}: CUTOVER_BLESS=1 writes tests/transcripts/ anew"
-            );
+            assert_eq!(kept, condensed, "{server}: CUTOVER_BLESS=1 writes tests/transcripts/ anew");
         }
-        assert_eq!(
-            kept.len(),
-            condensed.len(),
-            "{server}: CUTOVER_BLESS=1 writes tests/transcripts/ anew"
-        );
+        assert_eq!(kept.len(), condensed.len(), "{server}: CUTOVER_BLESS=1 writes tests/transcripts/ anew");
     }
 }
 
@@ -124,20 +97,13 @@ fn a_recording_is_condensed_or_left_out_with_a_reason() {
         println!("nothing to compare: there are no recordings beside this clone");
         return;
     };
-    let mut known: Vec<String> = SERVERS
-        .iter()
-        .map(|server| format!("{server}.jsonl"))
-        .collect();
+    let mut known: Vec<String> = SERVERS.iter().map(|server| format!("{server}.jsonl")).collect();
     known.extend(FILES_LEFT_OUT.iter().map(|(file, _)| (*file).to_owned()));
     known.sort();
     let mut there: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| {
-            std::path::Path::new(name)
-                .extension()
-                .is_some_and(|e| e == "jsonl")
-        })
+        .filter(|name| std::path::Path::new(name).extension().is_some_and(|e| e == "jsonl"))
         .collect();
     there.sort();
     assert_eq!(known, there);

@@ -17,11 +17,7 @@ pub(crate) struct Clock {
 impl Clock {
     pub(crate) fn new(base: SystemTime, speed: u32) -> Self {
         let base = Timestamp::try_from(base).unwrap_or(Timestamp::UNIX_EPOCH);
-        Self {
-            base,
-            start: Instant::now(),
-            speed: speed.max(1),
-        }
+        Self { base, start: Instant::now(), speed: speed.max(1) }
     }
 
     /// Now, in full resolution.

@@ -32,17 +32,13 @@ pub fn parse(text: &str) -> Result<i64, String> {
     }
     let mut total: i128 = 0;
     while !rest.is_empty() {
-        let number_end = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, after) = rest.split_at(number_end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
             return Err(invalid());
         }
-        let unit_end = after
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(after.len());
+        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
         let (unit, next) = after.split_at(unit_end);
         if unit.is_empty() {
             return Err(format!("time: missing unit in duration {text:?}"));
@@ -66,11 +62,7 @@ fn digits(text: &str) -> Option<i128> {
         return Some(0);
     }
     // 30 digits are far beyond any duration and still far from overflowing.
-    if text.len() > 30 {
-        None
-    } else {
-        text.parse::<i128>().ok().filter(|n| *n < 1_i128 << 80)
-    }
+    if text.len() > 30 { None } else { text.parse::<i128>().ok().filter(|n| *n < 1_i128 << 80) }
 }
 
 /// Prints as Go's `time.Duration.String` does: `10m0s`, `1h30m0s`, `1.5s`, `0s`.
@@ -135,18 +127,9 @@ mod tests {
     fn a_bad_interval_is_refused_in_gos_own_words() {
         assert_eq!(parse("ten").unwrap_err(), r#"time: invalid duration "ten""#);
         assert_eq!(parse("").unwrap_err(), r#"time: invalid duration """#);
-        assert_eq!(
-            parse("10").unwrap_err(),
-            r#"time: missing unit in duration "10""#
-        );
-        assert_eq!(
-            parse("10 m").unwrap_err(),
-            r#"time: unknown unit " m" in duration "10 m""#
-        );
-        assert_eq!(
-            parse("1d").unwrap_err(),
-            r#"time: unknown unit "d" in duration "1d""#
-        );
+        assert_eq!(parse("10").unwrap_err(), r#"time: missing unit in duration "10""#);
+        assert_eq!(parse("10 m").unwrap_err(), r#"time: unknown unit " m" in duration "10 m""#);
+        assert_eq!(parse("1d").unwrap_err(), r#"time: unknown unit "d" in duration "1d""#);
         assert!(parse("9999999999999999999h").is_err());
     }
 }

@@ -169,11 +169,7 @@ impl HttpBody for Staged {
 
 /// The answer that stands for a cut connection.
 pub(crate) fn cut() -> Response {
-    let mut response = Response::new(Body::new(Staged {
-        wait: None,
-        first: None,
-        broken: true,
-    }));
+    let mut response = Response::new(Body::new(Staged { wait: None, first: None, broken: true }));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
     response.extensions_mut().insert(Cut);
     response
@@ -182,8 +178,7 @@ pub(crate) fn cut() -> Response {
 /// Any answer.
 pub(crate) fn answer(status: u16, content_type: &str, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(value) = HeaderValue::from_str(content_type) {
         response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
@@ -207,29 +202,16 @@ pub(crate) fn answer_with(
 
 /// The page of a proxy in front of Gitea.
 pub(crate) fn proxy_page(status: u16) -> Response {
-    let reason = StatusCode::from_u16(status)
-        .ok()
-        .and_then(|s| s.canonical_reason())
-        .unwrap_or("Sign in");
-    let page = format!(
-        "<html>\n<head><title>{status} {reason}</title></head>\n<body>\n<h1>{reason}</h1>\n</body>\n</html>\n"
-    );
+    let reason = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Sign in");
+    let page =
+        format!("<html>\n<head><title>{status} {reason}</title></head>\n<body>\n<h1>{reason}</h1>\n</body>\n</html>\n");
     answer(status, "text/html", page)
 }
 
 /// Rewrites the body of a whole answer.
-pub(crate) async fn with_body(
-    response: Response,
-    wait: Option<Duration>,
-    keep: usize,
-    broken: bool,
-) -> Response {
+pub(crate) async fn with_body(response: Response, wait: Option<Duration>, keep: usize, broken: bool) -> Response {
     let (mut parts, body) = response.into_parts();
-    let Ok(bytes) = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-    else {
+    let Ok(bytes) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
         return cut();
     };
     if broken || keep == 0 {
@@ -238,12 +220,5 @@ pub(crate) async fn with_body(
     }
     let first = bytes.slice(..keep.min(bytes.len()));
     let wait = wait.map(|wait| Box::pin(tokio::time::sleep(wait)));
-    Response::from_parts(
-        parts,
-        Body::new(Staged {
-            wait,
-            first: Some(first),
-            broken,
-        }),
-    )
+    Response::from_parts(parts, Body::new(Staged { wait, first: Some(first), broken }))
 }

@@ -45,10 +45,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 impl Git {
     /// `limit` is real time, since a child knows no other.
     pub(crate) fn new(home: &Path, limit: Duration) -> Self {
-        Self {
-            home: home.to_owned(),
-            limit,
-        }
+        Self { home: home.to_owned(), limit }
     }
 
     fn command(&self) -> Command {
@@ -74,12 +71,7 @@ impl Git {
     }
 
     /// Runs to the end on this thread. For fixtures, and inside `spawn_blocking`.
-    pub(crate) fn run_here(
-        &self,
-        folder: &Path,
-        args: &[&str],
-        stdin: &[u8],
-    ) -> io::Result<Output> {
+    pub(crate) fn run_here(&self, folder: &Path, args: &[&str], stdin: &[u8]) -> io::Result<Output> {
         let mut command = self.command();
         command.current_dir(folder).args(args);
         self.finish(command, stdin)
@@ -107,14 +99,9 @@ impl Git {
 
     fn finish(&self, mut command: Command, stdin: &[u8]) -> io::Result<Output> {
         // A group of its own, because git's transport helpers keep the pipes open when only git is killed.
-        command
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        let (mut input, mut out, mut err) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (mut input, mut out, mut err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 if let Some(mut pipe) = input.take() {
@@ -189,9 +176,7 @@ pub(crate) struct Backend {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(io::Error::other(error)))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 fn read_all(pipe: Option<&mut impl Read>) -> Vec<u8> {
@@ -221,10 +206,7 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<(std::process::ExitSta
 /// Reads a CGI answer: headers, an empty line, the body.
 fn from_cgi(bytes: Vec<u8>) -> Response {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return plain(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "git http-backend said nothing",
-        );
+        return plain(StatusCode::INTERNAL_SERVER_ERROR, "git http-backend said nothing");
     };
     let bytes = Bytes::from(bytes);
     let mut response = Response::new(Body::from(bytes.slice(end + 4..)));
@@ -234,12 +216,9 @@ fn from_cgi(bytes: Vec<u8>) -> Response {
         };
         if name.eq_ignore_ascii_case("status") {
             let code = value.get(..3).and_then(|code| code.parse::<u16>().ok());
-            *response.status_mut() = code
-                .and_then(|code| StatusCode::from_u16(code).ok())
-                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        } else if let (Ok(name), Ok(value)) =
-            (HeaderName::try_from(name), HeaderValue::try_from(value))
-        {
+            *response.status_mut() =
+                code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        } else if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
         }
     }
@@ -250,9 +229,6 @@ fn from_cgi(bytes: Vec<u8>) -> Response {
 pub(crate) fn plain(status: StatusCode, text: &str) -> Response {
     let mut response = Response::new(Body::from(text.to_owned()));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }

@@ -60,9 +60,7 @@ impl Profile {
 
     pub(crate) const fn cache_control(self) -> &'static str {
         match self {
-            Gitea122 | Gitea124 | Gitea126 | Forgejo11 => {
-                "max-age=0, private, must-revalidate, no-transform"
-            }
+            Gitea122 | Gitea124 | Gitea126 | Forgejo11 => "max-age=0, private, must-revalidate, no-transform",
             Gitea127 | Forgejo16 => "max-age=0, private, must-revalidate",
         }
     }
@@ -140,13 +138,8 @@ impl Profile {
     /// What writing a file to a mirror answers: a status and a message.
     pub(crate) fn mirror_is_read_only(self, full_name: &str) -> (StatusCode, String) {
         match self {
-            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => {
-                (StatusCode::INTERNAL_SERVER_ERROR, String::new())
-            }
-            Gitea126 => (
-                StatusCode::LOCKED,
-                format!("{full_name} is not allowed to edit"),
-            ),
+            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+            Gitea126 => (StatusCode::LOCKED, format!("{full_name} is not allowed to edit")),
             Gitea127 => (StatusCode::LOCKED, "repo is not allowed to edit".to_owned()),
         }
     }
@@ -154,18 +147,14 @@ impl Profile {
     pub(crate) fn protocol_refused(self, host: &str) -> String {
         match self {
             Gitea127 => "The provided URL is invalid.".to_owned(),
-            _ => format!(
-                "migration/cloning from '{host}' is not allowed: the provided url protocol is not allowed"
-            ),
+            _ => format!("migration/cloning from '{host}' is not allowed: the provided url protocol is not allowed"),
         }
     }
 
     pub(crate) fn url_refused(self, address: &str) -> String {
         match self {
             Gitea127 => "The provided URL is invalid.".to_owned(),
-            _ => format!(
-                "migration/cloning from '{address}' is not allowed: the provided url is invalid"
-            ),
+            _ => format!("migration/cloning from '{address}' is not allowed: the provided url is invalid"),
         }
     }
 
@@ -190,11 +179,7 @@ impl Profile {
 
     /// What a failed `git clone` becomes, after `Migration failed: ` or `Authentication failed: `.
     pub(crate) fn clone_error(self, code: i32, stderr: &str) -> String {
-        let step = if self.is_forgejo() {
-            "Clone"
-        } else {
-            "clone error"
-        };
+        let step = if self.is_forgejo() { "Clone" } else { "clone error" };
         let stderr = match self {
             Gitea126 | Gitea127 => stderr.trim_end_matches('\n'),
             Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => stderr,
@@ -283,12 +268,7 @@ mod tests {
     #[test]
     fn only_a_forgejo_names_the_gitea_it_comes_from() {
         for profile in Profile::ALL {
-            assert_eq!(
-                profile.version().contains("+gitea-"),
-                profile.is_forgejo(),
-                "{}",
-                profile.name()
-            );
+            assert_eq!(profile.version().contains("+gitea-"), profile.is_forgejo(), "{}", profile.name());
         }
     }
 }

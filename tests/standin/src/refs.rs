@@ -21,7 +21,8 @@ pub(crate) struct Ref {
     pub(crate) created: i64,
 }
 
-const FORMAT: &str = "--format=%(refname)%00%(objectname)%00%(objecttype)%00%(*objectname)%00%(creatordate:unix)%00%(contents:subject)";
+const FORMAT: &str =
+    "--format=%(refname)%00%(objectname)%00%(objecttype)%00%(*objectname)%00%(creatordate:unix)%00%(contents:subject)";
 
 /// Every ref under the prefixes, sorted by name. Empty when the folder is no repository.
 pub(crate) fn list(git: &Git, folder: &Path, prefixes: &[&str]) -> Vec<Ref> {
@@ -43,33 +44,17 @@ fn parse(line: &str) -> Option<Ref> {
     let peeled = next()?;
     let created = next()?.parse().unwrap_or_default();
     let subject = next()?;
-    let commit = if peeled.is_empty() {
-        id.clone()
-    } else {
-        peeled
-    };
-    Some(Ref {
-        name,
-        id,
-        kind,
-        commit,
-        subject,
-        created,
-    })
+    let commit = if peeled.is_empty() { id.clone() } else { peeled };
+    Some(Ref { name, id, kind, commit, subject, created })
 }
 
 /// The heads and tags of a repository.
 pub(crate) fn heads_and_tags(git: &Git, folder: &Path) -> Refs {
-    list(git, folder, &["refs/heads", "refs/tags"])
-        .into_iter()
-        .map(|r| (r.name, r.id))
-        .collect()
+    list(git, folder, &["refs/heads", "refs/tags"]).into_iter().map(|r| (r.name, r.id)).collect()
 }
 
 /// The branch that `HEAD` names, whether or not it exists.
 pub(crate) fn head(git: &Git, folder: &Path) -> Option<String> {
-    let output = git
-        .run_here(folder, &["symbolic-ref", "--short", "HEAD"], b"")
-        .ok()?;
+    let output = git.run_here(folder, &["symbolic-ref", "--short", "HEAD"], b"").ok()?;
     output.ok.then(|| output.text().trim().to_owned())
 }

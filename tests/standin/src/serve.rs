@@ -56,12 +56,7 @@ fn bind(address: SocketAddr) -> io::Result<(StdListener, Served, oneshot::Receiv
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel();
-    let served = Served {
-        url: format!("http://{address}"),
-        address,
-        stop: Some(stop),
-        thread: None,
-    };
+    let served = Served { url: format!("http://{address}"), address, stop: Some(stop), thread: None };
     Ok((listener, served, stopped))
 }
 
@@ -76,9 +71,7 @@ pub(crate) fn here(address: SocketAddr, router: Router) -> io::Result<Served> {
 /// Serves on a thread with a runtime, and so a clock, of its own.
 pub(crate) fn in_background(address: SocketAddr, router: Router) -> io::Result<Served> {
     let (listener, mut served, stopped) = bind(address)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = move || {
         runtime.block_on(async {
             if let Ok(listener) = TcpListener::from_std(listener) {
@@ -88,11 +81,7 @@ pub(crate) fn in_background(address: SocketAddr, router: Router) -> io::Result<S
         // Does not wait for a git that hangs.
         runtime.shutdown_background();
     };
-    served.thread = Some(
-        std::thread::Builder::new()
-            .name("standin".to_owned())
-            .spawn(work)?,
-    );
+    served.thread = Some(std::thread::Builder::new().name("standin".to_owned()).spawn(work)?);
     Ok(served)
 }
 
@@ -117,9 +106,5 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
 
 async fn answer(router: Router, request: http::Request<Incoming>) -> Result<Response, BrokenBody> {
     let Ok(response) = router.oneshot(request.map(Body::new)).await;
-    if response.extensions().get::<Cut>().is_some() {
-        Err(BrokenBody)
-    } else {
-        Ok(response)
-    }
+    if response.extensions().get::<Cut>().is_some() { Err(BrokenBody) } else { Ok(response) }
 }

@@ -29,11 +29,7 @@ impl Gitea {
     pub(super) fn json(&self, status: StatusCode, value: &Value) -> Response {
         let mut response = Response::new(Body::from(format!("{value}\n")));
         *response.status_mut() = status;
-        set(
-            &mut response,
-            header::CONTENT_TYPE,
-            "application/json;charset=utf-8",
-        );
+        set(&mut response, header::CONTENT_TYPE, "application/json;charset=utf-8");
         self.cached(response)
     }
 
@@ -50,10 +46,7 @@ impl Gitea {
 
     /// Gitea's error shape. A 500 tells its text to administrators only, so it has none here.
     pub(super) fn error(&self, status: StatusCode, message: &str) -> Refusal {
-        Refusal::from(self.json(
-            status,
-            &json!({ "message": message, "url": self.swagger() }),
-        ))
+        Refusal::from(self.json(status, &json!({ "message": message, "url": self.swagger() })))
     }
 
     pub(super) fn hidden_500(&self) -> Refusal {
@@ -70,8 +63,7 @@ impl Gitea {
 
     /// The 404 of something absent or invisible.
     pub(super) fn not_found(&self) -> Refusal {
-        let mut body =
-            json!({ "message": self.inner.profile.not_found_text(), "url": self.swagger() });
+        let mut body = json!({ "message": self.inner.profile.not_found_text(), "url": self.swagger() });
         if let Some(errors) = self.inner.profile.no_errors() {
             body["errors"] = errors;
         }
@@ -84,10 +76,7 @@ impl Gitea {
             return self.not_found();
         }
         let mut body = json!({ "message": function, "url": self.swagger() });
-        if let Some(errors) = error
-            .map(|error| json!([error]))
-            .or_else(|| self.inner.profile.no_errors())
-        {
+        if let Some(errors) = error.map(|error| json!([error])).or_else(|| self.inner.profile.no_errors()) {
             body["errors"] = errors;
         }
         Refusal::from(self.json(StatusCode::NOT_FOUND, &body))
@@ -99,16 +88,8 @@ impl Gitea {
     }
 
     pub(super) fn unknown_route(&self) -> Response {
-        let response = bare(
-            StatusCode::NOT_FOUND,
-            "text/plain; charset=utf-8",
-            "404 page not found\n",
-        );
-        if self.inner.profile.unknown_route_is_bare() {
-            response
-        } else {
-            self.cached(response)
-        }
+        let response = bare(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n");
+        if self.inner.profile.unknown_route_is_bare() { response } else { self.cached(response) }
     }
 
     pub(super) fn swagger(&self) -> String {
@@ -116,22 +97,14 @@ impl Gitea {
     }
 
     fn cached(&self, mut response: Response) -> Response {
-        set(
-            &mut response,
-            header::CACHE_CONTROL,
-            self.inner.profile.cache_control(),
-        );
+        set(&mut response, header::CACHE_CONTROL, self.inner.profile.cache_control());
         response
     }
 
     /// The redirect of a renamed repository. Only a GET gets Go's little page with it.
     pub(super) fn moved(&self, is_get: bool, location: &str) -> Refusal {
         let status = self.inner.profile.renamed();
-        let mut response = if is_get {
-            link(status, location)
-        } else {
-            self.empty(status)
-        };
+        let mut response = if is_get { link(status, location) } else { self.empty(status) };
         set(&mut response, header::LOCATION, location);
         Refusal::from(self.cached(response))
     }
@@ -140,10 +113,7 @@ impl Gitea {
 /// The page that Go's `http.Redirect` writes.
 pub(super) fn link(status: StatusCode, location: &str) -> Response {
     let escaped = location.replace('&', "&amp;");
-    let text = format!(
-        "<a href=\"{escaped}\">{}</a>.\n\n",
-        status.canonical_reason().unwrap_or_default()
-    );
+    let text = format!("<a href=\"{escaped}\">{}</a>.\n\n", status.canonical_reason().unwrap_or_default());
     let mut response = bare(status, "text/html; charset=utf-8", &text);
     set(&mut response, header::LOCATION, location);
     response

@@ -20,40 +20,26 @@ impl Doer {
         let Some(scopes) = &self.scopes else {
             return true;
         };
-        let writing = scope
-            .strip_prefix("read:")
-            .map(|area| format!("write:{area}"));
-        scopes
-            .iter()
-            .any(|held| held == "all" || held == scope || Some(held) == writing.as_ref())
+        let writing = scope.strip_prefix("read:").map(|area| format!("write:{area}"));
+        scopes.iter().any(|held| held == "all" || held == scope || Some(held) == writing.as_ref())
     }
 }
 
 impl Gitea {
     /// Who sent these headers: somebody, nobody, or (an error) somebody with wrong credentials.
     pub(super) fn doer(&self, headers: &HeaderMap) -> Result<Option<Doer>, Refusal> {
-        let Some(value) = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-        else {
+        let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
             return Ok(None);
         };
         let (scheme, rest) = value.split_once(' ').unwrap_or(("", value));
         let found = if scheme.eq_ignore_ascii_case("basic") {
             let text = crate::upstream::authorization(headers).unwrap_or_default();
             let (name, password) = text.split_once(':').unwrap_or((text.as_str(), ""));
-            self.by_password(name, password)
-                .or_else(|| self.by_token(password))
-                .or_else(|| self.by_token(name))
+            self.by_password(name, password).or_else(|| self.by_token(password)).or_else(|| self.by_token(name))
         } else {
             self.by_token(rest.trim())
         };
-        let wrong = || {
-            self.error(
-                StatusCode::UNAUTHORIZED,
-                &self.inner.profile.wrong_credentials(rest.trim()),
-            )
-        };
+        let wrong = || self.error(StatusCode::UNAUTHORIZED, &self.inner.profile.wrong_credentials(rest.trim()));
         found.map(Some).ok_or_else(wrong)
     }
 
@@ -61,31 +47,21 @@ impl Gitea {
         let state = self.state();
         let account = state.account(name)?;
         match &account.kind {
-            Kind::User { password, .. } if password == given => Some(Doer {
-                id: account.id,
-                scopes: None,
-            }),
+            Kind::User { password, .. } if password == given => Some(Doer { id: account.id, scopes: None }),
             Kind::User { .. } | Kind::Org { .. } => None,
         }
     }
 
     fn by_token(&self, token: &str) -> Option<Doer> {
         let (id, scopes) = self.state().tokens.get(token).cloned()?;
-        Some(Doer {
-            id,
-            scopes: Some(scopes),
-        })
+        Some(Doer { id, scopes: Some(scopes) })
     }
 
     /// Lets pass whoever has the scope, and whoever has no token at all: that is the next check's.
     pub(super) fn scope(&self, doer: Option<&Doer>, scope: &str) -> Result<(), Refusal> {
         match doer {
             Some(doer) if !doer.may(scope) => {
-                let has = doer
-                    .scopes
-                    .as_ref()
-                    .map(|scopes| scopes.join(","))
-                    .unwrap_or_default();
+                let has = doer.scopes.as_ref().map(|scopes| scopes.join(",")).unwrap_or_default();
                 Err(self.forbidden(&self.inner.profile.missing_scope(scope, &has)))
             }
             _ => Ok(()),

@@ -36,10 +36,7 @@ impl Gitea {
             if state.down || state.settings.mirror_feature_off {
                 return;
             }
-            let mirrors = state
-                .repositories
-                .iter()
-                .filter_map(|row| Some((row.mirror.as_ref()?, row.id)));
+            let mirrors = state.repositories.iter().filter_map(|row| Some((row.mirror.as_ref()?, row.id)));
             mirrors
                 .filter(|(mirror, _)| mirror.next.is_some_and(|next| next <= now))
                 .map(|(m, id)| (m.updated, id))

@@ -24,11 +24,7 @@ impl Gitea {
             return self.health(settings.not_installed);
         }
         if settings.maintenance {
-            return bare(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "text/plain; charset=utf-8",
-                "Service Unavailable\n",
-            );
+            return bare(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", "Service Unavailable\n");
         }
         if CallKind::Git.covers(kind) {
             return self.git_http(asked).await;
@@ -73,10 +69,7 @@ impl Gitea {
             CallKind::GetUser => self.get_user(doer, &route.owner),
             CallKind::GetOrg => self.get_org(doer, &route.owner),
             CallKind::CreateOrg => self.create_org(doer, &asked.body),
-            CallKind::CreateRepository => {
-                self.create_repository(doer, &route.owner, &asked.body)
-                    .await
-            }
+            CallKind::CreateRepository => self.create_repository(doer, &route.owner, &asked.body).await,
             CallKind::Migrate => self.migrate(doer, &asked.body).await,
             CallKind::GetRepository => self.get_repository(asked, doer),
             CallKind::PatchRepository => self.patch_repository(asked, doer).await,
@@ -100,12 +93,7 @@ impl Gitea {
 
     /// What Gitea does first for every path under a repository: the scope, the owner, the repository or
     /// the redirect it left, and whether the caller may see it.
-    pub(super) fn assigned(
-        &self,
-        asked: &Asked,
-        doer: Option<&Doer>,
-        scope: &str,
-    ) -> Result<Repository, Refusal> {
+    pub(super) fn assigned(&self, asked: &Asked, doer: Option<&Doer>, scope: &str) -> Result<Repository, Refusal> {
         self.scope(doer, scope)?;
         let (owner, name) = (asked.route.owner.as_str(), asked.route.name.as_str());
         let state = self.state();
@@ -114,45 +102,23 @@ impl Gitea {
             return Err(self.not_found_in("GetUserByName", Some(&error)));
         };
         if let Some(repository) = state.repository(owner, name) {
-            let visible =
-                !repository.private || doer.is_some_and(|doer| state.owns(doer.id, account.id));
-            return if visible {
-                Ok(repository.clone())
-            } else {
-                Err(self.not_found())
-            };
+            let visible = !repository.private || doer.is_some_and(|doer| state.owns(doer.id, account.id));
+            return if visible { Ok(repository.clone()) } else { Err(self.not_found()) };
         }
         let Some(renamed) = state.renamed(owner, name) else {
             return Err(self.not_found());
         };
         let base = format!("/api/v1/repos/{}", state.full_name(renamed));
-        let asked_for = asked
-            .parts
-            .uri
-            .path_and_query()
-            .map_or("", http::uri::PathAndQuery::as_str);
+        let asked_for = asked.parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
         // All that follows owner and name, query included.
-        let rest = asked_for
-            .trim_start_matches('/')
-            .splitn(6, '/')
-            .nth(5)
-            .map(|rest| format!("/{rest}"));
+        let rest = asked_for.trim_start_matches('/').splitn(6, '/').nth(5).map(|rest| format!("/{rest}"));
         let location = format!("{base}{}", rest.unwrap_or_default());
         Err(self.moved(asked.parts.method == Method::GET, &location))
     }
 
     /// Refuses whoever may not write to a repository.
-    pub(super) fn may(
-        &self,
-        doer: &Doer,
-        repository: &Repository,
-        refusal: &str,
-    ) -> Result<(), Refusal> {
-        if self.state().owns(doer.id, repository.owner) {
-            Ok(())
-        } else {
-            Err(self.forbidden(refusal))
-        }
+    pub(super) fn may(&self, doer: &Doer, repository: &Repository, refusal: &str) -> Result<(), Refusal> {
+        if self.state().owns(doer.id, repository.owner) { Ok(()) } else { Err(self.forbidden(refusal)) }
     }
 }
 

@@ -49,10 +49,7 @@ pub struct View {
 impl Gitea {
     /// Adds a user with a password.
     pub fn add_user(&self, name: &str, password: &str, admin: bool) {
-        let kind = Kind::User {
-            password: password.to_owned(),
-            admin,
-        };
+        let kind = Kind::User { password: password.to_owned(), admin };
         let now = self.inner.clock.second();
         self.state().add_account(name, kind, now);
     }
@@ -65,21 +62,14 @@ impl Gitea {
     #[must_use]
     pub fn add_token(&self, user: &str, scopes: &[&str]) -> String {
         let mut state = self.state();
-        let id = state
-            .account(user)
-            .unwrap_or_else(|| panic!("no user {user}"))
-            .id;
+        let id = state.account(user).unwrap_or_else(|| panic!("no user {user}")).id;
         state.last_token += 1;
         // 40 hexadecimal digits, as a real one, and the same in every run.
         let token = format!(
             "{:040x}",
-            u128::from(state.last_token).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
-                % (1 << 120)
+            u128::from(state.last_token).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) % (1 << 120)
         );
-        state.tokens.insert(
-            token.clone(),
-            (id, scopes.iter().map(|&s| s.to_owned()).collect()),
-        );
+        state.tokens.insert(token.clone(), (id, scopes.iter().map(|&s| s.to_owned()).collect()));
         token
     }
 
@@ -90,14 +80,8 @@ impl Gitea {
     /// When there is no such user.
     pub fn set_token(&self, user: &str, token: &str, scopes: &[&str]) {
         let mut state = self.state();
-        let id = state
-            .account(user)
-            .unwrap_or_else(|| panic!("no user {user}"))
-            .id;
-        state.tokens.insert(
-            token.to_owned(),
-            (id, scopes.iter().map(|&s| s.to_owned()).collect()),
-        );
+        let id = state.account(user).unwrap_or_else(|| panic!("no user {user}")).id;
+        state.tokens.insert(token.to_owned(), (id, scopes.iter().map(|&s| s.to_owned()).collect()));
     }
 
     /// Revokes a token.
@@ -126,18 +110,8 @@ impl Gitea {
     fn add_org_of(&self, name: &str, owner: &str, private: bool) {
         let now = self.inner.clock.second();
         let mut state = self.state();
-        let id = state
-            .account(owner)
-            .unwrap_or_else(|| panic!("no user {owner}"))
-            .id;
-        state.add_account(
-            name,
-            Kind::Org {
-                owners: vec![id],
-                private,
-            },
-            now,
-        );
+        let id = state.account(owner).unwrap_or_else(|| panic!("no user {owner}")).id;
+        state.add_account(name, Kind::Org { owners: vec![id], private }, now);
     }
 
     /// Adds a regular repository with a commit on `main`: a legacy one.
@@ -149,18 +123,9 @@ impl Gitea {
         let now = self.inner.clock.second();
         let id = {
             let mut state = self.state();
-            let owner = state
-                .account(owner)
-                .unwrap_or_else(|| panic!("no owner {owner}"))
-                .id;
-            let new = NewRepository {
-                owner,
-                name,
-                description: "",
-                is_mirror: false,
-                private: false,
-                original_url: "",
-            };
+            let owner = state.account(owner).unwrap_or_else(|| panic!("no owner {owner}")).id;
+            let new =
+                NewRepository { owner, name, description: "", is_mirror: false, private: false, original_url: "" };
             state.add_repository(&new, now)
         };
         self.fill(id, "main", true);
@@ -265,9 +230,7 @@ impl Gitea {
             full_name: state.full_name(row),
             mirror: row.is_mirror,
             placeholder: row.is_mirror && mirror.is_none(),
-            interval: mirror
-                .and_then(|m| u64::try_from(m.interval).ok())
-                .map(Duration::from_nanos),
+            interval: mirror.and_then(|m| u64::try_from(m.interval).ok()).map(Duration::from_nanos),
             enable_prune: mirror.map(|m| m.prune),
             default_branch: row.default_branch.clone(),
             mirror_updated: mirror.map(|m| SystemTime::from(m.updated)),
@@ -297,14 +260,8 @@ impl Gitea {
     pub fn update_ref(&self, owner: &str, name: &str, reference: &str, target: Option<&str>) {
         let folder = self.git_dir_of(owner, name);
         match target {
-            Some(target) => self
-                .inner
-                .git
-                .must(&folder, &["update-ref", reference, target], b""),
-            None => self
-                .inner
-                .git
-                .must(&folder, &["update-ref", "-d", reference], b""),
+            Some(target) => self.inner.git.must(&folder, &["update-ref", reference, target], b""),
+            None => self.inner.git.must(&folder, &["update-ref", "-d", reference], b""),
         };
     }
 
@@ -313,22 +270,13 @@ impl Gitea {
     /// # Panics
     ///
     /// When there is no such repository.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "called for what it does; the id is beside it"
-    )]
+    #[expect(clippy::must_use_candidate, reason = "called for what it does; the id is beside it")]
     pub fn commit(&self, owner: &str, name: &str, branch: &str, message: &str) -> String {
-        let id = self
-            .repository(owner, name)
-            .unwrap_or_else(|| panic!("no repository {owner}/{name}"))
-            .id;
+        let id = self.repository(owner, name).unwrap_or_else(|| panic!("no repository {owner}/{name}")).id;
         let folder = self.git_dir_of(owner, name);
         let reference = format!("refs/heads/{branch}");
         let start = refs::list(&self.inner.git, &folder, &[&reference]);
-        let from = start
-            .first()
-            .map(|r| format!("from {}\n", r.id))
-            .unwrap_or_default();
+        let from = start.first().map(|r| format!("from {}\n", r.id)).unwrap_or_default();
         let stream = format!(
             "commit {reference}\ncommitter bot <bot@example.test> {} +0000\ndata {}\n{message}\n{from}\
              M 644 inline local\ndata {}\n{message}\n\n",
@@ -336,15 +284,11 @@ impl Gitea {
             message.len(),
             message.len()
         );
-        self.inner
-            .git
-            .must(&folder, &["fast-import", "--quiet"], stream.as_bytes());
+        self.inner.git.must(&folder, &["fast-import", "--quiet"], stream.as_bytes());
         self.refresh(id, &folder);
         if let Some(row) = self.state().by_id_mut(id) {
             row.empty = false;
         }
-        self.heads_and_tags(owner, name)
-            .remove(&reference)
-            .unwrap_or_default()
+        self.heads_and_tags(owner, name).remove(&reference).unwrap_or_default()
     }
 }

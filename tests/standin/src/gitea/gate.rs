@@ -24,11 +24,7 @@ pub(super) struct Asked {
 impl Gitea {
     pub(super) async fn handle(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let Ok(body) = body
-            .collect()
-            .await
-            .map(http_body_util::Collected::to_bytes)
-        else {
+        let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
             return fault::cut();
         };
         let route = route::parse(&parts.method, parts.uri.path());
@@ -60,11 +56,7 @@ impl Gitea {
         let headers = &asked.parts.headers;
         let call = Call {
             method: asked.parts.method.to_string(),
-            path: asked
-                .parts
-                .uri
-                .path_and_query()
-                .map_or_else(|| "/".to_owned(), ToString::to_string),
+            path: asked.parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
             status: 0,
             at: self.inner.clock.system_time(),
             body: String::from_utf8_lossy(&asked.body).into_owned(),
@@ -120,9 +112,7 @@ impl Gitea {
         let response = self.dispatch(asked).await;
         match after {
             Fault::ExecuteThenHang => std::future::pending().await,
-            Fault::ExecuteThenStatus(status, content_type, body) => {
-                fault::answer(status, content_type, body)
-            }
+            Fault::ExecuteThenStatus(status, content_type, body) => fault::answer(status, content_type, body),
             Fault::Slow(wait) => fault::with_body(response, Some(wait), usize::MAX, false).await,
             Fault::Truncate(keep) => fault::with_body(response, None, keep, true).await,
             Fault::EmptyBody => fault::with_body(response, None, 0, false).await,
@@ -134,9 +124,7 @@ impl Gitea {
     fn scripted(&self, asked: &Asked) -> (Vec<super::state::Hook>, Vec<Fault>) {
         let kind = asked.route.kind;
         let mut state = self.state();
-        let (mine, others) = std::mem::take(&mut state.hooks)
-            .into_iter()
-            .partition(|(hooked, _)| hooked.covers(kind));
+        let (mine, others) = std::mem::take(&mut state.hooks).into_iter().partition(|(hooked, _)| hooked.covers(kind));
         state.hooks = others;
         let hooks = Vec::into_iter(mine).map(|(_, hook)| hook).collect();
         let mut faults = Vec::new();

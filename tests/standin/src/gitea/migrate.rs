@@ -30,21 +30,12 @@ struct Job {
 }
 
 impl Gitea {
-    pub(super) async fn migrate(
-        &self,
-        doer: Option<&Doer>,
-        body: &Bytes,
-    ) -> Result<Response, Refusal> {
+    pub(super) async fn migrate(&self, doer: Option<&Doer>, body: &Bytes) -> Result<Response, Refusal> {
         let plan = self.plan(doer, body).await?;
         let doer = self.signed_in(doer)?.clone();
         let id = self.add_row(&plan)?;
         let (tell, told) = oneshot::channel();
-        let job = Job {
-            id,
-            plan,
-            doer,
-            life: self.life(),
-        };
+        let job = Job { id, plan, doer, life: self.life() };
         let gitea = self.clone();
         // Gitea clones outside the request's context: a client that leaves ends nothing.
         tokio::spawn(async move {
@@ -60,10 +51,7 @@ impl Gitea {
     fn add_row(&self, plan: &Plan) -> Result<u64, Refusal> {
         let mut state = self.state();
         if state.repository(&plan.owner.name, &plan.name).is_some() {
-            return Err(self.error(
-                StatusCode::CONFLICT,
-                "The repository with the same name already exists.",
-            ));
+            return Err(self.error(StatusCode::CONFLICT, "The repository with the same name already exists."));
         }
         let new = NewRepository {
             owner: plan.owner.id,
@@ -123,19 +111,8 @@ impl Gitea {
         let address = self.keep_password(job)?;
         let helper = self.credential_helper(job.id);
         let mut args = vec!["-c", follow.as_str(), "-c", helper.as_str(), "clone"];
-        args.extend([
-            "--quiet",
-            "--template=",
-            "--mirror",
-            "--",
-            address.as_str(),
-            &text,
-        ]);
-        let output = self
-            .inner
-            .git
-            .run(&self.inner.repositories(), &args)
-            .await?;
+        args.extend(["--quiet", "--template=", "--mirror", "--", address.as_str(), &text]);
+        let output = self.inner.git.run(&self.inner.repositories(), &args).await?;
         if self.inner.profile.forgets_password() {
             // Most clones need none.
             drop(std::fs::remove_file(self.password_file(job.id)));
@@ -146,12 +123,7 @@ impl Gitea {
             drop(blocking(move || std::fs::remove_dir_all(leftover)).await);
             return Ok(output);
         }
-        let add = [
-            "config",
-            "--add",
-            "remote.origin.fetch",
-            "+refs/tags/*:refs/tags/*",
-        ];
+        let add = ["config", "--add", "remote.origin.fetch", "+refs/tags/*:refs/tags/*"];
         self.inner.git.run(folder, &add).await?;
         Ok(output)
     }
@@ -178,28 +150,19 @@ impl Gitea {
     /// git's configuration for a password that is kept apart. Without one there is no such file, and git
     /// asks nobody else.
     pub(super) fn credential_helper(&self, id: u64) -> String {
-        format!(
-            "credential.helper=store --file={}",
-            self.password_file(id).display()
-        )
+        format!("credential.helper=store --file={}", self.password_file(id).display())
     }
 
     /// git's value for `http.followRedirects` on this server; `initial` is git's own default.
     pub(super) fn follow_redirects(&self) -> &'static str {
-        if self.inner.profile.follows_redirects() {
-            "initial"
-        } else {
-            "false"
-        }
+        if self.inner.profile.follows_redirects() { "initial" } else { "false" }
     }
 
     fn clone_failed(&self, job: &Job, output: &Output) -> Response {
         if output.timed_out {
             return self.hidden_500().into();
         }
-        let stderr = output
-            .stderr
-            .replace(job.plan.address.as_str(), &job.plan.original_url);
+        let stderr = output.stderr.replace(job.plan.address.as_str(), &job.plan.original_url);
         self.clone_error(output.code, &stderr)
     }
 
@@ -215,19 +178,12 @@ impl Gitea {
     /// Gitea tells failures of a clone apart by words in git's output.
     fn clone_error(&self, code: i32, stderr: &str) -> Response {
         let error = self.inner.profile.clone_error(code, stderr);
-        let is_about_credentials = [
-            "Authentication failed",
-            "Bad credentials",
-            "could not read Username",
-        ]
-        .iter()
-        .any(|w| error.contains(w));
+        let is_about_credentials =
+            ["Authentication failed", "Bad credentials", "could not read Username"].iter().any(|w| error.contains(w));
         if is_about_credentials {
-            self.unprocessable(&format!("Authentication failed: {error}."))
-                .into()
+            self.unprocessable(&format!("Authentication failed: {error}.")).into()
         } else if error.contains("fatal:") {
-            self.unprocessable(&format!("Migration failed: {error}."))
-                .into()
+            self.unprocessable(&format!("Migration failed: {error}.")).into()
         } else {
             self.hidden_500().into()
         }
@@ -239,11 +195,7 @@ impl Gitea {
         let (gitea, path) = (self.clone(), folder.to_owned());
         let read = blocking(move || {
             let head = refs::head(&gitea.inner.git, &path).unwrap_or_default();
-            Ok((
-                gitea.branch_table(&path),
-                head,
-                super::repository::size_in_kib(&path),
-            ))
+            Ok((gitea.branch_table(&path), head, super::repository::size_in_kib(&path)))
         });
         let Ok((branches, head, size)) = read.await else {
             return self.hidden_500().into();
@@ -264,23 +216,14 @@ impl Gitea {
                 };
                 // Cron may take it at its very next tick, even with an interval of 0.
                 let next = Some(Instant::now());
-                row.mirror = Some(Mirror {
-                    interval,
-                    prune: true,
-                    updated: now,
-                    last_sync: None,
-                    next,
-                });
+                row.mirror = Some(Mirror { interval, prune: true, updated: now, last_sync: None, next });
             }
             row.empty = row.branches.is_empty();
             row.default_branch = if row.empty { String::new() } else { head };
             row.clone()
         };
         // The row as it was before its size was written.
-        let answer = self.json(
-            StatusCode::CREATED,
-            &self.repository_json(&row, Some(&job.doer)),
-        );
+        let answer = self.json(StatusCode::CREATED, &self.repository_json(&row, Some(&job.doer)));
         if let Some(row) = self.state().by_id_mut(job.id) {
             row.size = size;
         }

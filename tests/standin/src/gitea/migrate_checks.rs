@@ -62,17 +62,14 @@ impl Gitea {
     pub(super) async fn plan(&self, doer: Option<&Doer>, body: &Bytes) -> Result<Plan, Refusal> {
         self.scope(doer, "write:repository")?;
         let doer = self.signed_in(doer)?;
-        let wanted: Wanted =
-            serde_json::from_slice(body).map_err(|error| self.unprocessable(&error.to_string()))?;
+        let wanted: Wanted = serde_json::from_slice(body).map_err(|error| self.unprocessable(&error.to_string()))?;
         self.bind(&wanted)?;
         let owner = self.target(doer, &wanted)?;
         let (address, original_url) = self.address(&wanted)?;
         self.host_is_allowed(&address).await?;
         let settings = self.state().settings.clone();
         if wanted.mirror && (settings.new_pull_disabled || settings.mirror_feature_off) {
-            return Err(self.forbidden(
-                "the site administrator has disabled the creation of new pull mirrors",
-            ));
+            return Err(self.forbidden("the site administrator has disabled the creation of new pull mirrors"));
         }
         if settings.migrations_disabled {
             return Err(self.forbidden("the site administrator has disabled migrations"));
@@ -97,10 +94,7 @@ impl Gitea {
         let name = wanted.repo_name.as_str();
         let problem = if name.is_empty() {
             "[RepoName]: Required"
-        } else if !name
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
-        {
+        } else if !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.')) {
             "[RepoName]: AlphaDashDot"
         } else if name.chars().count() > LONGEST_NAME {
             "[RepoName]: MaxSize"
@@ -119,18 +113,12 @@ impl Gitea {
             (name, _) => state.account(name),
         };
         let Some(owner) = found.cloned() else {
-            let text = format!(
-                "user does not exist [uid: {}, name: {}]",
-                wanted.uid, wanted.repo_owner
-            );
+            let text = format!("user does not exist [uid: {}, name: {}]", wanted.uid, wanted.repo_owner);
             return Err(self.unprocessable(&text));
         };
         if state.settings.quota_exceeded && self.inner.profile.has_quota() {
-            let body =
-                json!({ "message": "quota exceeded", "user_id": owner.id, "username": owner.name });
-            return Err(Refusal::from(
-                self.json(StatusCode::PAYLOAD_TOO_LARGE, &body),
-            ));
+            let body = json!({ "message": "quota exceeded", "user_id": owner.id, "username": owner.name });
+            return Err(Refusal::from(self.json(StatusCode::PAYLOAD_TOO_LARGE, &body)));
         }
         match (owner.is_org(), state.owns(doer.id, owner.id)) {
             (_, true) => Ok(owner),
@@ -151,9 +139,7 @@ impl Gitea {
             return Err(self.unprocessable(&profile.url_refused(text)));
         };
         if !matches!(url.scheme(), "http" | "https" | "git") {
-            return Err(
-                self.unprocessable(&profile.protocol_refused(url.host_str().unwrap_or_default()))
-            );
+            return Err(self.unprocessable(&profile.protocol_refused(url.host_str().unwrap_or_default())));
         }
         let has_userinfo = !url.username().is_empty() || url.password().is_some();
         if has_userinfo && !profile.takes_userinfo() {
@@ -172,11 +158,7 @@ impl Gitea {
             let _ = url.set_password(Some(&wanted.auth_password));
         }
         // Printing it anew would drop a port that is the scheme's own; Go keeps it.
-        let original = if has_userinfo {
-            clean.to_string()
-        } else {
-            text.to_owned()
-        };
+        let original = if has_userinfo { clean.to_string() } else { text.to_owned() };
         Ok((url, original))
     }
 
@@ -184,44 +166,20 @@ impl Gitea {
     async fn host_is_allowed(&self, address: &Url) -> Result<(), Refusal> {
         let (local_allowed, blocked) = {
             let state = self.state();
-            (
-                state.settings.allow_local_networks,
-                state.settings.blocked_hosts.clone(),
-            )
+            (state.settings.allow_local_networks, state.settings.blocked_hosts.clone())
         };
-        let host = address
-            .host_str()
-            .unwrap_or_default()
-            .trim_matches(['[', ']'])
-            .to_owned();
+        let host = address.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let is_blocked = blocked.iter().any(|name| name.eq_ignore_ascii_case(&host));
-        let addresses = if is_blocked {
-            Vec::new()
-        } else {
-            resolve(host).await
-        };
+        let addresses = if is_blocked { Vec::new() } else { resolve(host).await };
         let allowed = !addresses.is_empty() && (local_allowed || !addresses.iter().all(is_local));
-        if allowed {
-            Ok(())
-        } else {
-            Err(self.unprocessable("You can not import from disallowed hosts."))
-        }
+        if allowed { Ok(()) } else { Err(self.unprocessable("You can not import from disallowed hosts.")) }
     }
 
     /// Whether a repository of this name can be made: limit, name, row, leftover files.
-    pub(super) fn name_is_free(
-        &self,
-        owner: &Account,
-        name: &str,
-        is_mirror: bool,
-    ) -> Result<(), Refusal> {
+    pub(super) fn name_is_free(&self, owner: &Account, name: &str, is_mirror: bool) -> Result<(), Refusal> {
         {
             let state = self.state();
-            let held = state
-                .repositories
-                .iter()
-                .filter(|r| r.owner == owner.id)
-                .count();
+            let held = state.repositories.iter().filter(|r| r.owner == owner.id).count();
             if let Some(limit) = state.settings.creation_limit.filter(|limit| held >= *limit) {
                 let text = format!("You have already reached your limit of {limit} repositories.");
                 return Err(self.unprocessable(&text));
@@ -229,10 +187,7 @@ impl Gitea {
         }
         self.name_is_allowed(name, true)?;
         if self.state().repository(&owner.name, name).is_some() {
-            return Err(self.error(
-                StatusCode::CONFLICT,
-                "The repository with the same name already exists.",
-            ));
+            return Err(self.error(StatusCode::CONFLICT, "The repository with the same name already exists."));
         }
         let folder = self.git_dir_of(&owner.name, name);
         if folder.exists() {
@@ -247,9 +202,7 @@ impl Gitea {
 
     /// The names that Gitea keeps. On making a repository its texts speak of a username.
     pub(super) fn name_is_allowed(&self, name: &str, on_create: bool) -> Result<(), Refusal> {
-        let pattern = ["*.git", "*.wiki", "*.rss", "*.atom"]
-            .into_iter()
-            .find(|p| name.ends_with(&p[1..]));
+        let pattern = ["*.git", "*.wiki", "*.rss", "*.atom"].into_iter().find(|p| name.ends_with(&p[1..]));
         let text = match (name, pattern) {
             ("." | "..", _) => self.inner.profile.dots_refused(name),
             ("-", _) if on_create => "The username '-' is reserved.".to_owned(),
@@ -272,13 +225,7 @@ async fn resolve(host: String) -> Vec<IpAddr> {
     if host == "invalid" || host.ends_with(".invalid") {
         return Vec::new();
     }
-    let found = blocking(move || {
-        Ok((host.as_str(), 80)
-            .to_socket_addrs()?
-            .map(|a| a.ip())
-            .collect())
-    })
-    .await;
+    let found = blocking(move || Ok((host.as_str(), 80).to_socket_addrs()?.map(|a| a.ip()).collect())).await;
     found.unwrap_or_default()
 }
 

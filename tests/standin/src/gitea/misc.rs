@@ -19,11 +19,7 @@ impl Gitea {
             Profile::Forgejo11 => "text/plain; charset=utf-8",
             Profile::Forgejo16 => "application/json; charset=utf-8",
             Profile::Gitea122 | Profile::Gitea124 | Profile::Gitea126 | Profile::Gitea127 => {
-                return self.text(
-                    StatusCode::NOT_FOUND,
-                    "text/plain;charset=utf-8",
-                    "Not found.\n",
-                );
+                return self.text(StatusCode::NOT_FOUND, "text/plain;charset=utf-8", "Not found.\n");
             }
         };
         let body = json!({ "version": self.inner.profile.version() });
@@ -56,10 +52,7 @@ impl Gitea {
                     "default_git_trees_per_page": 1000,
                     "default_max_blob_size": 10_485_760,
                 });
-                if matches!(
-                    profile,
-                    Profile::Gitea124 | Profile::Gitea126 | Profile::Gitea127
-                ) {
+                if matches!(profile, Profile::Gitea124 | Profile::Gitea126 | Profile::Gitea127) {
                     body["default_max_response_size"] = json!(104_857_600);
                 }
                 self.ok(&body)

@@ -72,10 +72,7 @@ impl Default for Options {
 
 /// What an operator would write into `app.ini`, and what befalls a server as a whole.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an independent switch of app.ini"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent switch of app.ini")]
 pub struct Settings {
     /// `[mirror] MIN_INTERVAL`.
     pub min_interval: Duration,
@@ -165,8 +162,7 @@ impl Gitea {
     /// Without a writable folder for temporary files.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let folder =
-            TempDir::with_prefix("gitea-").expect("tests need a folder for temporary files");
+        let folder = TempDir::with_prefix("gitea-").expect("tests need a folder for temporary files");
         let git = Git::new(folder.path(), options.git_timeout);
         let inner = Inner {
             git,
@@ -178,9 +174,7 @@ impl Gitea {
             folder,
         };
         std::fs::create_dir_all(inner.repositories()).expect("the folder is ours");
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// Which server this is.
@@ -223,10 +217,7 @@ impl Gitea {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.inner
-            .state
-            .lock()
-            .expect("no code panics while holding this lock")
+        self.inner.state.lock().expect("no code panics while holding this lock")
     }
 
     fn life(&self) -> u64 {
@@ -234,10 +225,7 @@ impl Gitea {
     }
 
     fn git_dir_of(&self, owner: &str, name: &str) -> PathBuf {
-        self.inner
-            .repositories()
-            .join(owner.to_lowercase())
-            .join(format!("{}.git", name.to_lowercase()))
+        self.inner.repositories().join(owner.to_lowercase()).join(format!("{}.git", name.to_lowercase()))
     }
 }
 

@@ -54,19 +54,13 @@ impl Gitea {
     pub(super) fn get_user(&self, doer: Option<&Doer>, name: &str) -> Result<Response, Refusal> {
         self.scope(doer, "read:user")?;
         let state = self.state();
-        match state
-            .account(name)
-            .filter(|account| Self::visible(doer, account))
-        {
+        match state.account(name).filter(|account| Self::visible(doer, account)) {
             Some(account) => {
                 let is_self = doer.is_some_and(|doer| doer.id == account.id);
                 Ok(self.ok(&self.user(account, is_self)))
             }
             // The one 404 without `errors` in every version.
-            None => Err(self.error(
-                StatusCode::NOT_FOUND,
-                &format!("user redirect does not exist [name: {name}]"),
-            )),
+            None => Err(self.error(StatusCode::NOT_FOUND, &format!("user redirect does not exist [name: {name}]"))),
         }
     }
 
@@ -83,15 +77,10 @@ impl Gitea {
         Ok(self.ok(&self.org(org)))
     }
 
-    pub(super) fn create_org(
-        &self,
-        doer: Option<&Doer>,
-        body: &Bytes,
-    ) -> Result<Response, Refusal> {
+    pub(super) fn create_org(&self, doer: Option<&Doer>, body: &Bytes) -> Result<Response, Refusal> {
         self.scope(doer, "write:organization")?;
         let doer = self.signed_in(doer)?;
-        let wanted: CreateOrg =
-            serde_json::from_slice(body).map_err(|error| self.unprocessable(&error.to_string()))?;
+        let wanted: CreateOrg = serde_json::from_slice(body).map_err(|error| self.unprocessable(&error.to_string()))?;
         let name = wanted.username.as_str();
         if name.is_empty() {
             return Err(self.unprocessable("[UserName]: Required"));
@@ -103,10 +92,7 @@ impl Gitea {
             return Err(self.unprocessable("[UserName]: MaxSize"));
         }
         let mut state = self.state();
-        let is_admin = matches!(
-            state.account_of(doer.id).map(|a| &a.kind),
-            Some(Kind::User { admin: true, .. })
-        );
+        let is_admin = matches!(state.account_of(doer.id).map(|a| &a.kind), Some(Kind::User { admin: true, .. }));
         if state.settings.regular_org_creation_disabled && !is_admin {
             return Err(self.forbidden(self.inner.profile.org_refused()));
         }
@@ -116,10 +102,7 @@ impl Gitea {
         if state.account(name).is_some() {
             return Err(self.unprocessable(&format!("user already exists [name: {name}]")));
         }
-        let kind = Kind::Org {
-            owners: vec![doer.id],
-            private: wanted.visibility == "private",
-        };
+        let kind = Kind::Org { owners: vec![doer.id], private: wanted.visibility == "private" };
         let id = state.add_account(name, kind, self.inner.clock.second());
         let org = state.account_of(id).ok_or_else(|| self.hidden_500())?;
         Ok(self.json(StatusCode::CREATED, &self.org(org)))
@@ -157,11 +140,7 @@ impl Gitea {
             Kind::Org { .. } => (true, false),
         };
         let private = matches!(account.kind, Kind::Org { private: true, .. });
-        let email = if is_org {
-            String::new()
-        } else {
-            format!("{}@example.test", account.name)
-        };
+        let email = if is_org { String::new() } else { format!("{}@example.test", account.name) };
         let mut value = json!({
             "id": account.id, "login": account.name, "login_name": "", "source_id": 0, "full_name": "",
             "email": email, "avatar_url": self.avatar(account),

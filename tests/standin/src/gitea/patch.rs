@@ -31,35 +31,18 @@ struct Patch {
 }
 
 impl Gitea {
-    pub(super) async fn patch_repository(
-        &self,
-        asked: &Asked,
-        doer: Option<&Doer>,
-    ) -> Result<Response, Refusal> {
+    pub(super) async fn patch_repository(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "write:repository")?;
         let doer = self.signed_in(doer)?;
-        self.may(
-            doer,
-            &repository,
-            "user should be an owner or a collaborator with admin write of a repository",
-        )?;
+        self.may(doer, &repository, "user should be an owner or a collaborator with admin write of a repository")?;
         let patch: Patch = if asked.body.is_empty() {
             Patch::default()
         } else {
-            serde_json::from_slice(&asked.body)
-                .map_err(|error| self.unprocessable(&error.to_string()))?
+            serde_json::from_slice(&asked.body).map_err(|error| self.unprocessable(&error.to_string()))?
         };
         let id = repository.id;
-        let owner = self
-            .state()
-            .account_of(repository.owner)
-            .cloned()
-            .ok_or_else(|| self.hidden_500())?;
-        if let Some(name) = patch
-            .name
-            .as_deref()
-            .filter(|name| *name != repository.name)
-        {
+        let owner = self.state().account_of(repository.owner).cloned().ok_or_else(|| self.hidden_500())?;
+        if let Some(name) = patch.name.as_deref().filter(|name| *name != repository.name) {
             self.rename(&owner, &repository, name).await?;
         }
         if let Some(branch) = patch.default_branch.as_deref() {
@@ -70,11 +53,7 @@ impl Gitea {
             self.archive(id, archived)?;
         }
         self.change_mirror(id, &patch)?;
-        let row = self
-            .state()
-            .by_id(id)
-            .cloned()
-            .ok_or_else(|| self.not_found())?;
+        let row = self.state().by_id(id).cloned().ok_or_else(|| self.not_found())?;
         Ok(self.ok(&self.repository_json(&row, Some(doer))))
     }
 
@@ -97,26 +76,15 @@ impl Gitea {
     }
 
     /// Moves row and folder, and leaves a redirect at the old name.
-    async fn rename(
-        &self,
-        owner: &Account,
-        repository: &Repository,
-        name: &str,
-    ) -> Result<(), Refusal> {
+    async fn rename(&self, owner: &Account, repository: &Repository, name: &str) -> Result<(), Refusal> {
         if !repository.name.eq_ignore_ascii_case(name) {
             self.name_is_allowed(name, false)?;
             if self.state().repository(&owner.name, name).is_some() {
-                let text = format!(
-                    "repository already exists [uname: {}, name: {name}]",
-                    owner.name
-                );
+                let text = format!("repository already exists [uname: {}, name: {name}]", owner.name);
                 return Err(self.unprocessable(&text));
             }
         }
-        let (from, to) = (
-            self.git_dir_of(&owner.name, &repository.name),
-            self.git_dir_of(&owner.name, name),
-        );
+        let (from, to) = (self.git_dir_of(&owner.name, &repository.name), self.git_dir_of(&owner.name, name));
         let moved = blocking(move || std::fs::rename(from, to)).await;
         if let Err(error) = moved {
             // A placeholder whose folder is gone cannot be renamed.
@@ -125,9 +93,7 @@ impl Gitea {
         let mut state = self.state();
         state.redirects.remove(&(owner.id, name.to_lowercase()));
         if !repository.name.eq_ignore_ascii_case(name) {
-            state
-                .redirects
-                .insert((owner.id, repository.name.to_lowercase()), repository.id);
+            state.redirects.insert((owner.id, repository.name.to_lowercase()), repository.id);
         }
         if let Some(row) = state.by_id_mut(repository.id) {
             name.clone_into(&mut row.name);
@@ -137,12 +103,7 @@ impl Gitea {
 
     /// A branch that does not exist is silently ignored. Newer Gitea answers 500 to a change that was
     /// done, when the queue behind it still holds another change of this repository.
-    async fn change_default_branch(
-        &self,
-        owner: &Account,
-        id: u64,
-        branch: &str,
-    ) -> Result<(), Refusal> {
+    async fn change_default_branch(&self, owner: &Account, id: u64, branch: &str) -> Result<(), Refusal> {
         let (folder, empty) = {
             let state = self.state();
             let row = state.by_id(id).ok_or_else(|| self.not_found())?;
@@ -154,19 +115,14 @@ impl Gitea {
         };
         if !empty {
             let head = format!("refs/heads/{branch}");
-            let done = self
-                .inner
-                .git
-                .run(&folder, &["symbolic-ref", "HEAD", &head])
-                .await;
+            let done = self.inner.git.run(&folder, &["symbolic-ref", "HEAD", &head]).await;
             if !done.is_ok_and(|output| output.ok) {
                 return Err(self.hidden_500());
             }
         }
         let queue_is_taken = {
             let mut state = self.state();
-            let may_refuse = state.settings.default_branch_500
-                && self.inner.profile.default_branch_can_answer_500();
+            let may_refuse = state.settings.default_branch_500 && self.inner.profile.default_branch_can_answer_500();
             let row = state.by_id_mut(id).ok_or_else(|| self.not_found())?;
             branch.clone_into(&mut row.default_branch);
             let taken = row.queued_until.is_some_and(|until| Instant::now() < until);
@@ -175,11 +131,7 @@ impl Gitea {
             }
             taken && may_refuse
         };
-        if queue_is_taken {
-            Err(self.hidden_500())
-        } else {
-            Ok(())
-        }
+        if queue_is_taken { Err(self.hidden_500()) } else { Ok(()) }
     }
 
     /// Notes that a change of a repository was queued just now.
@@ -217,8 +169,7 @@ impl Gitea {
             let interval = duration::parse(text).map_err(|error| self.unprocessable(&error))?;
             if interval != 0 && i128::from(interval) < nanos(min) {
                 let (interval, min) = (duration::print(interval), print(min));
-                let text =
-                    format!("invalid mirror interval: {interval} is below minimum interval: {min}");
+                let text = format!("invalid mirror interval: {interval} is below minimum interval: {min}");
                 return Err(self.unprocessable(&text));
             }
             mirror.interval = interval;

@@ -31,37 +31,18 @@ struct CreateRepository {
 }
 
 impl Gitea {
-    pub(super) fn get_repository(
-        &self,
-        asked: &Asked,
-        doer: Option<&Doer>,
-    ) -> Result<Response, Refusal> {
+    pub(super) fn get_repository(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "read:repository")?;
         Ok(self.ok(&self.repository_json(&repository, doer)))
     }
 
     /// Removes row and folder at once, and does not stop a clone that is running into that folder.
-    pub(super) async fn delete_repository(
-        &self,
-        asked: &Asked,
-        doer: Option<&Doer>,
-    ) -> Result<Response, Refusal> {
+    pub(super) async fn delete_repository(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "write:repository")?;
         let doer = self.signed_in(doer)?;
-        let owner = self
-            .state()
-            .account_of(repository.owner)
-            .cloned()
-            .ok_or_else(|| self.hidden_500())?;
+        let owner = self.state().account_of(repository.owner).cloned().ok_or_else(|| self.hidden_500())?;
         if self.inner.profile.delete_needs_owner_scope() {
-            self.scope(
-                Some(doer),
-                if owner.is_org() {
-                    "write:organization"
-                } else {
-                    "write:user"
-                },
-            )?;
+            self.scope(Some(doer), if owner.is_org() { "write:organization" } else { "write:user" })?;
         }
         self.may(doer, &repository, "user should be the owner of the repo")?;
         self.state().remove_repository(repository.id);
@@ -83,9 +64,7 @@ impl Gitea {
         }
         let changed = {
             let mut state = self.state();
-            let row = state
-                .by_id_mut(repository.id)
-                .ok_or_else(|| self.not_found())?;
+            let row = state.by_id_mut(repository.id).ok_or_else(|| self.not_found())?;
             row.is_mirror = false;
             row.mirror = None;
             row.clone()
@@ -93,11 +72,7 @@ impl Gitea {
         Ok(self.ok(&self.repository_json(&changed, Some(doer))))
     }
 
-    pub(super) fn put_contents(
-        &self,
-        asked: &Asked,
-        doer: Option<&Doer>,
-    ) -> Result<Response, Refusal> {
+    pub(super) fn put_contents(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "write:repository")?;
         self.signed_in(doer)?;
         if !repository.is_mirror {
@@ -116,37 +91,21 @@ impl Gitea {
         owner: &str,
         body: &Bytes,
     ) -> Result<Response, Refusal> {
-        self.scope(
-            doer,
-            if owner.is_empty() {
-                "write:user"
-            } else {
-                "write:organization"
-            },
-        )?;
+        self.scope(doer, if owner.is_empty() { "write:user" } else { "write:organization" })?;
         let doer = self.signed_in(doer)?;
         let wanted: CreateRepository =
             serde_json::from_slice(body).map_err(|error| self.unprocessable(&error.to_string()))?;
         let owner = {
             let state = self.state();
-            let account = if owner.is_empty() {
-                state.account_of(doer.id)
-            } else {
-                state.account(owner)
-            };
+            let account = if owner.is_empty() { state.account_of(doer.id) } else { state.account(owner) };
             let account = account.cloned().ok_or_else(|| self.not_found())?;
             if !state.owns(doer.id, account.id) {
-                return Err(self
-                    .forbidden("Given user is not allowed to create repository in organization."));
+                return Err(self.forbidden("Given user is not allowed to create repository in organization."));
             }
             account
         };
         self.name_is_free(&owner, &wanted.name, true)?;
-        let branch = if wanted.default_branch.is_empty() {
-            "main"
-        } else {
-            wanted.default_branch.as_str()
-        };
+        let branch = if wanted.default_branch.is_empty() { "main" } else { wanted.default_branch.as_str() };
         let id = self.state().add_repository(
             &NewRepository {
                 owner: owner.id,
@@ -164,11 +123,7 @@ impl Gitea {
             Ok(())
         });
         made.await.map_err(|_| self.hidden_500())?;
-        let row = self
-            .state()
-            .by_id(id)
-            .cloned()
-            .ok_or_else(|| self.hidden_500())?;
+        let row = self.state().by_id(id).cloned().ok_or_else(|| self.hidden_500())?;
         Ok(self.json(StatusCode::CREATED, &self.repository_json(&row, Some(doer))))
     }
 
@@ -177,18 +132,12 @@ impl Gitea {
         let folder = {
             let state = self.state();
             let Some(row) = state.by_id(id) else { return };
-            let owner = state
-                .account_of(row.owner)
-                .map_or("", |account| account.name.as_str());
+            let owner = state.account_of(row.owner).map_or("", |account| account.name.as_str());
             self.git_dir_of(owner, &row.name)
         };
         let text = folder.to_string_lossy();
         let git = &self.inner.git;
-        git.must(
-            &self.inner.repositories(),
-            &["init", "-q", "--bare", "--template=", "-b", branch, &text],
-            b"",
-        );
+        git.must(&self.inner.repositories(), &["init", "-q", "--bare", "--template=", "-b", branch, &text], b"");
         if with_commit {
             let stream = format!(
                 "commit refs/heads/{branch}\ncommitter bot <bot@example.test> {} +0000\ndata 15\nInitial commit\n\
@@ -217,10 +166,7 @@ impl Gitea {
     /// Branch names and commits as git holds them. Blocks.
     pub(super) fn branch_table(&self, folder: &Path) -> Vec<(String, String)> {
         let heads = refs::list(&self.inner.git, folder, &["refs/heads"]);
-        heads
-            .into_iter()
-            .map(|r| (r.name.trim_start_matches("refs/heads/").to_owned(), r.id))
-            .collect()
+        heads.into_iter().map(|r| (r.name.trim_start_matches("refs/heads/").to_owned(), r.id)).collect()
     }
 }
 

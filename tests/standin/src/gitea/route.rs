@@ -33,12 +33,7 @@ pub(super) fn parse(method: &Method, path: &str) -> Route {
         }
         _ => (CallKind::Other, "", "", String::new()),
     };
-    Route {
-        kind,
-        owner: owner.to_owned(),
-        name: name.to_owned(),
-        rest,
-    }
+    Route { kind, owner: owner.to_owned(), name: name.to_owned(), rest }
 }
 
 /// Whether a path of the API exists for any method.
@@ -92,9 +87,7 @@ fn of_repository(method: &Method, tail: &[&str]) -> Option<(CallKind, String)> {
         ["tags"] if get => (CallKind::Tags, String::new()),
         ["git", "refs", rest @ ..] if get => (CallKind::GitRefs, rest.join("/")),
         ["compare", rest @ ..] if get && !rest.is_empty() => (CallKind::Compare, rest.join("/")),
-        ["contents", rest @ ..] if *method == Method::PUT => {
-            (CallKind::PutContents, rest.join("/"))
-        }
+        ["contents", rest @ ..] if *method == Method::PUT => (CallKind::PutContents, rest.join("/")),
         _ => return None,
     };
     Some(found)
@@ -106,14 +99,8 @@ fn decode(segment: &str) -> String {
         return segment.to_owned();
     }
     // A form's decoder, kept from taking `+` for a space.
-    let pair = segment
-        .replace('+', "%2B")
-        .replace('&', "%26")
-        .replace('=', "%3D");
-    url::form_urlencoded::parse(pair.as_bytes())
-        .next()
-        .map(|(name, _)| name.into_owned())
-        .unwrap_or_default()
+    let pair = segment.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    url::form_urlencoded::parse(pair.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -123,78 +110,17 @@ mod tests {
     #[test]
     fn a_path_names_its_call_and_its_repository() {
         for (method, path, kind, owner, name, rest) in [
-            (
-                Method::GET,
-                "/api/v1/repos/acme/one",
-                CallKind::GetRepository,
-                "acme",
-                "one",
-                "",
-            ),
-            (
-                Method::POST,
-                "/api/v1/repos/acme/one/mirror-sync",
-                CallKind::MirrorSync,
-                "acme",
-                "one",
-                "",
-            ),
-            (
-                Method::GET,
-                "/api/v1/repos/acme/one/mirror-sync",
-                CallKind::Other,
-                "",
-                "",
-                "",
-            ),
-            (
-                Method::GET,
-                "/acme/one.git/info/refs",
-                CallKind::InfoRefs,
-                "acme",
-                "one",
-                "",
-            ),
-            (
-                Method::POST,
-                "/acme/one/git-upload-pack",
-                CallKind::UploadPack,
-                "acme",
-                "one",
-                "",
-            ),
-            (
-                Method::GET,
-                "/api/v1/repos/a/b/compare/1...2",
-                CallKind::Compare,
-                "a",
-                "b",
-                "1...2",
-            ),
-            (
-                Method::GET,
-                "/api/v1/repos/a/b/git/refs/heads/x",
-                CallKind::GitRefs,
-                "a",
-                "b",
-                "heads/x",
-            ),
+            (Method::GET, "/api/v1/repos/acme/one", CallKind::GetRepository, "acme", "one", ""),
+            (Method::POST, "/api/v1/repos/acme/one/mirror-sync", CallKind::MirrorSync, "acme", "one", ""),
+            (Method::GET, "/api/v1/repos/acme/one/mirror-sync", CallKind::Other, "", "", ""),
+            (Method::GET, "/acme/one.git/info/refs", CallKind::InfoRefs, "acme", "one", ""),
+            (Method::POST, "/acme/one/git-upload-pack", CallKind::UploadPack, "acme", "one", ""),
+            (Method::GET, "/api/v1/repos/a/b/compare/1...2", CallKind::Compare, "a", "b", "1...2"),
+            (Method::GET, "/api/v1/repos/a/b/git/refs/heads/x", CallKind::GitRefs, "a", "b", "heads/x"),
             (Method::GET, "/api/v1/nowhere", CallKind::Other, "", "", ""),
-            (
-                Method::GET,
-                "/api/v1/repos/a%20b/c%2Fd",
-                CallKind::GetRepository,
-                "a b",
-                "c/d",
-                "",
-            ),
+            (Method::GET, "/api/v1/repos/a%20b/c%2Fd", CallKind::GetRepository, "a b", "c/d", ""),
         ] {
-            let expected = Route {
-                kind,
-                owner: owner.into(),
-                name: name.into(),
-                rest: rest.into(),
-            };
+            let expected = Route { kind, owner: owner.into(), name: name.into(), rest: rest.into() };
             assert_eq!(parse(&method, path), expected, "{method} {path}");
         }
     }

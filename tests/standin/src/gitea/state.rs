@@ -95,9 +95,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn account(&self, name: &str) -> Option<&Account> {
-        self.accounts
-            .iter()
-            .find(|account| account.name.eq_ignore_ascii_case(name))
+        self.accounts.iter().find(|account| account.name.eq_ignore_ascii_case(name))
     }
 
     pub(super) fn account_of(&self, id: u64) -> Option<&Account> {
@@ -106,9 +104,7 @@ impl State {
 
     pub(super) fn repository(&self, owner: &str, name: &str) -> Option<&Repository> {
         let owner = self.account(owner)?.id;
-        self.repositories
-            .iter()
-            .find(|r| r.owner == owner && r.name.eq_ignore_ascii_case(name))
+        self.repositories.iter().find(|r| r.owner == owner && r.name.eq_ignore_ascii_case(name))
     }
 
     pub(super) fn by_id(&self, id: u64) -> Option<&Repository> {
@@ -122,25 +118,18 @@ impl State {
     /// The repository that an old name leads to.
     pub(super) fn renamed(&self, owner: &str, name: &str) -> Option<&Repository> {
         let owner = self.account(owner)?.id;
-        self.redirects
-            .get(&(owner, name.to_lowercase()))
-            .and_then(|id| self.by_id(*id))
+        self.redirects.get(&(owner, name.to_lowercase())).and_then(|id| self.by_id(*id))
     }
 
     pub(super) fn full_name(&self, repository: &Repository) -> String {
-        let owner = self
-            .account_of(repository.owner)
-            .map_or("", |account| account.name.as_str());
+        let owner = self.account_of(repository.owner).map_or("", |account| account.name.as_str());
         format!("{owner}/{}", repository.name)
     }
 
     /// Whether an account owns what belongs to `owner`: itself, an owner of the organisation, or an
     /// administrator of the site.
     pub(super) fn owns(&self, doer: u64, owner: u64) -> bool {
-        let is_admin = matches!(
-            self.account_of(doer).map(|a| &a.kind),
-            Some(Kind::User { admin: true, .. })
-        );
+        let is_admin = matches!(self.account_of(doer).map(|a| &a.kind), Some(Kind::User { admin: true, .. }));
         let is_owner = match self.account_of(owner).map(|a| &a.kind) {
             Some(Kind::Org { owners, .. }) => owners.contains(&doer),
             Some(Kind::User { .. }) => doer == owner,
@@ -152,12 +141,7 @@ impl State {
     pub(super) fn add_account(&mut self, name: &str, kind: Kind, created: Timestamp) -> u64 {
         self.last_account += 1;
         let id = self.last_account;
-        self.accounts.push(Account {
-            id,
-            name: name.to_owned(),
-            created,
-            kind,
-        });
+        self.accounts.push(Account { id, name: name.to_owned(), created, kind });
         id
     }
 

@@ -28,18 +28,10 @@ struct Fetched {
 }
 
 impl Gitea {
-    pub(super) fn mirror_sync(
-        &self,
-        asked: &Asked,
-        doer: Option<&Doer>,
-    ) -> Result<Response, Refusal> {
+    pub(super) fn mirror_sync(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "write:repository")?;
         let doer = self.signed_in(doer)?;
-        self.may(
-            doer,
-            &repository,
-            "user should have a permission to write to a repo",
-        )?;
+        self.may(doer, &repository, "user should have a permission to write to a repo")?;
         let full_name = self.state().full_name(&repository);
         if repository.archived.is_some() {
             let text = self.inner.profile.archived(repository.id, &full_name);
@@ -49,9 +41,7 @@ impl Gitea {
         if settings.quota_exceeded && self.inner.profile.has_quota() {
             let owner = full_name.split('/').next().unwrap_or_default();
             let body = json!({ "message": "quota exceeded", "user_id": repository.owner, "username": owner });
-            return Err(Refusal::from(
-                self.json(StatusCode::PAYLOAD_TOO_LARGE, &body),
-            ));
+            return Err(Refusal::from(self.json(StatusCode::PAYLOAD_TOO_LARGE, &body)));
         }
         if settings.mirror_feature_off {
             return Err(self.error(StatusCode::BAD_REQUEST, "Mirror feature is disabled"));
@@ -94,11 +84,7 @@ impl Gitea {
                 }
                 let id = {
                     let mut state = gitea.state();
-                    let next = if state.stuck {
-                        None
-                    } else {
-                        state.queue.pop_front()
-                    };
+                    let next = if state.stuck { None } else { state.queue.pop_front() };
                     state.working = next.is_some();
                     next
                 };
@@ -153,29 +139,16 @@ impl Gitea {
             args.push("origin");
             let ok = git.run_here(&folder, &args, b"")?.ok;
             let after = refs::list(git, &folder, &[]);
-            let names = |refs: &[refs::Ref]| {
-                refs.iter()
-                    .map(|r| (r.name.clone(), r.id.clone()))
-                    .collect::<Vec<_>>()
-            };
-            let args = [
-                "for-each-ref",
-                "--sort=-committerdate",
-                "--count=1",
-                "--format=%(committerdate:unix)",
-                "refs/heads",
-            ];
+            let names = |refs: &[refs::Ref]| refs.iter().map(|r| (r.name.clone(), r.id.clone())).collect::<Vec<_>>();
+            let args =
+                ["for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(committerdate:unix)", "refs/heads"];
             let latest = git.run_here(&folder, &args, b"")?.text();
             Ok(Fetched {
                 ok,
                 changed: names(&before) != names(&after),
                 branches: gitea.branch_table(&folder),
                 size: super::repository::size_in_kib(&folder),
-                latest_commit: latest
-                    .trim()
-                    .parse()
-                    .ok()
-                    .and_then(|second| Timestamp::from_second(second).ok()),
+                latest_commit: latest.trim().parse().ok().and_then(|second| Timestamp::from_second(second).ok()),
             })
         };
         blocking(work).await.ok()
@@ -183,10 +156,7 @@ impl Gitea {
 
     fn sync_succeeded(&self, begun: &Repository, mut mirror: Mirror, fetched: Fetched) {
         let now = self.inner.clock.second();
-        let interval = u64::try_from(mirror.interval)
-            .ok()
-            .filter(|nanos| *nanos > 0)
-            .map(Duration::from_nanos);
+        let interval = u64::try_from(mirror.interval).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos);
         mirror.updated = now;
         mirror.last_sync = Some(now);
         mirror.next = interval.map(|interval| Instant::now() + self.inner.clock.scaled(interval));
@@ -208,13 +178,9 @@ impl Gitea {
         if row.empty && !row.branches.is_empty() {
             // Not upstream's HEAD: the configured default, else a usual name, else the first.
             let has = |name: &str| row.branches.iter().any(|(branch, _)| branch == name);
-            let usual = ["main", "master"]
-                .into_iter()
-                .find(|name| has(name))
-                .map(str::to_owned);
-            row.default_branch = usual
-                .or_else(|| row.branches.first().map(|(name, _)| name.clone()))
-                .unwrap_or_default();
+            let usual = ["main", "master"].into_iter().find(|name| has(name)).map(str::to_owned);
+            row.default_branch =
+                usual.or_else(|| row.branches.first().map(|(name, _)| name.clone())).unwrap_or_default();
             row.empty = false;
         }
     }
@@ -222,11 +188,7 @@ impl Gitea {
     /// A failed sync moves `mirror_updated`, and nothing else: not even the next one's time.
     fn sync_failed(&self, id: u64) {
         let now = self.inner.clock.second();
-        if let Some(mirror) = self
-            .state()
-            .by_id_mut(id)
-            .and_then(|row| row.mirror.as_mut())
-        {
+        if let Some(mirror) = self.state().by_id_mut(id).and_then(|row| row.mirror.as_mut()) {
             mirror.updated = now;
         }
     }

@@ -17,9 +17,7 @@ impl Gitea {
     pub(super) fn repository_json(&self, repository: &Repository, doer: Option<&Doer>) -> Value {
         let state = self.state();
         let owns = doer.is_some_and(|doer| state.owns(doer.id, repository.owner));
-        let owner = state
-            .account_of(repository.owner)
-            .map_or(Value::Null, |owner| self.user(owner, false));
+        let owner = state.account_of(repository.owner).map_or(Value::Null, |owner| self.user(owner, false));
         let full_name = state.full_name(repository);
         drop(state);
         let root = &self.inner.root_url;
@@ -115,16 +113,9 @@ impl Gitea {
             );
         }
         if profile.has_last_sync() {
-            let never = if repository.is_mirror && repository.mirror.is_some() {
-                "1970-01-01T00:00:00Z"
-            } else {
-                NEVER
-            };
-            let last = repository
-                .mirror
-                .as_ref()
-                .and_then(|m| m.last_sync)
-                .map_or_else(|| never.to_owned(), rfc3339);
+            let never =
+                if repository.is_mirror && repository.mirror.is_some() { "1970-01-01T00:00:00Z" } else { NEVER };
+            let last = repository.mirror.as_ref().and_then(|m| m.last_sync).map_or_else(|| never.to_owned(), rfc3339);
             merge(
                 value,
                 json!({

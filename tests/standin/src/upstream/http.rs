@@ -32,19 +32,14 @@ pub(super) fn router(inner: Weak<Inner>) -> Router {
 }
 
 pub(crate) fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// `user:password` of a Basic header; the header as it is otherwise.
 pub(crate) fn authorization(headers: &HeaderMap) -> Option<String> {
     let text = header_text(headers, header::AUTHORIZATION)?;
     let basic = text.strip_prefix("Basic ").and_then(|coded| {
-        let bytes = base64::engine::general_purpose::STANDARD
-            .decode(coded.trim())
-            .ok()?;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(coded.trim()).ok()?;
         String::from_utf8(bytes).ok()
     });
     Some(basic.unwrap_or(text))
@@ -52,50 +47,31 @@ pub(crate) fn authorization(headers: &HeaderMap) -> Option<String> {
 
 async fn handle(inner: Arc<Inner>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-    else {
+    let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
         return fault::cut();
     };
     let agent = header_text(&parts.headers, header::USER_AGENT).unwrap_or_default();
     let call = Call {
         method: parts.method.to_string(),
-        path: parts
-            .uri
-            .path_and_query()
-            .map_or_else(|| "/".to_owned(), ToString::to_string),
+        path: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
         status: 0,
         at: inner.clock.system_time(),
         body: String::from_utf8_lossy(&body).into_owned(),
         authorization: authorization(&parts.headers),
-        git_protocol: header_text(
-            &parts.headers,
-            header::HeaderName::from_static("git-protocol"),
-        ),
+        git_protocol: header_text(&parts.headers, header::HeaderName::from_static("git-protocol")),
         user_agent: agent.clone(),
     };
     let (index, faults) = {
-        let mut state = inner
-            .state
-            .lock()
-            .expect("no code panics while holding this lock");
+        let mut state = inner.state.lock().expect("no code panics while holding this lock");
         state.calls.push(call);
-        (
-            state.calls.len() - 1,
-            state.matching(&repository(parts.uri.path()), &agent),
-        )
+        (state.calls.len() - 1, state.matching(&repository(parts.uri.path()), &agent))
     };
     let mut response = answer(&inner, &parts, body, faults).await;
     if let Ok(date) = HeaderValue::from_str(&inner.clock.http_date()) {
         response.headers_mut().insert(header::DATE, date);
     }
     if response.extensions().get::<fault::Cut>().is_none() {
-        let mut state = inner
-            .state
-            .lock()
-            .expect("no code panics while holding this lock");
+        let mut state = inner.state.lock().expect("no code panics while holding this lock");
         // A test may have cleared the record meanwhile.
         if let Some(call) = state.calls.get_mut(index) {
             call.status = response.status().as_u16();
@@ -110,10 +86,7 @@ impl super::State {
         let is_git = agent.starts_with("git/");
         let mut matching = Vec::new();
         self.scripts.retain(|script| {
-            let concerns = script
-                .repository
-                .as_deref()
-                .is_none_or(|name| name == repository)
+            let concerns = script.repository.as_deref().is_none_or(|name| name == repository)
                 && match script.reader {
                     Reader::Everyone => true,
                     Reader::Git => is_git,
@@ -132,10 +105,7 @@ impl super::State {
 fn repository(path: &str) -> String {
     let path = path.trim_start_matches('/');
     let path = path.strip_prefix("moved/").unwrap_or(path);
-    let path = path
-        .strip_suffix("/info/refs")
-        .or_else(|| path.strip_suffix("/git-upload-pack"))
-        .unwrap_or(path);
+    let path = path.strip_suffix("/info/refs").or_else(|| path.strip_suffix("/git-upload-pack")).unwrap_or(path);
     path.strip_suffix(".git").unwrap_or(path).to_owned()
 }
 
@@ -152,18 +122,10 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
             UpstreamFault::Drop => return fault::cut(),
             UpstreamFault::Empty200 => return fault::answer(200, ADVERTISEMENT, String::new()),
             UpstreamFault::OneLine200 => {
-                return fault::answer(
-                    200,
-                    ADVERTISEMENT,
-                    "001e# service=git-upload-pack\n0000".to_owned(),
-                );
+                return fault::answer(200, ADVERTISEMENT, "001e# service=git-upload-pack\n0000".to_owned());
             }
             UpstreamFault::EmptyV0 => {
-                return fault::answer(
-                    200,
-                    ADVERTISEMENT,
-                    "001e# service=git-upload-pack\n00000000".to_owned(),
-                );
+                return fault::answer(200, ADVERTISEMENT, "001e# service=git-upload-pack\n00000000".to_owned());
             }
             UpstreamFault::EmptyPlain => return fault::answer(200, "text/plain", String::new()),
             UpstreamFault::Html => {
@@ -178,12 +140,7 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
             UpstreamFault::Redirect => return moved(parts),
         }
     }
-    let credential = inner
-        .state
-        .lock()
-        .expect("no code panics while holding this lock")
-        .credential
-        .clone();
+    let credential = inner.state.lock().expect("no code panics while holding this lock").credential.clone();
     if let Some((user, password)) = credential
         && authorization(&parts.headers) != Some(format!("{user}:{password}"))
     {
@@ -206,15 +163,12 @@ fn refusal(status: u16) -> Response {
     let mut response = fault::answer(status, "text/plain", "no\n".to_owned());
     match status {
         401 => {
-            response.headers_mut().insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Basic realm=\"upstream\""),
-            );
-        }
-        429 => {
             response
                 .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"upstream\""));
+        }
+        429 => {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}
     }
@@ -223,10 +177,7 @@ fn refusal(status: u16) -> Response {
 
 fn moved(parts: &Parts) -> Response {
     let mut response = fault::answer(301, "text/plain", String::new());
-    let path = parts
-        .uri
-        .path_and_query()
-        .map_or("/", http::uri::PathAndQuery::as_str);
+    let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     if let Ok(location) = HeaderValue::from_str(&format!("/moved{path}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -246,10 +197,7 @@ async fn repository_answer(inner: &Inner, parts: &Parts, body: Bytes, v0_only: b
     if !folder.is_dir() {
         return plain(StatusCode::NOT_FOUND, "Repository not found.\n");
     }
-    let git_protocol = header_text(
-        &parts.headers,
-        header::HeaderName::from_static("git-protocol"),
-    );
+    let git_protocol = header_text(&parts.headers, header::HeaderName::from_static("git-protocol"));
     let request = Backend {
         folder,
         path_info,

@@ -28,10 +28,7 @@ impl Upstream {
 
     /// Adds `count` commits to a branch, and answers the last one's id. A branch that is not there yet
     /// begins at what `HEAD` names, or from nothing.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "called for what it does; the id is beside it"
-    )]
+    #[expect(clippy::must_use_candidate, reason = "called for what it does; the id is beside it")]
     pub fn commit(&self, name: &str, branch: &str, count: usize) -> String {
         let start = [format!("refs/heads/{branch}"), "HEAD".to_owned()]
             .into_iter()
@@ -40,32 +37,19 @@ impl Upstream {
     }
 
     /// Replaces the last commit of a branch by another: a rewritten history. Answers the new id.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "called for what it does; the id is beside it"
-    )]
+    #[expect(clippy::must_use_candidate, reason = "called for what it does; the id is beside it")]
     pub fn force_push(&self, name: &str, branch: &str) -> String {
         let parent = self.resolve(name, &format!("refs/heads/{branch}^"));
         self.import(name, branch, parent.as_deref(), "rewritten ", 1)
     }
 
     /// Replaces a branch by a commit without a parent: a history that has nothing in common with the old.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "called for what it does; the id is beside it"
-    )]
+    #[expect(clippy::must_use_candidate, reason = "called for what it does; the id is beside it")]
     pub fn orphan(&self, name: &str, branch: &str) -> String {
         self.import(name, branch, None, "orphan ", 1)
     }
 
-    fn import(
-        &self,
-        name: &str,
-        branch: &str,
-        start: Option<&str>,
-        message: &str,
-        count: usize,
-    ) -> String {
+    fn import(&self, name: &str, branch: &str, start: Option<&str>, message: &str, count: usize) -> String {
         let mut stream = String::new();
         let start = start
             .map(|start| format!("from {start}\n"))
@@ -94,13 +78,8 @@ impl Upstream {
             }
             stream.push('\n');
         }
-        self.git(
-            name,
-            &["fast-import", "--quiet", "--force"],
-            stream.as_bytes(),
-        );
-        self.resolve(name, &format!("refs/heads/{branch}"))
-            .unwrap_or_default()
+        self.git(name, &["fast-import", "--quiet", "--force"], stream.as_bytes());
+        self.resolve(name, &format!("refs/heads/{branch}")).unwrap_or_default()
     }
 
     /// Makes or moves a branch.
@@ -114,13 +93,10 @@ impl Upstream {
     ///
     /// When the repository has no `target`.
     pub fn branches(&self, name: &str, prefix: &str, target: &str, count: usize) {
-        let id = self
-            .resolve(name, target)
-            .unwrap_or_else(|| panic!("{name} has no {target}"));
+        let id = self.resolve(name, target).unwrap_or_else(|| panic!("{name} has no {target}"));
         let mut stream = String::new();
         for number in 0..count {
-            writeln!(stream, "update refs/heads/{prefix}{number} {id}")
-                .expect("writing to a String cannot fail");
+            writeln!(stream, "update refs/heads/{prefix}{number} {id}").expect("writing to a String cannot fail");
         }
         self.git(name, &["update-ref", "--stdin"], stream.as_bytes());
     }
@@ -135,26 +111,17 @@ impl Upstream {
     /// # Panics
     ///
     /// When there is no such target.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "called for what it does; the id is beside it"
-    )]
+    #[expect(clippy::must_use_candidate, reason = "called for what it does; the id is beside it")]
     pub fn annotated_tag(&self, name: &str, tag: &str, target: &str, message: &str) -> String {
-        let target = self
-            .resolve(name, &format!("{target}^{{commit}}"))
-            .unwrap_or_else(|| panic!("{name} has no {target}"));
+        let target =
+            self.resolve(name, &format!("{target}^{{commit}}")).unwrap_or_else(|| panic!("{name} has no {target}"));
         let date = FIRST_COMMIT + self.state().commits;
         let stream = format!(
             "tag {tag}\nfrom {target}\ntagger u <u@example.test> {date} +0000\ndata {}\n{message}\n",
             message.len()
         );
-        self.git(
-            name,
-            &["fast-import", "--quiet", "--force"],
-            stream.as_bytes(),
-        );
-        self.resolve(name, &format!("refs/tags/{tag}"))
-            .unwrap_or_default()
+        self.git(name, &["fast-import", "--quiet", "--force"], stream.as_bytes());
+        self.resolve(name, &format!("refs/tags/{tag}")).unwrap_or_default()
     }
 
     /// Sets any ref, by its full name.
@@ -169,11 +136,7 @@ impl Upstream {
 
     /// Makes `HEAD` name a branch, whether or not that branch exists.
     pub fn set_head(&self, name: &str, branch: &str) {
-        self.git(
-            name,
-            &["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")],
-            b"",
-        );
+        self.git(name, &["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")], b"");
     }
 
     /// Removes a repository.
@@ -189,11 +152,7 @@ impl Upstream {
     #[must_use]
     pub fn resolve(&self, name: &str, target: &str) -> Option<String> {
         let args = ["rev-parse", "--verify", "--quiet", target];
-        let output = self
-            .inner
-            .git
-            .run_here(&self.git_dir(name), &args, b"")
-            .ok()?;
+        let output = self.inner.git.run_here(&self.git_dir(name), &args, b"").ok()?;
         output.ok.then(|| output.text().trim().to_owned())
     }
 
