@@ -7,6 +7,7 @@
 //! ```
 #![allow(dead_code, reason = "under construction")]
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod git;

@@ -5,6 +5,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod access;
 pub mod answer;
 pub mod backoff;
 pub mod credential;
