@@ -13,4 +13,5 @@ pub mod engine;
 pub mod git;
 pub mod gitea;
 pub mod shutdown;
+pub mod telemetry;
 pub mod transport;
