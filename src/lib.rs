@@ -32,6 +32,7 @@
 pub mod api;
 pub mod app;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod git;
@@ -39,4 +40,5 @@ pub mod gitea;
 pub mod journal;
 pub mod metrics;
 pub mod shutdown;
+pub mod telemetry;
 pub mod transport;
