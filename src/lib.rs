@@ -6,6 +6,7 @@
 //! every one of them → domain, which imports nothing of ours
 //! ```
 #![allow(dead_code, reason = "under construction")]
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
