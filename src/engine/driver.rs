@@ -50,7 +50,8 @@ struct Work {
     history: History,
     seen: LastSeen,
     phase: Option<(Phase, Option<Problem>)>,
-    acted: bool,
+    /// The phase that a look belongs to: what was done or waited for just before.
+    looking: Phase,
 }
 
 impl Work {
@@ -94,7 +95,7 @@ impl Driver {
             history: self.recall().await?,
             seen: LastSeen::default(),
             phase: None,
-            acted: false,
+            looking: Phase::Inspecting,
         };
         loop {
             work.tick();
@@ -127,7 +128,7 @@ impl Driver {
     }
 
     async fn look(&self, look: Look, work: &mut Work) {
-        let looking = if work.acted { Phase::Verifying } else { Phase::Inspecting };
+        let looking = work.looking;
         match look {
             Look::Repository => {
                 // until Gitea has answered once, nobody knows whether it does
@@ -187,6 +188,7 @@ impl Driver {
     }
 
     async fn wait(&self, wait: Wait, work: &mut Work) {
+        work.looking = if wait.phase == Phase::Connecting { Phase::Inspecting } else { wait.phase };
         self.enter(wait.phase, wait.because, work).await;
         tokio::time::sleep(if wait.jitter { super::jitter::spread(wait.pause) } else { wait.pause }).await;
         // an outage may take long, and what upstream showed before it is no ground for a change after it
@@ -198,7 +200,12 @@ impl Driver {
     }
 
     async fn act(&self, action: Action, work: &mut Work) -> Result<(), JournalError> {
-        work.acted = true;
+        work.looking = match action {
+            // it goes on after its answer
+            Action::Sync => Phase::Syncing,
+            Action::CreateOrganisation => Phase::Inspecting,
+            Action::Migrate | Action::Patch { .. } | Action::SetDefaultBranch(_) => Phase::Verifying,
+        };
         match action {
             Action::CreateOrganisation => {
                 self.enter(Phase::Migrating, None, work).await;

@@ -5,5 +5,6 @@ mod fidelity;
 mod layers;
 mod main_job;
 mod outages;
+mod process;
 mod runs;
 mod world;

@@ -1,0 +1,365 @@
+//! The program as a process: signals, locks, exit codes and what it prints, over real sockets and on real time.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use standin::{Gitea, Options, Reader, Served, Upstream, UpstreamFault};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_cutover-api");
+const TOKEN: &str = "process-operator-token-0123456789";
+const VIEWER: &str = "process-viewer-token-0123456789";
+
+/// Real time, for limits that are promised in it.
+#[expect(clippy::disallowed_methods, reason = "limits of a process are promised in real time")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+struct Scene {
+    folder: TempDir,
+    upstream: Upstream,
+    gitea: Gitea,
+    served: Served,
+    gitea_token: String,
+    address: SocketAddr,
+}
+
+impl Scene {
+    fn set() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "processes live on real time")]
+        let base = SystemTime::now();
+        let folder = TempDir::with_prefix("cutover-process-").unwrap();
+        let upstream = Upstream::start(base);
+        upstream.create_sample("one");
+        let gitea = Gitea::new(Options { base, speed: 4, ..Options::default() });
+        gitea.add_user("bot", "unused-password", false);
+        let gitea_token = gitea.add_token("bot", &["write:repository", "write:organization", "read:user"]);
+        let served = gitea.serve_in_background("127.0.0.1:0".parse().unwrap()).unwrap();
+        // nobody else asks the kernel for this port before the service does, in a test that ends at once if so
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let scene = Self { folder, upstream, gitea, served, gitea_token, address };
+        scene.write("gitea-token", &scene.gitea_token);
+        scene.write("tokens", &format!("operator ops {TOKEN}\nviewer eyes {VIEWER}\n"));
+        scene.write("operator", TOKEN);
+        scene.write("viewer", VIEWER);
+        scene.write(
+            "config.yaml",
+            &format!(
+                "gitea:\n  url: {}\n  tokenFile: {}\nmirrors:\n  - name: one\n    upstream: {{ url: {}, branch: main }}\n    target: {{ owner: openova, repo: one }}\n",
+                scene.served.url,
+                scene.path("gitea-token").display(),
+                scene.upstream.url("one")
+            ),
+        );
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    /// A command that inherits nothing of the environment that this program reads.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        for (name, _) in std::env::vars() {
+            if ["CUTOVER_", "GITEA_", "UPSTREAM_", "MIRROR_"].iter().any(|prefix| name.starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
+        command.args(arguments).current_dir(self.folder.path()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    fn serve_command(&self) -> Command {
+        let address = self.address.to_string();
+        let mut command = self.command(&["serve", "--listen", &address, "--config", "config.yaml"]);
+        command.args(["--tokens-file", "tokens", "--state-dir", "state"]);
+        command
+    }
+
+    /// The service, ready.
+    fn serve(&self) -> Service {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let child = self.serve_command().stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let service = Service { child };
+        let began = now();
+        while !self.command(&["healthcheck", "--url", &self.url("/readyz")]).output().unwrap().status.success() {
+            assert!(began.elapsed() < Duration::from_secs(20), "not ready: {}", self.log());
+        }
+        service
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A client command as the operator.
+    fn ask(&self, arguments: &[&str]) -> Output {
+        let url = self.url("");
+        self.command(arguments).args(["--url", &url, "--token-file", "operator"]).output().unwrap()
+    }
+
+    /// A `GET` as the operator, by curl, as an operator would.
+    fn get(&self, path: &str) -> Value {
+        let header = format!("Authorization: Bearer {TOKEN}");
+        let output = Command::new("curl").args(["-s", "-m", "10", "-H", &header, &self.url(path)]).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    fn wait_for(&self, path: &str, mut what: impl FnMut(&Value) -> bool) -> Value {
+        let began = now();
+        loop {
+            let seen = self.get(path);
+            if what(&seen) {
+                return seen;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "waited in vain: {seen:#}\n{}", self.log());
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+struct Service {
+    child: Child,
+}
+
+impl Service {
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Sends SIGTERM and waits for the end: its exit code, and how long it took.
+    fn terminate(mut self) -> (Option<i32>, Duration) {
+        let began = now();
+        self.signal("-TERM");
+        let code = self.child.wait().unwrap().code();
+        (code, began.elapsed())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_command_line_asks_for_a_run_follows_it_and_says_how_it_ended_by_its_exit_code() {
+    let scene = Scene::set();
+    let unreachable = scene.ask(&["mirror", "--wait"]);
+    assert_eq!(unreachable.status.code(), Some(4), "{}", stderr(&unreachable));
+    let _service = scene.serve();
+
+    let proven = scene.ask(&["mirror", "--wait"]);
+    assert_eq!(proven.status.code(), Some(0), "{}{}", stdout(&proven), stderr(&proven));
+    let told = stdout(&proven) + &stderr(&proven);
+    assert!(told.contains("[one] migrating") && told.contains("created"), "{told}");
+
+    let json = scene.ask(&["mirror", "one", "--wait", "--json"]);
+    let run: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((json.status.code(), run["mirrors"][0]["outcome"].as_str()), (Some(0), Some("noop")));
+
+    scene.upstream.fault_for(Reader::Service, UpstreamFault::Status(404));
+    let failed = scene.ask(&["mirror", "--wait"]);
+    assert_eq!(failed.status.code(), Some(1));
+    let told = stderr(&failed) + &stdout(&failed);
+    assert!(told.contains("upstream-refused") && told.contains("UPSTREAM_REPO_URL"), "{told}");
+    scene.upstream.clear_faults();
+
+    assert_eq!(scene.ask(&["mirror", "nowhere"]).status.code(), Some(2));
+    assert_eq!(scene.ask(&["mirror", "--nonsense"]).status.code(), Some(2));
+    let url = scene.url("");
+    let viewer = scene.command(&["mirror", "--url", &url, "--token-file", "viewer"]).output().unwrap();
+    assert_eq!(viewer.status.code(), Some(5), "{}", stderr(&viewer));
+
+    let status = scene.ask(&["status"]);
+    assert_eq!(status.status.code(), Some(0), "{}", stderr(&status));
+    assert!(stdout(&status).contains("one"), "{}", stdout(&status));
+    let status: Value = serde_json::from_slice(&scene.ask(&["status", "--json"]).stdout).unwrap();
+    assert_eq!(status["mirrors"][0]["name"], "one");
+}
+
+#[test]
+fn a_wait_that_takes_too_long_ends_with_six_and_the_run_goes_on() {
+    let scene = Scene::set();
+    scene.gitea.set_migrate_delay(Duration::from_secs(8)); // two, at the stand-in's speed
+    let _service = scene.serve();
+    let timed_out = scene.ask(&["mirror", "--wait", "--timeout", "500ms"]);
+    assert_eq!(timed_out.status.code(), Some(6), "{}", stderr(&timed_out));
+    scene.wait_for("/status", |status| status["latestRun"]["status"] == "succeeded");
+}
+
+#[test]
+fn sigterm_in_mid_migrate_ends_with_zero_within_five_seconds_and_the_next_start_finds_the_mirror() {
+    let scene = Scene::set();
+    scene.gitea.set_migrate_delay(Duration::from_secs(16)); // four, at the stand-in's speed
+    let service = scene.serve();
+    assert_eq!(scene.ask(&["mirror"]).status.code(), Some(0));
+    let status = scene.wait_for("/status", |status| status["mirrors"][0]["phase"] == "migrating");
+    let id = status["latestRun"]["id"].as_str().unwrap().to_owned();
+    let (code, took) = service.terminate();
+    assert_eq!(code, Some(0), "{}", scene.log());
+    assert!(took < Duration::from_secs(5), "{took:?}");
+
+    let began = now();
+    let _service = scene.serve();
+    let run = scene.get(&format!("/cutover/runs/{id}"));
+    assert_eq!(run["id"], id.as_str(), "an accepted run is known again");
+    scene.wait_for("/status", |status| status["mirrors"][0]["phase"] != "idle");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let run = scene.wait_for(&format!("/cutover/runs/{id}"), |run| !run["finishedAt"].is_null());
+    assert_eq!(run["mirrors"][0]["outcome"], "created", "{run:#}");
+    let migrates = scene.gitea.calls().iter().filter(|call| call.path == "/api/v1/repos/migrate").count();
+    assert_eq!(migrates, 1);
+}
+
+#[test]
+fn kill_minus_nine_loses_no_accepted_run() {
+    let scene = Scene::set();
+    scene.gitea.set_migrate_delay(Duration::from_secs(4));
+    for round in 0..4_u32 {
+        let mut service = scene.serve();
+        let accepted = scene.ask(&["mirror", "--json"]);
+        assert_eq!(accepted.status.code(), Some(0), "{}", stderr(&accepted));
+        let run: Value = serde_json::from_slice(&accepted.stdout).unwrap();
+        let id = run["id"].as_str().unwrap();
+        // the kill comes a little later each time: before, in and after the migrate
+        let began = now();
+        while began.elapsed() < Duration::from_millis(150) * round {
+            std::thread::yield_now();
+        }
+        service.child.kill().unwrap();
+        service.child.wait().unwrap();
+        let _service = scene.serve();
+        let run = scene.wait_for(&format!("/cutover/runs/{id}"), |run| !run["finishedAt"].is_null());
+        assert_eq!(run["status"], "succeeded", "round {round}: {run:#}");
+    }
+    let migrates = scene.gitea.calls().iter().filter(|call| call.path == "/api/v1/repos/migrate").count();
+    assert_eq!(migrates, 1);
+}
+
+#[test]
+fn a_second_process_on_the_same_state_directory_is_refused() {
+    let scene = Scene::set();
+    let _service = scene.serve();
+    let second = scene.serve_command().args(["--listen", "127.0.0.1:0"]).output();
+    // clap takes a flag once
+    let second = match second {
+        Ok(output) if stderr(&output).contains("cannot be used multiple times") => scene
+            .command(&["serve", "--listen", "127.0.0.1:0", "--config", "config.yaml", "--tokens-file", "tokens"])
+            .args(["--state-dir", "state"])
+            .output()
+            .unwrap(),
+        other => other.unwrap(),
+    };
+    assert_eq!(second.status.code(), Some(2), "{}", stderr(&second));
+    assert!(stderr(&second).contains("another process"), "{}", stderr(&second));
+}
+
+#[test]
+fn a_bad_configuration_is_told_whole_and_nothing_is_opened() {
+    let scene = Scene::set();
+    scene.write(
+        "config.yaml",
+        "gitea: { url: 'ftp://x' }\nmirrors:\n  - name: A B\n    upstream: { url: 'https://u:hunter2secret@h/a', branch: '..' }\n    target: { owner: api, repo: x.git }\n    interval: 10 minutes\n  - colour: red\n",
+    );
+    let refused = scene.serve_command().output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let told = stderr(&refused);
+    for path in [
+        "gitea.url",
+        "mirrors[0].name",
+        "mirrors[0].upstream.url",
+        "mirrors[0].upstream.branch",
+        "mirrors[0].target.owner",
+        "mirrors[0].target.repo",
+        "mirrors[0].interval",
+        "mirrors[1].colour",
+    ] {
+        assert!(told.contains(path), "{path} is missing in:\n{told}");
+    }
+    assert!(!told.contains("hunter2secret"), "{told}");
+    assert!(!scene.path("state").exists());
+    let checked =
+        scene.command(&["check-config", "--config", "config.yaml", "--tokens-file", "tokens"]).output().unwrap();
+    assert_eq!(checked.status.code(), Some(2));
+    // nobody is let in by forgetting something
+    let open = scene
+        .command(&["serve", "--config", "config.yaml", "--listen", "0.0.0.0:0", "--auth", "none"])
+        .output()
+        .unwrap();
+    assert_eq!(open.status.code(), Some(2));
+    assert!(stderr(&open).contains("--allow-anonymous-remote"), "{}", stderr(&open));
+}
+
+#[test]
+fn one_mirror_comes_from_the_environment_and_a_secret_there_is_warned_about() {
+    let scene = Scene::set();
+    let checked = scene
+        .command(&["check-config", "--tokens-file", "tokens"])
+        .env("GITEA_INTERNAL_URL", &scene.served.url)
+        .env("GITEA_USERNAME", "bot")
+        .env("GITEA_PASSWORD", "unused-password")
+        .env("UPSTREAM_REPO_URL", scene.upstream.url("one"))
+        .env("GITEA_ORG", "ours")
+        .env("GITEA_REPO", "copy")
+        .env("MIRROR_INTERVAL", "30m")
+        .output()
+        .unwrap();
+    let told = stdout(&checked) + &stderr(&checked);
+    assert_eq!(checked.status.code(), Some(0), "{told}");
+    assert!(told.contains("ours/copy") && told.contains("30m0s") && told.contains("GITEA_PASSWORD"), "{told}");
+    assert!(!told.contains("unused-password"), "{told}");
+}
+
+#[test]
+fn no_secret_is_in_the_log_the_state_or_any_answer() {
+    let scene = Scene::set();
+    let service = scene.serve();
+    assert_eq!(scene.ask(&["mirror", "--wait"]).status.code(), Some(0));
+    let wrong = "feedfacefeedfacefeedfacefeedfacefeedface";
+    scene.write("gitea-token", wrong);
+    assert_eq!(scene.ask(&["mirror", "--wait"]).status.code(), Some(1));
+    let answers: String =
+        ["/status", "/cutover/runs", "/openapi.json"].iter().map(|path| scene.get(path).to_string()).collect();
+    let (code, _) = service.terminate();
+    assert_eq!(code, Some(0));
+    let mut seen = scene.log() + &answers;
+    for file in fs::read_dir(scene.path("state")).unwrap() {
+        seen += &String::from_utf8_lossy(&fs::read(file.unwrap().path()).unwrap());
+    }
+    assert!(seen.contains("gitea-auth"), "what is searched holds what happened");
+    for secret in [TOKEN, VIEWER, &scene.gitea_token, wrong] {
+        assert!(!seen.contains(secret), "a secret was written down");
+    }
+    assert!(scene.log().contains("audit"), "{}", scene.log());
+}
+
+#[test]
+fn the_specification_is_printed_as_it_is_kept() {
+    let scene = Scene::set();
+    let printed = scene.command(&["openapi"]).output().unwrap();
+    let kept = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/cutover-api.json")).unwrap();
+    assert!(stdout(&printed) == kept, "run: cargo run -- openapi > openapi/cutover-api.json");
+}
