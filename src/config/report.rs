@@ -92,7 +92,9 @@ impl Report {
     }
 
     /// What was read, if it is whole and nothing is wrong; otherwise everything that is.
-    pub(super) fn finish<T>(self, whole: Option<T>) -> Result<(T, Vec<String>), Faults> {
+    pub(super) fn finish<T>(mut self, whole: Option<T>) -> Result<(T, Vec<String>), Faults> {
+        // flags and variables first, then the file from its top; within a line as it was found
+        self.faults.sort_by_key(|fault| fault.place.line);
         match whole {
             Some(value) if self.faults.is_empty() => Ok((value, self.warnings)),
             _ => Err(Faults { faults: self.faults, warnings: self.warnings }),
