@@ -114,11 +114,6 @@ pub(super) enum Field<T> {
 }
 
 impl<T> Field<T> {
-    /// Whether anything was written there.
-    pub(super) fn is_given(&self) -> bool {
-        matches!(self, Self::Given(..))
-    }
-
     /// The value, checked; `default` where nothing was given. `None`: wrong, and reported.
     pub(super) fn or<U, E: fmt::Display>(
         &self,

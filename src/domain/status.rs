@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::refs::ObjectId;
@@ -53,7 +54,8 @@ pub struct MirrorStatus {
 }
 
 /// What is known of a mirror; all of it survives a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Facts {
     /// The moment for which the refs were last proven equal.
     pub proven_at: Option<Timestamp>,
@@ -80,7 +82,7 @@ pub struct Facts {
 }
 
 /// Refs were seen to differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Behind {
     /// When that was first seen.
     pub since: Timestamp,

@@ -3,13 +3,30 @@
 //! Owns all work. A caller sends a command through [`Engine`] and gets an answer at once; what was accepted goes on
 //! when the caller has gone. Does no HTTP of its own and knows no caller.
 
-use std::sync::Arc;
+mod coordinator;
+mod driver;
+mod facts;
+mod jitter;
+mod surroundings;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use std::sync::{Arc, Mutex};
 
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::domain::credential::CredentialSource;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{Run, RunId, Trigger};
-use crate::domain::status::Status;
+use crate::domain::spec::{MirrorSpec, Policy};
+use crate::domain::status::{GiteaStatus, Status};
+use crate::git::Lister;
+use crate::gitea::Client;
+use crate::journal::{Journal, JournalError};
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+use coordinator::Coordinator;
+use surroundings::{AT_ONCE, Surroundings};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -70,6 +87,39 @@ enum Command {
     Ready { answer: oneshot::Sender<Result<(), NotAccepted>> },
 }
 
+/// One configured mirror, with what it takes to read its upstream.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    /// As it is configured.
+    pub spec: Arc<MirrorSpec>,
+    /// For its upstream.
+    pub credential: Arc<dyn CredentialSource>,
+}
+
+/// What the engine works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Every configured mirror, in order.
+    pub mirrors: Vec<Mirror>,
+    /// Talks to Gitea.
+    pub gitea: Client,
+    /// Reads refs.
+    pub lister: Lister,
+    /// Keeps what cannot be observed.
+    pub journal: Journal,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Limits.
+    pub policy: Policy,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The service's end.
+    pub shutdown: Shutdown,
+}
+
+/// Commands that may wait to be taken in.
+const COMMANDS: usize = 1_024;
+
 /// A handle on the engine, for as many callers as there are.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -78,6 +128,31 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Starts the engine and goes on with the runs that had not ended when the last process did. The tracker ends
+    /// when all work has come to rest after a shutdown.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
+    pub async fn start(parts: Parts) -> Result<(Self, TaskTracker), JournalError> {
+        let around = Surroundings {
+            gitea: parts.gitea,
+            lister: parts.lister,
+            journal: parts.journal,
+            clock: parts.clock,
+            policy: parts.policy,
+            shutdown: parts.shutdown,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            gitea_status: Arc::new(Mutex::new(GiteaStatus::default())),
+        };
+        let tasks = TaskTracker::new();
+        let (mut coordinator, status, events) =
+            Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone()).await?;
+        coordinator.resume().await?;
+        let (commands, incoming) = mpsc::channel(COMMANDS);
+        tasks.spawn(coordinator.run(incoming, events));
+        Ok((Self { commands, status }, tasks))
+    }
+
     /// Asks for a run. It is written down before this answers, and goes on whatever becomes of the caller.
     ///
     /// # Errors

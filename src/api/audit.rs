@@ -1,0 +1,93 @@
+//! The audit line: one for every request that changes something or is refused.
+//!
+//! Owns its target, `audit`, and its fields. Never holds a token, a body, or anything else that a caller wrote.
+
+use axum::response::Response;
+use http::{Method, StatusCode};
+
+use super::problem::Refusal;
+use crate::domain::access::Principal;
+use crate::domain::run::RunId;
+
+/// What a request has done; a handler leaves it in its answer's extensions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Done {
+    /// A new run.
+    Started(RunId),
+    /// A run that had been accepted before has one more who waits for it.
+    Joined(RunId),
+}
+
+impl Done {
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Started(_) => "run.start",
+            Self::Joined(_) => "run.join",
+        }
+    }
+
+    const fn run(self) -> RunId {
+        match self {
+            Self::Started(id) | Self::Joined(id) => id,
+        }
+    }
+}
+
+/// Writes the line, if the answer calls for one.
+pub(super) fn write(request_id: &str, method: &Method, response: &Response) {
+    let status = response.status();
+    let principal = response.extensions().get::<Principal>();
+    let name = principal.map(|principal| principal.name.as_str());
+    let role = principal.map(|principal| principal.role.label());
+    if let Some(done) = response.extensions().get::<Done>() {
+        tracing::info!(
+            target: "audit",
+            request_id,
+            principal = name,
+            role,
+            action = done.action(),
+            decision = "accept",
+            run = %done.run(),
+            status = status.as_u16(),
+            "Accepted a run",
+        );
+    }
+    let Some(refusal) = response.extensions().get::<Refusal>() else { return };
+    if let Some(inside) = refusal.inside() {
+        tracing::error!(request_id, error = inside, "A request was not done");
+    }
+    if is_refused(method, status) {
+        tracing::info!(
+            target: "audit",
+            request_id,
+            principal = name,
+            role,
+            action = "refuse",
+            decision = "refuse",
+            reason = refusal.code().label(),
+            status = status.as_u16(),
+            "Refused a request",
+        );
+    }
+}
+
+/// A caller that was turned away, or a change that was not made; a reader's mistake is neither.
+fn is_refused(method: &Method, status: StatusCode) -> bool {
+    let turned_away =
+        matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST);
+    turned_away || !method.is_safe()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_caller_and_a_change_not_made_are_audited_and_a_readers_mistake_is_not() {
+        assert!(is_refused(&Method::GET, StatusCode::UNAUTHORIZED));
+        assert!(is_refused(&Method::GET, StatusCode::MISDIRECTED_REQUEST));
+        assert!(is_refused(&Method::POST, StatusCode::UNPROCESSABLE_ENTITY));
+        assert!(is_refused(&Method::POST, StatusCode::SERVICE_UNAVAILABLE));
+        assert!(!is_refused(&Method::GET, StatusCode::NOT_FOUND));
+    }
+}

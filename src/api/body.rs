@@ -1,0 +1,276 @@
+//! Reading the body that asks for a run: media type, size, JSON, members, in this order.
+//!
+//! Owns every way in which a body can be wrong. Reads nothing of a request that has not passed the gate, keeps at most
+//! [`LARGEST`] bytes of it, and never says back what a value was.
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::problem::Refusal;
+use crate::domain::problem::Code;
+
+/// The most bytes of a body.
+pub(super) const LARGEST: usize = 16 * 1024;
+
+/// A body of this size is here at once, or its sender is not sending.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a body asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Which mirrors; `None`: all.
+    pub(super) mirrors: Option<Vec<String>>,
+}
+
+/// Reads the body of a request.
+pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Asked, Refusal> {
+    let announced = body.size_hint().lower();
+    if announced > 0 {
+        check_media_type(headers)?;
+    }
+    if announced > LARGEST as u64 {
+        return Err(too_large());
+    }
+    let collected = tokio::time::timeout(PATIENCE, Limited::new(body, LARGEST).collect()).await;
+    let bytes = match collected {
+        Ok(Ok(whole)) => whole.to_bytes(),
+        Ok(Err(error)) => {
+            check_media_type(headers)?;
+            return Err(if error.is::<LengthLimitError>() { too_large() } else { cut("the body ended too early") });
+        }
+        Err(_) => return Err(cut("the body did not arrive within 5 seconds")),
+    };
+    if bytes.is_empty() {
+        return Ok(Asked::default());
+    }
+    check_media_type(headers)?;
+    parse(&bytes)
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(Code::ContentTooLarge, format!("the body has more than {LARGEST} bytes")).hanging_up()
+}
+
+fn cut(detail: &str) -> Refusal {
+    malformed(detail).hanging_up()
+}
+
+fn malformed(detail: &str) -> Refusal {
+    Refusal::new(Code::MalformedRequest, detail)
+}
+
+fn invalid(detail: impl AsRef<str>) -> Refusal {
+    Refusal::new(Code::InvalidField, detail)
+}
+
+/// A body has to say that it is JSON: this also keeps out a form in somebody's browser.
+fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let refuse = |detail: &str| Err(Refusal::new(Code::UnsupportedMediaType, detail).hanging_up());
+    let text = |name| {
+        let mut all = headers.get_all(name).iter();
+        let first = all.next().map(|value| value.to_str().unwrap_or("?"));
+        if all.next().is_some() { Some("?") } else { first }
+    };
+    if text(header::CONTENT_ENCODING).is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")) {
+        return refuse("a body must come as it is, without a content encoding");
+    }
+    let media_type = text(header::CONTENT_TYPE).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        refuse("a body must have the media type application/json")
+    }
+}
+
+/// Parses a body that is not empty. Twice: the first pass finds what is no JSON at all, however deep, without
+/// recursion; so the second may stop at the first member that is wrong.
+fn parse(bytes: &[u8]) -> Result<Asked, Refusal> {
+    let text = std::str::from_utf8(bytes).map_err(|_| malformed("the body is not UTF-8"))?;
+    let not_json = |error: serde_json::Error| {
+        malformed(&format!("the body is not JSON: line {}, column {}", error.line(), error.column()))
+    };
+    serde_json::from_str::<IgnoredAny>(text).map_err(not_json)?;
+    match serde_json::from_str::<Read>(text).map_err(not_json)? {
+        Read::Asked(asked) => check_names(asked),
+        Read::NotAnObject => Err(invalid("the body must be a JSON object")),
+        Read::Unknown(name) => Err(Refusal::new(Code::UnknownField, format!("`{}` is not known", abridged(&name)))),
+        Read::Twice(name) => Err(invalid(format!("`{name}` stands twice in the body"))),
+        Read::BadMirrors(why) => Err(invalid(format!("`mirrors` {why}"))),
+    }
+}
+
+fn check_names(asked: Asked) -> Result<Asked, Refusal> {
+    if let Some(names) = &asked.mirrors {
+        let mut sorted: Vec<_> = names.iter().collect();
+        sorted.sort_unstable();
+        if names.is_empty() {
+            return Err(invalid("`mirrors` must name at least one mirror; leave it out to ask for all"));
+        }
+        if sorted.windows(2).any(|two| two[0] == two[1]) {
+            return Err(invalid("`mirrors` names a mirror twice"));
+        }
+    }
+    Ok(asked)
+}
+
+/// A member's name is the caller's own word; a long one is not said back whole.
+fn abridged(name: &str) -> String {
+    const LONGEST: usize = 40;
+    let shown: String = name.chars().take(LONGEST).collect();
+    if shown.len() < name.len() { shown + "…" } else { shown }
+}
+
+/// What the second pass finds. The first fault of the body counts.
+enum Read {
+    Asked(Asked),
+    NotAnObject,
+    Unknown(String),
+    Twice(&'static str),
+    BadMirrors(&'static str),
+}
+
+const MIRRORS: &str = "mirrors";
+
+/// Takes every JSON value that is not the one looked for, and says so instead of failing: the value has been seen to
+/// be JSON, and the fault gets our words rather than serde's.
+macro_rules! anything_else_is {
+    ($value:expr, $($kind:ident),*) => { $(anything_else_is!(@ $kind $value);)* };
+    (@ scalar $value:expr) => {
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> { Ok($value) }
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> { Ok($value) }
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> { Ok($value) }
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> { Ok($value) }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok($value) }
+    };
+    (@ string $value:expr) => {
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> { Ok($value) }
+    };
+    (@ list $value:expr) => {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok($value)
+        }
+    };
+    (@ object $value:expr) => {
+        fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+            while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok($value)
+        }
+    };
+}
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WholeBody)
+    }
+}
+
+struct WholeBody;
+
+impl<'de> Visitor<'de> for WholeBody {
+    type Value = Read;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    anything_else_is!(Read::NotAnObject, scalar, string, list);
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Read, A::Error> {
+        let (mut mirrors, mut fault) = (None, None);
+        while let Some(name) = object.next_key::<String>()? {
+            if name != MIRRORS {
+                object.next_value::<IgnoredAny>()?;
+                fault.get_or_insert(Read::Unknown(name));
+                continue;
+            }
+            let names = object.next_value::<Names>()?;
+            if mirrors.is_some() {
+                fault.get_or_insert(Read::Twice(MIRRORS));
+            }
+            if let Names::Wrong(why) = names {
+                fault.get_or_insert(Read::BadMirrors(why));
+            }
+            mirrors = Some(names);
+        }
+        let mirrors = mirrors.and_then(Names::right);
+        Ok(fault.unwrap_or(Read::Asked(Asked { mirrors })))
+    }
+}
+
+/// The value of `mirrors`.
+enum Names {
+    Right(Vec<String>),
+    Wrong(&'static str),
+}
+
+impl Names {
+    fn right(self) -> Option<Vec<String>> {
+        match self {
+            Self::Right(names) => Some(names),
+            Self::Wrong(_) => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NameList)
+    }
+}
+
+struct NameList;
+
+impl<'de> Visitor<'de> for NameList {
+    type Value = Names;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    anything_else_is!(Names::Wrong("must be a list of mirror names"), scalar, string, object);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+        let (mut names, mut all_are_names) = (Vec::new(), true);
+        while let Some(Name(name)) = list.next_element::<Name>()? {
+            all_are_names &= name.is_some();
+            names.extend(name);
+        }
+        Ok(if all_are_names { Names::Right(names) } else { Names::Wrong("must hold nothing but names: strings") })
+    }
+}
+
+/// One element of the list, if it is a string.
+struct Name(Option<String>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneName)
+    }
+}
+
+struct OneName;
+
+impl<'de> Visitor<'de> for OneName {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Name, E> {
+        Ok(Name(Some(text.to_owned())))
+    }
+
+    anything_else_is!(Name(None), scalar, list, object);
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

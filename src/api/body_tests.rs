@@ -1,0 +1,161 @@
+use std::convert::Infallible;
+
+use axum::body::Bytes;
+use futures_util::stream;
+use http::HeaderValue;
+
+use super::*;
+
+fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
+}
+
+fn json() -> HeaderMap {
+    headers(&[(header::CONTENT_TYPE, "application/json")])
+}
+
+async fn code(headers: &HeaderMap, body: impl Into<Body>) -> Result<Asked, Code> {
+    read(headers, body.into()).await.map_err(|refusal| refusal.code())
+}
+
+/// A body whose length nobody has announced.
+fn chunked(parts: &[&[u8]]) -> Body {
+    let parts: Vec<_> = parts.iter().map(|part| Ok::<_, Infallible>(Bytes::copy_from_slice(part))).collect();
+    Body::from_stream(stream::iter(parts))
+}
+
+fn all() -> Result<Asked, Code> {
+    Ok(Asked::default())
+}
+
+fn some(names: &[&str]) -> Result<Asked, Code> {
+    Ok(Asked { mirrors: Some(names.iter().map(ToString::to_string).collect()) })
+}
+
+#[tokio::test]
+async fn nothing_and_an_empty_object_ask_for_all() {
+    for headers in [HeaderMap::new(), json(), headers(&[(header::CONTENT_TYPE, "text/plain")])] {
+        assert_eq!(code(&headers, Body::empty()).await, all());
+        assert_eq!(code(&headers, chunked(&[])).await, all());
+    }
+    assert_eq!(code(&json(), "{}").await, all());
+    assert_eq!(code(&json(), " {\n} ").await, all());
+    assert_eq!(code(&headers(&[(header::CONTENT_TYPE, "Application/JSON ; charset=utf-8")]), "{}").await, all());
+    assert_eq!(code(&json(), r#"{"mirrors": ["a", "b"]}"#).await, some(&["a", "b"]));
+    assert_eq!(code(&json(), chunked(&[b"{\"mirr", b"ors\":[\"a\"]}"])).await, some(&["a"]));
+    assert_eq!(code(&json(), r#"{"mirrors": ["\u0061"]}"#).await, some(&["a"]));
+}
+
+#[tokio::test]
+async fn every_wrong_body_is_told_apart() {
+    let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let cases: Vec<(Vec<u8>, Code)> = [
+        ("{\"mirrors\":[\"a\"", Code::MalformedRequest),
+        ("{'mirrors':['a']}", Code::MalformedRequest),
+        ("{/*c*/}", Code::MalformedRequest),
+        ("{\"mirrors\":[\"a\"],}", Code::MalformedRequest),
+        ("{} {}", Code::MalformedRequest),
+        ("{\"mirrors\":[NaN]}", Code::MalformedRequest),
+        ("{\"mirrors\":[\"a\u{1}\"]}", Code::MalformedRequest),
+        ("{\"mirrors\":[\"\\ud800\"]}", Code::MalformedRequest),
+        ("\u{feff}{}", Code::MalformedRequest),
+        (" ", Code::MalformedRequest),
+        ("{\"admin\":true,", Code::MalformedRequest),
+        ("[]", Code::InvalidField),
+        ("null", Code::InvalidField),
+        ("true", Code::InvalidField),
+        ("\"x\"", Code::InvalidField),
+        ("1", Code::InvalidField),
+        ("-1.5", Code::InvalidField),
+        ("{\"mirrors\":null}", Code::InvalidField),
+        ("{\"mirrors\":\"a\"}", Code::InvalidField),
+        ("{\"mirrors\":{\"a\":1}}", Code::InvalidField),
+        ("{\"mirrors\":1}", Code::InvalidField),
+        ("{\"mirrors\":[]}", Code::InvalidField),
+        ("{\"mirrors\":[1]}", Code::InvalidField),
+        ("{\"mirrors\":[\"a\",null]}", Code::InvalidField),
+        ("{\"mirrors\":[[\"a\"]]}", Code::InvalidField),
+        ("{\"mirrors\":[\"a\",\"a\"]}", Code::InvalidField),
+        ("{\"mirrors\":[\"a\"],\"mirrors\":[\"b\"]}", Code::InvalidField),
+        ("{\"admin\":true}", Code::UnknownField),
+        ("{\"__proto__\":{}}", Code::UnknownField),
+        ("{\"Mirrors\":[\"a\"]}", Code::UnknownField),
+        ("{\"dryRun\":true}", Code::UnknownField),
+        ("{\"onLegacy\":\"refuse\"}", Code::UnknownField),
+        ("{\"acceptUpstream\":\"x\"}", Code::UnknownField),
+        ("{\"a\":1,\"a\":2}", Code::UnknownField),
+    ]
+    .into_iter()
+    .map(|(body, code)| (body.as_bytes().to_vec(), code))
+    .chain([
+        (b"{\"mirrors\":[\"\xff\"]}".to_vec(), Code::MalformedRequest),
+        (deep(200).into_bytes(), Code::InvalidField),
+        (deep(8_000).into_bytes(), Code::InvalidField),
+        ("[".repeat(16_000).into_bytes(), Code::MalformedRequest),
+        (format!("{{\"x\":{}}}", deep(8_000)).into_bytes(), Code::UnknownField),
+        (format!("{{\"mirrors\":{}}}", deep(8_000)).into_bytes(), Code::InvalidField),
+        (
+            format!("{{\"mirrors\":{}}}", "{\"a\":".repeat(2_000) + "1" + &"}".repeat(2_000)).into_bytes(),
+            Code::InvalidField,
+        ),
+    ])
+    .collect();
+    for (body, expected) in cases {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+        assert_eq!(code(&json(), body).await, Err(expected), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_out_of_range_is_refused_one_way_or_the_other() {
+    for number in ["1e400", "-0", "1234567890123456789012345678901234567890"] {
+        let refused = code(&json(), format!("{{\"mirrors\":[{number}]}}")).await;
+        assert!(matches!(refused, Err(Code::InvalidField | Code::MalformedRequest)), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn the_sixteenth_kibibyte_is_the_last() {
+    let padded = |length: usize| format!("{{}}{}", " ".repeat(length - 2));
+    assert_eq!(code(&json(), padded(LARGEST)).await, all());
+    assert_eq!(code(&json(), padded(LARGEST + 1)).await, Err(Code::ContentTooLarge));
+    let (half, rest) = (vec![b' '; LARGEST], b"{}".as_slice());
+    assert_eq!(code(&json(), chunked(&[&half, rest])).await, Err(Code::ContentTooLarge));
+}
+
+#[tokio::test]
+async fn a_body_must_be_plain_json_and_that_is_seen_before_its_size() {
+    for media_type in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", ""]
+    {
+        let headers = headers(&[(header::CONTENT_TYPE, media_type)]);
+        assert_eq!(code(&headers, "{}").await, Err(Code::UnsupportedMediaType), "{media_type}");
+        assert_eq!(code(&headers, "x".repeat(LARGEST + 1)).await, Err(Code::UnsupportedMediaType));
+        assert_eq!(code(&headers, chunked(&[&[b'x'; LARGEST + 1]])).await, Err(Code::UnsupportedMediaType));
+        assert_eq!(code(&headers, chunked(&[b"{}"])).await, Err(Code::UnsupportedMediaType));
+    }
+    assert_eq!(code(&HeaderMap::new(), "{}").await, Err(Code::UnsupportedMediaType));
+    let mut packed = json();
+    packed.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    assert_eq!(code(&packed, "{}").await, Err(Code::UnsupportedMediaType));
+    packed.insert(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
+    assert_eq!(code(&packed, "{}").await, all());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    assert_eq!(code(&json(), never).await, Err(Code::MalformedRequest));
+}
+
+#[tokio::test]
+async fn the_detail_names_the_member_and_never_the_value() {
+    let detail = |body: &'static str| async move {
+        let refusal = read(&json(), Body::from(body)).await.unwrap_err();
+        String::from_utf8(refusal.body("id")).unwrap()
+    };
+    assert!(detail("{\"dryRun\": \"hunter2\"}").await.contains("`dryRun`"));
+    assert!(!detail("{\"dryRun\": \"hunter2\"}").await.contains("hunter2"));
+    assert!(detail("{\"mirrors\": \"hunter2\"}").await.contains("`mirrors`"));
+    assert!(!detail("{\"mirrors\": \"hunter2\"}").await.contains("hunter2"));
+}

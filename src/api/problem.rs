@@ -1,0 +1,153 @@
+//! From a failure to its answer: the one mapping.
+//!
+//! Owns [`Refusal`]. A handler returns one; the outermost layer, which knows the request's id, writes its body. A 5xx
+//! tells nothing of the inside: what happened is in the log, under the request's id.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, StatusCode};
+
+use super::wire::ProblemBody;
+use crate::domain::problem::{Code, Problem};
+use crate::engine::NotAccepted;
+
+/// The media type of every problem.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// How long a caller is asked to wait when the service cannot take anything in just now, in seconds.
+const COME_AGAIN: HeaderValue = HeaderValue::from_static("5");
+
+/// A request that is not done, and what its caller is told.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    problem: Problem,
+    /// What the log is told and the caller is not.
+    inside: Option<String>,
+    hang_up: bool,
+}
+
+impl Refusal {
+    pub(super) fn new(code: Code, detail: impl AsRef<str>) -> Self {
+        Self { problem: Problem::new(code, detail), inside: None, hang_up: false }
+    }
+
+    /// The same, and the connection is closed: what is still on its way is not read.
+    pub(super) fn hanging_up(mut self) -> Self {
+        self.hang_up = true;
+        self
+    }
+
+    /// A path that is none, or names nothing.
+    pub(super) fn not_found(detail: impl AsRef<str>) -> Self {
+        Self::new(Code::NotFound, detail)
+    }
+
+    /// The same answer for every reason, lest it tells which.
+    pub(super) fn unauthenticated() -> Self {
+        Self::new(Code::Unauthenticated, "this call needs a bearer token that this service accepts")
+    }
+
+    pub(super) fn panicked() -> Self {
+        Self::new(Code::Internal, "the request was given up; the service's log has the cause, under this request id")
+    }
+
+    pub(super) fn code(&self) -> Code {
+        self.problem.code
+    }
+
+    pub(super) fn inside(&self) -> Option<&str> {
+        self.inside.as_deref()
+    }
+
+    /// The body, once the request's id is known.
+    pub(super) fn body(&self, request_id: &str) -> Vec<u8> {
+        let body = ProblemBody::new(&self.problem, Some(request_id.to_owned()));
+        serde_json::to_vec(&body).expect("a problem has only strings, numbers and truth values")
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        match self.status() {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                headers.insert("accept-post", HeaderValue::from_static("application/json"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, COME_AGAIN);
+            }
+            _ => {}
+        }
+        if self.hang_up {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        headers
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.problem.code.status()).expect("the table of codes has only HTTP statuses")
+    }
+}
+
+impl From<NotAccepted> for Refusal {
+    fn from(not_accepted: NotAccepted) -> Self {
+        let detail = match &not_accepted {
+            NotAccepted::UnknownMirror { .. } | NotAccepted::ShuttingDown => {
+                return Self { problem: not_accepted.problem(), inside: None, hang_up: false };
+            }
+            NotAccepted::StateUnavailable(_) => {
+                "nothing was accepted; the service's log has the cause, under this request id"
+            }
+        };
+        let inside = Some(not_accepted.to_string());
+        Self { inside, ..Self::new(not_accepted.problem().code, detail) }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, headers) = (self.status(), self.headers());
+        let mut response = (status, headers).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The page of one problem, as Markdown that a person can read as it is.
+pub(super) fn page(code: Code) -> String {
+    let again = if code.retryable() { "can help" } else { "cannot help; something has to be changed first" };
+    format!(
+        "# {}\n\nerror: {code}\nHTTP status: {}\n\nAsking again, with nothing changed, {again}.\n\n## What to do\n\n{}\n",
+        code.title(),
+        code.status(),
+        code.remedy(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_5xx_says_nothing_of_the_inside() {
+        let refusal = Refusal::from(NotAccepted::StateUnavailable("disk I/O error in /secret/place".into()));
+        let body = String::from_utf8(refusal.body("id")).unwrap();
+        assert!(!body.contains("secret") && refusal.inside().unwrap().contains("/secret/place"), "{body}");
+        assert_eq!(refusal.into_response().headers()[header::RETRY_AFTER], "5");
+    }
+
+    #[test]
+    fn every_code_has_a_page_and_a_problem_names_it() {
+        for code in Code::ALL {
+            let body: Value = serde_json::from_slice(&Refusal::new(*code, "x").body("id")).unwrap();
+            assert_eq!(body["type"], format!("/problems/{code}"));
+            assert_eq!((&body["requestId"], &body["status"]), (&"id".into(), &code.status().into()));
+            assert!(page(*code).contains(code.remedy()));
+            assert_eq!(Refusal::new(*code, "x").into_response().status().as_u16(), code.status());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What the service says of itself: probes, metrics, the specification and the problems' pages. Open to everybody.
+
+use std::sync::LazyLock;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use http::header;
+
+use super::problem::{self, Refusal};
+use super::wire::Well;
+use super::{ApiState, spec};
+use crate::domain::problem::Code;
+use crate::metrics;
+
+/// Ask whether the process is alive
+///
+/// From memory; says nothing of Gitea or upstream.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "getHealth", tag = "service", security(()),
+    responses((status = 200, description = "The process is alive.", body = Well)),
+)]
+pub(super) async fn healthz() -> Json<Well> {
+    Json(Well { status: "ok" })
+}
+
+/// Ask whether runs would be accepted now
+///
+/// Gitea or upstream being down is not unreadiness: the status and the alerts are needed just then.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "getReadiness", tag = "service", security(()),
+    responses((status = 200, description = "Runs would be accepted now.", body = Well)),
+)]
+pub(super) async fn readyz(State(state): State<ApiState>) -> Result<Json<Well>, Refusal> {
+    state.engine.ready().await?;
+    Ok(Json(Well { status: "ok" }))
+}
+
+/// Read the metrics
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "getMetrics", tag = "service", security(()),
+    responses((
+        status = 200, description = "Every metric, in Prometheus's text format.",
+        content_type = "text/plain; version=0.0.4; charset=utf-8", body = String,
+    )),
+)]
+pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
+    let text = state.metrics.render(&state.engine.status(), state.clock.now());
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
+}
+
+/// Read this specification
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "getOpenApi", tag = "service", security(()),
+    responses((
+        status = 200, description = "The OpenAPI 3.1 specification of this service.",
+        content_type = "application/json", body = serde_json::Value,
+    )),
+)]
+pub(super) async fn openapi() -> impl IntoResponse {
+    static SPECIFICATION: LazyLock<String> = LazyLock::new(spec::openapi);
+    ([(header::CONTENT_TYPE, "application/json")], SPECIFICATION.as_str())
+}
+
+/// Read about a problem
+///
+/// What the `type` of a problem leads to: its name, whether asking again can help, and what to do.
+#[utoipa::path(
+    get, path = "/problems/{code}", operation_id = "getProblem", tag = "service", security(()),
+    params(("code" = String, Path, description = "The `error` of a problem.")),
+    responses((
+        status = 200, description = "The problem, for a person, as Markdown.",
+        content_type = "text/plain; charset=utf-8", body = String,
+    )),
+)]
+pub(super) async fn problem(code: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
+    let unknown = || Refusal::not_found("no problem of this name is known");
+    let Path(label) = code.map_err(|_| unknown())?;
+    let code = Code::ALL.iter().copied().find(|code| code.label() == label).ok_or_else(unknown)?;
+    Ok(problem::page(code))
+}

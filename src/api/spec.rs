@@ -1,0 +1,204 @@
+//! The routes and their specification, from one list, so that neither can have what the other has not.
+//!
+//! Owns which route needs whom, and which problems it can answer with. The macros on the handlers say the rest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::middleware::from_fn_with_state;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{self, ContentBuilder, Header, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{OpenApi as _, ToSchema};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
+
+use super::access::{Access, Needs, gate};
+use super::edge::Edge;
+use super::problem::{MEDIA_TYPE, Refusal};
+use super::wire::ProblemBody;
+use super::{ApiState, runs, service, status};
+use crate::domain::access::Role;
+use crate::domain::problem::Code;
+use crate::metrics::Metrics;
+
+/// The request whose answer stands as an example.
+const EXAMPLE_REQUEST: &str = "019ab0de-7c00-7000-8000-0000000000ff";
+
+/// The name of the security scheme.
+const BEARER: &str = "bearer";
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "cutover-api",
+        description = "Keeps a proven copy of an upstream git repository in a cluster's own Gitea. \
+            A mirror counts as done only when the branches and tags that upstream advertises and those that Gitea \
+            serves are the same, read in this very run. Errors are problems (RFC 9457): `error` is their stable name, \
+            `remedy` says what to do, `retryable` whether asking again can help. Every answer has an `X-Request-Id`, \
+            by which the service's log can be searched. Times are RFC 3339 in UTC. New members may be added to any \
+            object of an answer; none is renamed.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "runs", description = "Ask for runs and read them."),
+        (name = "status", description = "Where everything stands."),
+        (name = "service", description = "What the service says of itself; open to everybody."),
+    ),
+    components(schemas(ProblemBody)),
+)]
+struct Specification;
+
+/// Who may use a route, and with which problems of its own it may answer.
+struct Rule {
+    needs: Needs,
+    problems: &'static [Code],
+}
+
+const OPEN: Needs = Needs::Nothing;
+const READ: Needs = Needs::Role(Role::Viewer);
+const CHANGE: Needs = Needs::Role(Role::Operator);
+
+/// What the gate and a panic can answer with on every route.
+const ANYWHERE: [Code; 3] = [Code::MalformedRequest, Code::HostNotAllowed, Code::Internal];
+
+/// Every route, each behind its gate, with the whole specification.
+pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
+    use Code::{
+        ContentTooLarge, InvalidField, NotFound, ShuttingDown, StateUnavailable, UnknownField, UnknownMirror,
+        UnsupportedMediaType,
+    };
+    let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
+        let rule = Rule { needs, problems };
+        router.routes(ruled(edge, route, &rule))
+    };
+    let mut router = OpenApiRouter::with_openapi(Specification::openapi());
+    router = add(
+        router,
+        routes!(runs::start),
+        CHANGE,
+        &[
+            ContentTooLarge,
+            UnsupportedMediaType,
+            InvalidField,
+            UnknownField,
+            UnknownMirror,
+            ShuttingDown,
+            StateUnavailable,
+        ],
+    );
+    router = add(router, routes!(runs::list), READ, &[InvalidField, ShuttingDown, StateUnavailable]);
+    router = add(router, routes!(runs::get), READ, &[NotFound, ShuttingDown, StateUnavailable]);
+    router = add(router, routes!(status::all), READ, &[]);
+    router = add(router, routes!(status::one), READ, &[NotFound]);
+    router = add(router, routes!(service::healthz), OPEN, &[]);
+    router = add(router, routes!(service::readyz), OPEN, &[ShuttingDown, StateUnavailable]);
+    router = add(router, routes!(service::metrics), OPEN, &[]);
+    router = add(router, routes!(service::openapi), OPEN, &[]);
+    add(router, routes!(service::problem), OPEN, &[NotFound])
+}
+
+/// The specification as JSON, with a line end.
+///
+/// # Panics
+/// Never: it holds only strings, numbers and truth values.
+#[must_use]
+pub fn openapi() -> String {
+    // the routes are built as they are served; what stands behind them is not asked for anything
+    let metrics = Arc::new(Metrics::new("", "", std::time::Duration::ZERO));
+    let edge = Arc::new(Edge { access: Access::Anonymous, metrics });
+    let mut specification = routes(&edge).to_openapi();
+    complete(&mut specification);
+    let mut text = specification.to_pretty_json().expect("a specification has only strings, numbers and truth values");
+    text.push('\n');
+    text
+}
+
+/// Puts the gate before a route, and what the gate can answer into the specification.
+fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule) -> UtoipaMethodRouter<ApiState> {
+    let mut codes: Vec<_> = ANYWHERE.iter().chain(rule.problems).copied().collect();
+    if let Needs::Role(role) = rule.needs {
+        codes.push(Code::Unauthenticated);
+        if role == Role::Operator {
+            codes.push(Code::Forbidden);
+        }
+    }
+    for operation in route.1.paths.values_mut().flat_map(operations) {
+        if rule.needs != Needs::Nothing {
+            operation.security = Some(vec![SecurityRequirement::new(BEARER, [] as [&str; 0])]);
+        }
+        for response in operation.responses.responses.values_mut() {
+            if let RefOr::T(response) = response {
+                response.headers.insert("X-Request-Id".to_owned(), RefOr::T(request_id()));
+            }
+        }
+        operation.responses.responses.extend(problems(&codes));
+    }
+    let state = (Arc::clone(edge), rule.needs);
+    // on the methods only: a method that the path does not have is told so before anything else is checked
+    route.map(|methods| methods.route_layer(from_fn_with_state(state, gate)))
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten()
+}
+
+/// One answer for each status, with an example for each problem.
+fn problems(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
+    for code in codes {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    by_status.into_iter().map(|(status, codes)| (status.to_string(), RefOr::T(problem(status, &codes)))).collect()
+}
+
+fn problem(status: u16, codes: &[Code]) -> Response {
+    let titles: Vec<_> = codes.iter().map(|code| format!("{} (`{code}`)", code.title())).collect();
+    let examples = codes.iter().map(|code| {
+        let body = Refusal::new(*code, code.title()).body(EXAMPLE_REQUEST);
+        let value = serde_json::from_slice(&body).expect("a problem's body is JSON");
+        let example = openapi::example::ExampleBuilder::new().summary(code.title()).value(Some(value)).build();
+        (code.label(), example)
+    });
+    let schema = Ref::from_schema_name(ProblemBody::name());
+    let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples).build();
+    let mut response = ResponseBuilder::new()
+        .description(format!("{}.", titles.join("; ")))
+        .header("X-Request-Id", request_id())
+        .content(MEDIA_TYPE, content);
+    response = match status {
+        401 => response.header("WWW-Authenticate", header("Always `Bearer`.")),
+        415 => response.header("Accept-Post", header("Always `application/json`.")),
+        503 => response.header("Retry-After", header("In how many seconds to ask again.")),
+        _ => response,
+    };
+    response.build()
+}
+
+fn request_id() -> Header {
+    header("Names this request in the service's log.")
+}
+
+fn header(description: &str) -> Header {
+    let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).build();
+    HeaderBuilder::new().schema(Some(text)).description(Some(description)).build()
+}
+
+fn complete(specification: &mut OpenApi) {
+    env!("CARGO_PKG_VERSION").clone_into(&mut specification.info.version);
+    let scheme = Http::builder()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "A token of the service's tokens file. A viewer may read; an operator may also ask for runs. Not needed \
+             where the service was started with `--auth none`.",
+        ))
+        .build();
+    let components = specification.components.get_or_insert_default();
+    components.security_schemes.insert(BEARER.to_owned(), SecurityScheme::Http(scheme).into());
+}
+
+#[cfg(test)]
+#[path = "spec_tests.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! What our JSON looks like: types of the wire, and the way from the domain to them.
+//!
+//! Owns the names of members. Decides nothing; every word of a closed set comes from the domain's own `label()`.
+
+mod run;
+mod status;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema, openapi};
+
+use crate::domain::problem::{Code, Problem};
+
+pub(super) use run::{RunBody, RunList};
+pub(super) use status::{MirrorBody, StatusBody};
+
+/// The member words of a closed set as a schema.
+fn words(labels: impl IntoIterator<Item = &'static str>) -> openapi::RefOr<Schema> {
+    let schema = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(labels));
+    openapi::RefOr::T(Schema::Object(schema.build()))
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident($inner:path)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(in crate::api) struct $name(pub(in crate::api) $inner);
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.0.label())
+            }
+        }
+
+        impl PartialSchema for $name {
+            fn schema() -> openapi::RefOr<Schema> {
+                words(<$inner>::ALL.iter().map(|one| one.label()))
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+        }
+    };
+}
+
+label! {
+    /// Where a mirror stands.
+    Phase(crate::domain::run::Phase)
+}
+label! {
+    /// Where a run stands.
+    RunStatus(crate::domain::run::Status)
+}
+label! {
+    /// What a success did.
+    Outcome(crate::domain::run::Outcome)
+}
+label! {
+    /// Who or what asked.
+    Trigger(crate::domain::run::Trigger)
+}
+
+/// Why something failed (RFC 9457), and what to do about it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
+    /// The page of this problem on this service: `/problems/{error}`.
+    #[serde(rename = "type")]
+    #[schema(format = "uri-reference")]
+    kind: String,
+    /// A short name, the same for every problem of this type.
+    title: &'static str,
+    /// The HTTP status that goes with the problem.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What happened here.
+    #[schema(max_length = 300)]
+    detail: String,
+    /// The stable name of the problem.
+    #[schema(pattern = "^[a-z]+(-[a-z]+)*$", example = "unknown-mirror")]
+    error: &'static str,
+    /// Whether asking again, with nothing changed, can help.
+    retryable: bool,
+    /// What to do about it.
+    remedy: String,
+    /// Which kind of problem of this type it is, if it has kinds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The request that was answered so, as in the header `X-Request-Id`; absent in a problem of a run or a mirror.
+    #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid")]
+    request_id: Option<String>,
+}
+
+impl ProblemBody {
+    /// The problem, as the answer to a request or as a part of another answer.
+    pub(super) fn new(problem: &Problem, request_id: Option<String>) -> Self {
+        Self {
+            kind: page(problem.code),
+            title: problem.code.title(),
+            status: problem.code.status(),
+            detail: problem.detail.clone(),
+            error: problem.code.label(),
+            retryable: problem.retryable,
+            remedy: problem.remedy.clone(),
+            reason: problem.reason.clone(),
+            request_id,
+        }
+    }
+
+    fn of(problem: Option<&Problem>) -> Option<Self> {
+        problem.map(|problem| Self::new(problem, None))
+    }
+}
+
+/// The path of a problem's page.
+pub(super) fn page(code: Code) -> String {
+    format!("/problems/{code}")
+}
+
+/// The body that asks for a run. The parser is by hand, since it tells every fault apart; this is its documentation.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "documents what `body` reads")]
+pub(super) struct RunRequest {
+    /// Which mirrors, by name; left out: all that are configured.
+    #[schema(min_items = 1, nullable = false, example = json!(["openova"]))]
+    mirrors: Option<Vec<String>>,
+}
+
+/// An answer that says nothing but yes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Well {
+    /// Always `ok`.
+    #[schema(example = "ok")]
+    pub(super) status: &'static str,
+}

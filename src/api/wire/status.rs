@@ -1,0 +1,330 @@
+//! `/status` on the wire: every mirror, and the members that the platform's console reads.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::openapi::{self, schema::Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{Phase, ProblemBody, RunBody, words};
+use crate::domain::problem::{Code, Problem};
+use crate::domain::run::{self, End};
+use crate::domain::status::{Freshness, MirrorStatus, Status};
+
+/// Where everything stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Status)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct StatusBody {
+    /// Every configured mirror, in the order of the configuration.
+    mirrors: Vec<MirrorBody>,
+    /// The run that was accepted last; null before the first.
+    #[schema(required = true)]
+    latest_run: Option<RunBody>,
+    /// Gitea, as it was seen last.
+    gitea: GiteaBody,
+    /// For the platform's console.
+    #[schema(value_type = State)]
+    state: State,
+    /// For the platform's console.
+    cutover_complete: bool,
+    /// For the platform's console: the one step that is ours, told of the first mirror.
+    steps: Vec<StepBody>,
+    /// For the platform's console: the step that failed.
+    #[schema(required = true)]
+    failed_step: Option<&'static str>,
+    /// For the platform's console: why it failed.
+    #[schema(required = true)]
+    last_error: Option<String>,
+    /// The tracked branch's commit in Gitea, of the first mirror; null until seen.
+    #[serde(rename = "mirroredCommitSHA")]
+    #[schema(required = true)]
+    mirrored_commit_sha: Option<String>,
+}
+
+/// Where the cutover as a whole stands; this service takes one step of it.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = CutoverState)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::api) enum State {
+    /// Not complete.
+    Tethered,
+}
+
+/// One mirror.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Mirror)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct MirrorBody {
+    /// What it is called.
+    name: String,
+    /// Where it stands; `idle` when nothing is under way.
+    phase: Phase,
+    /// How it is run: `follow` or `pinned`.
+    mode: &'static str,
+    /// Whether the copy can be pushed to: a pull mirror cannot.
+    writable: bool,
+    /// How far the copy is from upstream.
+    freshness: FreshnessBody,
+    /// When the latest attempt ended.
+    #[schema(required = true)]
+    last_attempt_at: Option<Timestamp>,
+    /// How many attempts in a row have failed.
+    consecutive_failures: u32,
+    /// How often Gitea is to ask upstream by itself: a Go duration.
+    #[schema(example = "10m0s")]
+    interval: String,
+    /// The original.
+    upstream: UpstreamBody,
+    /// The copy.
+    gitea: CopyBody,
+    /// What kept the latest attempt from a proof.
+    #[schema(required = true)]
+    problem: Option<ProblemBody>,
+    /// What the work that is under way is waiting for, if something is in its way.
+    #[schema(required = true)]
+    waiting_for: Option<WaitingBody>,
+}
+
+/// How far a copy is from upstream.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Freshness)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct FreshnessBody {
+    /// What is known.
+    state: FreshnessState,
+    /// For which moment the refs were last proven equal.
+    #[schema(required = true)]
+    proven_at: Option<Timestamp>,
+    /// When refs were first seen to differ since then; null unless `behind`.
+    #[schema(required = true)]
+    behind_since: Option<Timestamp>,
+    /// How many differ; null when nobody knows.
+    #[schema(required = true)]
+    refs_behind: Option<u64>,
+    /// Why it is not `fresh`: a problem's `error`, `never-proven` or `not-observed`; null when nothing more is known.
+    #[schema(required = true)]
+    reason: Option<&'static str>,
+}
+
+/// The state of a [`Freshness`].
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(in crate::api) struct FreshnessState(&'static str);
+
+impl PartialSchema for FreshnessState {
+    fn schema() -> openapi::RefOr<Schema> {
+        words(Freshness::LABELS)
+    }
+}
+
+impl ToSchema for FreshnessState {}
+
+/// The original.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Upstream)]
+pub(in crate::api) struct UpstreamBody {
+    /// Where it is.
+    #[schema(format = "uri")]
+    url: String,
+    /// How many heads and tags it had when it was last seen.
+    #[schema(required = true)]
+    refs: Option<u64>,
+    /// The tracked branch's commit when it was last seen.
+    #[schema(required = true)]
+    commit: Option<String>,
+}
+
+/// The copy.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GiteaCopy)]
+pub(in crate::api) struct CopyBody {
+    /// `owner/repo`.
+    #[schema(example = "openova/openova")]
+    repository: String,
+    /// Its id in Gitea.
+    #[schema(required = true)]
+    id: Option<u64>,
+    /// How many heads and tags it had when it was last seen.
+    #[schema(required = true)]
+    refs: Option<u64>,
+    /// The tracked branch's commit when it was last seen.
+    #[schema(required = true)]
+    commit: Option<String>,
+}
+
+/// What work is waiting for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WaitingFor)]
+pub(in crate::api) struct WaitingBody {
+    /// The stable name of the problem.
+    error: &'static str,
+    /// What was seen.
+    detail: String,
+    /// What to do about it.
+    remedy: String,
+}
+
+/// Gitea, as it was seen last; a member is null until it is known.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Gitea)]
+pub(in crate::api) struct GiteaBody {
+    /// `gitea` or `forgejo`.
+    #[schema(required = true)]
+    flavour: Option<&'static str>,
+    /// As it prints it.
+    #[schema(required = true)]
+    version: Option<String>,
+    /// Whether its API gave a usable answer to the latest request.
+    #[schema(required = true)]
+    reachable: Option<bool>,
+}
+
+/// One step of the platform's cutover.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Step)]
+pub(in crate::api) struct StepBody {
+    /// As the platform calls it.
+    #[schema(example = "gitea-mirror")]
+    name: &'static str,
+    /// Empty before the first attempt; `skipped` means unverified.
+    result: StepResult,
+}
+
+/// How a step went, in the platform's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::api) enum StepResult {
+    /// Not tried.
+    #[serde(rename = "")]
+    Pending,
+    /// Under way.
+    Running,
+    /// Proven.
+    Success,
+    /// Not done.
+    Failed,
+    /// Healthy in Gitea, not proven.
+    Skipped,
+}
+
+/// The platform's name for our step.
+const STEP: &str = "gitea-mirror";
+
+impl StatusBody {
+    pub(in crate::api) fn new(status: &Status, now: Timestamp) -> Self {
+        let first = status.mirrors.first();
+        let result = first.map_or(StepResult::Pending, |mirror| step_result(mirror, status));
+        let failed = first.filter(|_| result == StepResult::Failed);
+        let problem = failed.and_then(|mirror| mirror.facts.problem.as_ref());
+        Self {
+            mirrors: status.mirrors.iter().map(|mirror| MirrorBody::new(mirror, now)).collect(),
+            latest_run: status.latest_run.as_ref().map(|run| RunBody::new(run, false)),
+            gitea: GiteaBody {
+                flavour: status.gitea.flavour,
+                version: status.gitea.version.clone(),
+                reachable: status.gitea.reachable,
+            },
+            state: State::Tethered,
+            cutover_complete: false,
+            steps: vec![StepBody { name: STEP, result }],
+            failed_step: failed.map(|_| STEP),
+            last_error: problem.map(|problem| format!("{}: {}", problem.code, problem.detail)),
+            mirrored_commit_sha: first.and_then(|mirror| mirror.facts.gitea_commit.as_ref()).map(ToString::to_string),
+        }
+    }
+}
+
+/// How the first mirror went, in the platform's words. The latest run says how its part ended; an older attempt is
+/// told by the facts, in which only a failure counts as one and an unverified end has upstream's silence for a problem.
+fn step_result(mirror: &MirrorStatus, status: &Status) -> StepResult {
+    if is_under_way(mirror.phase) {
+        return StepResult::Running;
+    }
+    let part = status.latest_run.as_ref().and_then(|run| run.part(&mirror.spec.name));
+    match part.and_then(|part| part.end.as_ref()) {
+        Some(End::Succeeded { .. }) => return StepResult::Success,
+        Some(End::Unverified { .. }) => return StepResult::Skipped,
+        Some(End::Failed { .. }) => return StepResult::Failed,
+        Some(End::Canceled) | None => {}
+    }
+    let facts = &mirror.facts;
+    let silent = facts.problem.as_ref().is_some_and(|problem| problem.code == Code::UpstreamUnreachable);
+    match facts.last_attempt_succeeded {
+        None => StepResult::Pending,
+        Some(true) => StepResult::Success,
+        Some(false) if silent && facts.consecutive_failures == 0 => StepResult::Skipped,
+        Some(false) => StepResult::Failed,
+    }
+}
+
+fn is_under_way(phase: run::Phase) -> bool {
+    match phase {
+        run::Phase::Queued
+        | run::Phase::Connecting
+        | run::Phase::Inspecting
+        | run::Phase::Migrating
+        | run::Phase::Patching
+        | run::Phase::Syncing
+        | run::Phase::Verifying => true,
+        run::Phase::Idle
+        | run::Phase::Succeeded
+        | run::Phase::Unverified
+        | run::Phase::Failed
+        | run::Phase::Canceled => false,
+    }
+}
+
+impl MirrorBody {
+    pub(in crate::api) fn new(mirror: &MirrorStatus, now: Timestamp) -> Self {
+        let (spec, facts) = (&mirror.spec, &mirror.facts);
+        Self {
+            name: spec.name.to_string(),
+            phase: Phase(mirror.phase),
+            mode: mirror.mode.label(),
+            writable: false,
+            freshness: FreshnessBody::new(mirror, now),
+            last_attempt_at: facts.last_attempt_at,
+            consecutive_failures: facts.consecutive_failures,
+            interval: spec.interval.to_string(),
+            upstream: UpstreamBody {
+                url: spec.upstream.as_str().to_owned(),
+                refs: facts.upstream_refs,
+                commit: facts.upstream_commit.as_ref().map(ToString::to_string),
+            },
+            gitea: CopyBody {
+                repository: spec.full_name(),
+                id: facts.gitea_id,
+                refs: facts.gitea_refs,
+                commit: facts.gitea_commit.as_ref().map(ToString::to_string),
+            },
+            problem: ProblemBody::of(facts.problem.as_ref()),
+            waiting_for: mirror.waiting_for.as_ref().map(WaitingBody::new),
+        }
+    }
+}
+
+impl WaitingBody {
+    fn new(problem: &Problem) -> Self {
+        Self { error: problem.code.label(), detail: problem.detail.clone(), remedy: problem.remedy.clone() }
+    }
+}
+
+impl FreshnessBody {
+    fn new(mirror: &MirrorStatus, now: Timestamp) -> Self {
+        let freshness = mirror.freshness(now);
+        let (behind_since, refs_behind, reason) = match &freshness {
+            Freshness::Fresh => (None, Some(0), None),
+            Freshness::Behind(behind) => {
+                let reason = mirror.facts.problem.as_ref().map(|problem| problem.code.label());
+                (Some(behind.since), Some(behind.refs), reason)
+            }
+            Freshness::Unknown { reason } => (None, None, Some(*reason)),
+        };
+        let state = FreshnessState(freshness.label());
+        Self { state, proven_at: mirror.facts.proven_at, behind_since, refs_behind, reason }
+    }
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::run::{Run, RunId, Trigger};
+use crate::domain::status::{Behind, GiteaStatus};
+use crate::domain::tests::spec;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn status(change: impl FnOnce(&mut MirrorStatus)) -> Status {
+    let mut mirror = MirrorStatus::unseen(Arc::new(spec()));
+    change(&mut mirror);
+    Status { mirrors: vec![mirror], latest_run: None, gitea: GiteaStatus::default() }
+}
+
+fn with_run(mut status: Status, end: &End) -> Status {
+    let name = spec().name;
+    let mut run = Run::accepted(RunId(Uuid::nil()), Trigger::Api, "ops".into(), at(0), [name.clone()]);
+    run.end_part(&name, end, at(1));
+    status.latest_run = Some(run);
+    status
+}
+
+fn body(status: &Status) -> Value {
+    serde_json::to_value(StatusBody::new(status, at(1_000))).unwrap()
+}
+
+#[test]
+fn a_service_that_has_seen_nothing_says_so() {
+    let expected = json!({
+        "mirrors": [{
+            "name": "openova", "phase": "idle", "mode": "follow", "writable": false,
+            "freshness": {
+                "state": "unknown", "provenAt": null, "behindSince": null, "refsBehind": null,
+                "reason": "never-proven",
+            },
+            "lastAttemptAt": null, "consecutiveFailures": 0, "interval": "10m0s",
+            "upstream": {"url": "https://github.com/openova-io/openova", "refs": null, "commit": null},
+            "gitea": {"repository": "openova/openova", "id": null, "refs": null, "commit": null},
+            "problem": null, "waitingFor": null,
+        }],
+        "latestRun": null, "gitea": {"flavour": null, "version": null, "reachable": null},
+        "state": "tethered", "cutoverComplete": false, "steps": [{"name": "gitea-mirror", "result": ""}],
+        "failedStep": null, "lastError": null, "mirroredCommitSHA": null,
+    });
+    assert_eq!(body(&status(|_| {})), expected);
+}
+
+#[test]
+fn the_step_follows_the_phase_then_the_latest_run_then_the_facts() {
+    let result = |status: &Status| body(status)["steps"][0]["result"].clone();
+    let problem = |code| Problem::new(code, "x");
+    for phase in run::Phase::ALL {
+        let running = is_under_way(*phase);
+        assert_eq!(result(&status(|mirror| mirror.phase = *phase)) == "running", running, "{phase}");
+    }
+    let failed = End::Failed { problem: problem(Code::NotAMirror) };
+    let unverified = End::Unverified { problem: problem(Code::UpstreamUnreachable) };
+    assert_eq!(result(&with_run(status(|_| {}), &failed)), "failed");
+    assert_eq!(result(&with_run(status(|_| {}), &unverified)), "skipped");
+    assert_eq!(result(&with_run(status(|_| {}), &End::Canceled)), "");
+    let canceled_after_success = with_run(status(|m| m.facts.last_attempt_succeeded = Some(true)), &End::Canceled);
+    assert_eq!(result(&canceled_after_success), "success");
+    let silent = |failures| {
+        status(move |mirror| {
+            mirror.facts.last_attempt_succeeded = Some(false);
+            mirror.facts.problem = Some(Problem::new(Code::UpstreamUnreachable, "x"));
+            mirror.facts.consecutive_failures = failures;
+        })
+    };
+    assert_eq!(result(&silent(0)), "skipped");
+    assert_eq!(result(&silent(1)), "failed");
+}
+
+#[test]
+fn a_failure_of_the_first_mirror_is_told_to_the_console() {
+    let failed = status(|mirror| {
+        mirror.facts.last_attempt_succeeded = Some(false);
+        mirror.facts.consecutive_failures = 2;
+        mirror.facts.problem = Some(Problem::new(Code::NotAMirror, "a regular repository is there"));
+    });
+    let body = body(&failed);
+    assert_eq!(body["failedStep"], "gitea-mirror");
+    assert_eq!(body["lastError"], "not-a-mirror: a regular repository is there");
+    assert_eq!(body["mirrors"][0]["problem"]["status"], 409);
+    assert_eq!(body["mirrors"][0]["freshness"]["reason"], "not-a-mirror");
+}
+
+#[test]
+fn behind_says_since_when_and_how_far_and_waiting_says_for_what() {
+    let seen = status(|mirror| {
+        mirror.facts.behind = Some(Behind { since: at(900), refs: 3 });
+        mirror.waiting_for = Some(Problem::new(Code::GiteaUnreachable, "refused"));
+    });
+    let body = body(&seen);
+    let freshness = &body["mirrors"][0]["freshness"];
+    assert_eq!((&freshness["state"], &freshness["refsBehind"]), (&json!("behind"), &json!(3)));
+    assert_eq!(freshness["behindSince"], "1970-01-01T00:15:00Z");
+    assert_eq!(body["mirrors"][0]["waitingFor"]["error"], "gitea-unreachable");
+    assert_eq!(body["mirrors"][0]["waitingFor"]["detail"], "refused");
+}

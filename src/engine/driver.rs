@@ -1,0 +1,302 @@
+//! One mirror's work: look, decide, act, look again, until it has ended.
+//!
+//! Owns the only loop that changes anything in Gitea. Each change is journalled as an intent first; if that cannot be
+//! written, nothing is sent. Decides nothing itself: that is [`decide`]. A driver can be dropped at any point, and the
+//! next one finds out from Gitea and the journal where things stand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::facts::LastSeen;
+use super::surroundings::Surroundings;
+use crate::domain::answer::{LocalRefsAnswer, MigrateAnswer, Repository, RepositoryAnswer, Sent, UpstreamAnswer};
+use crate::domain::credential::CredentialSource;
+use crate::domain::decide::{Action, Look, Next, Wait, decide};
+use crate::domain::evidence::Seen;
+use crate::domain::names::MirrorName;
+use crate::domain::observation::{History, Migrate, Observation, RepositorySeen};
+use crate::domain::problem::{Code, Problem};
+use crate::domain::refs::compare;
+use crate::domain::run::{End, Phase, RunId};
+use crate::domain::spec::MirrorSpec;
+use crate::journal::{Intent, IntentId, JournalError, MIGRATE};
+
+/// What a driver tells the coordinator.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// It has entered a phase, or something is in its way.
+    Phase { mirror: MirrorName, phase: Phase, waiting_for: Option<Problem> },
+    /// It has ended; `took` since it was begun.
+    Ended { mirror: MirrorName, end: Box<End>, seen: Box<LastSeen>, took: Duration },
+}
+
+/// One mirror's work for one run.
+pub(super) struct Driver {
+    pub(super) run: RunId,
+    pub(super) spec: Arc<MirrorSpec>,
+    pub(super) upstream_credential: Arc<dyn CredentialSource>,
+    pub(super) around: Surroundings,
+    pub(super) events: mpsc::Sender<Event>,
+}
+
+/// What the loop keeps.
+struct Work {
+    observation: Observation,
+    history: History,
+    seen: LastSeen,
+    phase: Option<(Phase, Option<Problem>)>,
+    acted: bool,
+}
+
+impl Driver {
+    /// Works until it has ended or the service ends; in the latter case nothing is told, and the next start goes on.
+    pub(super) async fn drive(self) {
+        let began = Instant::now();
+        let shutdown = self.around.shutdown.clone();
+        let ended = tokio::select! {
+            () = shutdown.begun() => return,
+            ended = self.work(began) => ended,
+        };
+        let (end, seen) = ended.unwrap_or_else(|error| {
+            // without the journal nothing may be changed, and what was read is worth nothing after a restart
+            let problem = Problem::new(Code::StateUnavailable, error.to_string());
+            (End::Failed { problem }, LastSeen::default())
+        });
+        let event = Event::Ended {
+            mirror: self.spec.name.clone(),
+            end: Box::new(end),
+            seen: Box::new(seen),
+            took: began.elapsed(),
+        };
+        // the coordinator outlives every driver but at the service's end
+        let _ = self.events.send(event).await;
+    }
+
+    async fn work(&self, began: Instant) -> Result<(End, LastSeen), JournalError> {
+        // everything beyond this many works in line: a thousand mirrors are not cloned at once
+        let _turn = self.around.turns.acquire().await;
+        let mut work = Work {
+            observation: Observation::default(),
+            history: self.recall().await?,
+            seen: LastSeen::default(),
+            phase: None,
+            acted: false,
+        };
+        loop {
+            work.history.elapsed = began.elapsed();
+            match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
+                Next::Look(look) => self.look(look, &mut work).await,
+                Next::Wait(wait) => self.wait(wait, &mut work).await,
+                Next::Act(action) => self.act(action, &mut work).await?,
+                Next::Remember(memory) => {
+                    self.around.journal.remember_pruning(self.spec.name.clone(), memory.clone()).await?;
+                    work.history.pruning = Some(memory);
+                }
+                Next::End(end) => return Ok((*end, work.seen)),
+            }
+        }
+    }
+
+    /// What the journal knows of this mirror: its pruning, and migrates of this run and of earlier ones.
+    async fn recall(&self) -> Result<History, JournalError> {
+        let name = &self.spec.name;
+        let mut history =
+            History { pruning: self.around.journal.remembered(name.clone()).await?.pruning, ..History::default() };
+        let migrates = self.around.journal.migrates(name.clone()).await?;
+        history.earlier_intent = migrates.iter().find(|known| known.run != self.run).map(|known| known.gitea_date);
+        history.migrate = migrates.into_iter().find(|known| known.run == self.run).map(|known| Migrate {
+            gitea_date: known.gitea_date,
+            at: None,
+            answer: known.answer,
+        });
+        Ok(history)
+    }
+
+    async fn look(&self, look: Look, work: &mut Work) {
+        let looking = if work.acted { Phase::Verifying } else { Phase::Inspecting };
+        match look {
+            Look::Repository => {
+                // until Gitea has answered once, nobody knows whether it does
+                if work.phase.is_none() {
+                    self.enter(Phase::Connecting, None, work).await;
+                }
+                self.look_at_the_repository(work).await;
+            }
+            Look::Owner => {
+                self.enter(looking, None, work).await;
+                let answer = self.around.gitea.owner(&self.spec.owner).await;
+                work.history.saw_owner(&answer);
+                work.observation.owner = Some(answer);
+            }
+            Look::Upstream => {
+                self.enter(looking, None, work).await;
+                let answer = self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential).await;
+                work.history.saw_upstream(&answer);
+                work.seen.upstream(&self.spec, &answer);
+                work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
+            }
+            Look::LocalRefs => {
+                self.enter(looking, None, work).await;
+                let gitea = &self.around.gitea;
+                let answer =
+                    self.around.lister.gitea(gitea.url(), &self.spec.owner, &self.spec.repo, gitea.credential()).await;
+                let differing = self.differing(&work.observation, &answer);
+                work.history.saw_local_refs(&answer, differing == Some(0));
+                work.seen.local_refs(&self.spec, &answer, differing);
+                work.observation.local_refs = Some(Seen { at: self.around.clock.now(), value: answer });
+            }
+        }
+    }
+
+    async fn look_at_the_repository(&self, work: &mut Work) {
+        let (answer, date) = self.around.gitea.repository(&self.spec).await;
+        let now = self.around.clock.now();
+        let reached = !matches!(answer, RepositoryAnswer::Trouble(_));
+        self.around.note_gitea(reached, now).await;
+        let seen = RepositorySeen { answer, date: date.unwrap_or(now) };
+        work.history.saw_repository(&seen);
+        work.seen.repository(&seen.answer);
+        work.observation.repository = Some(seen);
+    }
+
+    /// How many refs differ, where both lists are here.
+    fn differing(&self, observation: &Observation, local: &LocalRefsAnswer) -> Option<usize> {
+        match (observation.upstream.as_ref().map(|seen| &seen.value), local) {
+            (Some(UpstreamAnswer::List(upstream)), LocalRefsAnswer::List(local)) => {
+                Some(compare(upstream, local, self.spec.prune).differing.len())
+            }
+            _ => None,
+        }
+    }
+
+    async fn wait(&self, wait: Wait, work: &mut Work) {
+        self.enter(wait.phase, wait.because, work).await;
+        tokio::time::sleep(if wait.jitter { super::jitter::spread(wait.pause) } else { wait.pause }).await;
+        work.observation.forget();
+    }
+
+    async fn act(&self, action: Action, work: &mut Work) -> Result<(), JournalError> {
+        work.acted = true;
+        match action {
+            Action::CreateOrganisation => {
+                self.enter(Phase::Migrating, None, work).await;
+                let intent = self.intend("create_organisation", work).await?;
+                let answer = self.around.gitea.create_organisation(&self.spec.owner, self.spec.visibility).await;
+                self.answered(intent, &answer).await?;
+                work.history.created_organisation(answer);
+                work.observation.forget();
+            }
+            Action::Migrate => {
+                self.enter(Phase::Migrating, None, work).await;
+                work.history.sends_migrate(self.gitea_date(work));
+                let intent = self.intend(MIGRATE, work).await?;
+                let limit = self.around.policy.migrate;
+                let answer = self.around.gitea.migrate(&self.spec, &*self.upstream_credential, limit).await;
+                self.answered(intent, &answer).await?;
+                if let MigrateAnswer::Unknown(trouble) = &answer
+                    && trouble.sent == Sent::No
+                {
+                    work.history.note_trouble(trouble);
+                }
+                work.history.migrated(answer);
+                work.history.upstream_tries = 0;
+                work.history.upstream_first_try = None;
+                work.observation.forget_upstream();
+            }
+            Action::Patch { interval, prune } => {
+                self.enter(Phase::Patching, None, work).await;
+                let repository = self.repository(work);
+                let intent = self.intend("patch_settings", work).await?;
+                let answer = self.around.gitea.patch_settings(&self.spec, interval, prune).await;
+                self.answered(intent, &answer).await?;
+                if let Some(repository) = repository {
+                    work.history.patched(&self.spec, &repository, answer);
+                }
+                work.observation.forget();
+            }
+            Action::SetDefaultBranch(branch) => {
+                self.enter(Phase::Patching, None, work).await;
+                let intent = self.intend("patch_default_branch", work).await?;
+                let answer = self.around.gitea.patch_default_branch(&self.spec, &branch).await;
+                self.answered(intent, &answer).await?;
+                work.history.patched_branch(answer);
+                work.observation.forget();
+            }
+            Action::Sync => {
+                self.enter(Phase::Syncing, None, work).await;
+                let repository = self.repository(work);
+                let (upstream, tracked) = self.before_a_sync(work);
+                let intent = self.intend("mirror_sync", work).await?;
+                let answer = self.around.gitea.sync(&self.spec).await;
+                self.answered(intent, &answer).await?;
+                if let Some(repository) = repository {
+                    work.history.synced(&repository, answer, upstream, tracked);
+                }
+                work.observation.forget();
+            }
+        }
+        Ok(())
+    }
+
+    async fn intend(&self, kind: &'static str, work: &Work) -> Result<IntentId, JournalError> {
+        tracing::info!(run = %self.run, mirror = %self.spec.name, call = kind, "changing Gitea");
+        let intent = Intent {
+            run: self.run,
+            mirror: self.spec.name.clone(),
+            kind,
+            written_at: self.around.clock.now(),
+            gitea_date: self.gitea_date(work),
+        };
+        self.around.journal.intend(intent).await
+    }
+
+    async fn answered(&self, intent: IntentId, answer: &(impl Serialize + Sync)) -> Result<(), JournalError> {
+        let answer = serde_json::to_value(answer).unwrap_or_default();
+        self.around.journal.answered(intent, answer).await
+    }
+
+    fn gitea_date(&self, work: &Work) -> jiff::Timestamp {
+        work.observation.repository.as_ref().map_or_else(|| self.around.clock.now(), |seen| seen.date)
+    }
+
+    fn repository(&self, work: &Work) -> Option<Repository> {
+        match &work.observation.repository.as_ref()?.answer {
+            RepositoryAnswer::Present(repository) => Some((**repository).clone()),
+            RepositoryAnswer::Absent | RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => None,
+        }
+    }
+
+    /// Upstream's digest and the tracked branch's commit in Gitea, as they are before a sync.
+    fn before_a_sync(
+        &self,
+        work: &Work,
+    ) -> (Option<crate::domain::refs::Digest>, Option<crate::domain::refs::ObjectId>) {
+        let upstream = match work.observation.upstream.as_ref().map(|seen| &seen.value) {
+            Some(UpstreamAnswer::List(list)) => Some(list.digest()),
+            _ => None,
+        };
+        let tracked = match work.observation.local_refs.as_ref().map(|seen| &seen.value) {
+            Some(LocalRefsAnswer::List(list)) => list.commit_of(&self.spec.branch).cloned(),
+            _ => None,
+        };
+        (upstream, tracked)
+    }
+
+    /// Tells where the work stands, when that has changed.
+    async fn enter(&self, phase: Phase, waiting_for: Option<Problem>, work: &mut Work) {
+        let now = (phase, waiting_for);
+        if work.phase.as_ref() == Some(&now) {
+            return;
+        }
+        if work.phase.as_ref().map(|(phase, _)| *phase) != Some(phase) {
+            tracing::info!(run = %self.run, mirror = %self.spec.name, phase = phase.label(), "entered {phase}");
+        }
+        let (phase, waiting_for) = now.clone();
+        work.phase = Some(now);
+        let _ = self.events.send(Event::Phase { mirror: self.spec.name.clone(), phase, waiting_for }).await;
+    }
+}

@@ -1,0 +1,109 @@
+//! From what a driver saw last, and how it ended, to the facts that readers are shown.
+
+use jiff::Timestamp;
+
+use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, UpstreamAnswer};
+use crate::domain::refs::{ObjectId, RefList};
+use crate::domain::run::End;
+use crate::domain::spec::MirrorSpec;
+use crate::domain::status::{Behind, Facts};
+
+/// What a driver saw last of each side; `None`: not in this attempt.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastSeen {
+    upstream: Option<Side>,
+    gitea: Option<Side>,
+    gitea_id: Option<u64>,
+    differing: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Side {
+    refs: u64,
+    commit: Option<ObjectId>,
+}
+
+impl Side {
+    fn of(spec: &MirrorSpec, list: &RefList) -> Self {
+        Self { refs: count(list.len()), commit: list.commit_of(&spec.branch).cloned() }
+    }
+}
+
+impl LastSeen {
+    pub(super) fn upstream(&mut self, spec: &MirrorSpec, answer: &UpstreamAnswer) {
+        if let UpstreamAnswer::List(list) = answer {
+            self.upstream = Some(Side::of(spec, list));
+        }
+    }
+
+    pub(super) fn local_refs(&mut self, spec: &MirrorSpec, answer: &LocalRefsAnswer, differing: Option<usize>) {
+        if let LocalRefsAnswer::List(list) = answer {
+            self.gitea = Some(Side::of(spec, list));
+            self.differing = differing.map(count).or(self.differing);
+        }
+    }
+
+    pub(super) fn repository(&mut self, answer: &RepositoryAnswer) {
+        match answer {
+            RepositoryAnswer::Present(repository) => self.gitea_id = Some(repository.id),
+            RepositoryAnswer::Absent => self.gitea_id = None,
+            RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => {}
+        }
+    }
+}
+
+/// The facts after an attempt.
+pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) -> Facts {
+    let mut facts = Facts { last_attempt_at: Some(now), problem: end.problem().cloned(), ..before.clone() };
+    if let Some(side) = &seen.upstream {
+        (facts.upstream_refs, facts.upstream_commit) = (Some(side.refs), side.commit.clone());
+    }
+    if let Some(side) = &seen.gitea {
+        (facts.gitea_refs, facts.gitea_commit) = (Some(side.refs), side.commit.clone());
+    }
+    facts.gitea_id = seen.gitea_id.or(facts.gitea_id);
+    if let Some(refs) = seen.differing.filter(|refs| *refs > 0) {
+        let since = before.behind.map_or(now, |behind| behind.since);
+        facts.behind = Some(Behind { since, refs });
+    }
+    match end {
+        End::Succeeded { evidence, .. } => {
+            facts.proven_at = Some(evidence.proven_at());
+            facts.behind = None;
+            facts.last_attempt_succeeded = Some(true);
+            facts.consecutive_failures = 0;
+        }
+        End::Failed { .. } => {
+            facts.last_attempt_succeeded = Some(false);
+            facts.consecutive_failures = before.consecutive_failures.saturating_add(1);
+        }
+        End::Unverified { .. } => facts.last_attempt_succeeded = Some(false),
+        // nothing was found out
+        End::Canceled => return before.clone(),
+    }
+    facts
+}
+
+fn count(refs: usize) -> u64 {
+    u64::try_from(refs).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::problem::{Code, Problem};
+
+    #[test]
+    fn behind_begins_when_it_is_first_seen_and_lasts_until_a_proof() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let failed = End::Failed { problem: Problem::new(Code::SyncFailing, "x") };
+        let seen = |differing| LastSeen { differing: Some(differing), ..LastSeen::default() };
+        let first = after(&Facts::default(), &seen(3), &failed, at(10));
+        let second = after(&first, &seen(5), &failed, at(20));
+        assert_eq!(second.behind, Some(Behind { since: at(10), refs: 5 }));
+        assert_eq!((second.consecutive_failures, second.last_attempt_at), (2, Some(at(20))));
+        let blind = after(&second, &LastSeen::default(), &failed, at(30));
+        assert_eq!(blind.behind, second.behind, "what was not looked at has not changed");
+        assert_eq!(after(&blind, &seen(0), &End::Canceled, at(40)), blind);
+    }
+}

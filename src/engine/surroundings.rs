@@ -1,0 +1,58 @@
+//! What every driver works with: the clients, the journal, the clock, and what they share.
+
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::domain::spec::Policy;
+use crate::domain::status::GiteaStatus;
+use crate::git::Lister;
+use crate::gitea::Client;
+use crate::journal::Journal;
+use crate::shutdown::Shutdown;
+
+/// How many mirrors are worked on at once: each of Gitea's clones and fetches is a process of its own.
+pub(super) const AT_ONCE: usize = 8;
+
+/// Shared by all drivers; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings {
+    pub(super) gitea: Client,
+    pub(super) lister: Lister,
+    pub(super) journal: Journal,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) policy: Policy,
+    pub(super) shutdown: Shutdown,
+    pub(super) turns: Arc<Semaphore>,
+    /// Gitea, as it was seen last.
+    pub(super) gitea_status: Arc<Mutex<GiteaStatus>>,
+}
+
+impl Surroundings {
+    /// Takes note of whether Gitea's API answered, and asks once what it is.
+    pub(super) async fn note_gitea(&self, reached: bool, now: Timestamp) {
+        let ask = {
+            let mut status = self.gitea_status.lock().expect("no code panics while holding this lock");
+            if reached {
+                status.last_answer_at = Some(now);
+            } else {
+                // whatever comes back may be another release
+                status.version = None;
+            }
+            status.reachable = Some(reached);
+            reached && status.version.is_none()
+        };
+        if ask && let Ok(version) = self.gitea.version().await {
+            let mut status = self.gitea_status.lock().expect("no code panics while holding this lock");
+            status.flavour = Some(version.flavour);
+            status.version = Some(version.version);
+        }
+    }
+
+    /// Gitea, as it was seen last.
+    pub(super) fn gitea_status(&self) -> GiteaStatus {
+        self.gitea_status.lock().expect("no code panics while holding this lock").clone()
+    }
+}

@@ -1,0 +1,255 @@
+//! The journal: an embedded SQLite file that keeps what cannot be observed.
+//!
+//! Owns the file, its lock and its retention. Every write is on disk when the call returns (WAL, `synchronous=FULL`).
+//! Losing the file loses history and never correctness: the engine acts on what Gitea and git hold. Holds no secret.
+
+mod store;
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+
+use crate::domain::answer::MigrateAnswer;
+use crate::domain::evidence::PruneMemory;
+use crate::domain::names::MirrorName;
+use crate::domain::run::{Run, RunId};
+use crate::domain::status::Facts;
+use store::Store;
+
+/// The journal's file in the state directory.
+pub const FILE: &str = "journal.sqlite3";
+
+/// The lock's file beside it: held as long as the process lives, and released by the system however it ends.
+const LOCK: &str = "lock";
+
+/// Why the journal cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds it.
+    #[error("another process works on the state directory {0}; two writers would contradict each other")]
+    InUse(String),
+    /// The directory cannot be used.
+    #[error("the state directory {path} cannot be used: {source}")]
+    Directory {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It was written by another version.
+    #[error("the journal has schema {found}, and this version reads {known}: it was written by a newer cutover-api")]
+    Schema {
+        /// What it has.
+        found: i64,
+        /// What we read.
+        known: i64,
+    },
+    /// It is not a journal, or damaged.
+    #[error("the journal {path} cannot be opened: {source}")]
+    Database {
+        /// Which.
+        path: String,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}
+
+/// A read or a write that failed; `Display` is for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct JournalError(String);
+
+/// A call that changes something, about to be sent.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// For which run.
+    pub run: RunId,
+    /// On which mirror.
+    pub mirror: MirrorName,
+    /// Which call, from a closed set.
+    pub kind: &'static str,
+    /// Our clock.
+    pub written_at: Timestamp,
+    /// Gitea's `Date` at the look that led to it.
+    pub gitea_date: Timestamp,
+}
+
+/// The kind of a migrate's [`Intent`]: the one that is looked for after a restart.
+pub const MIGRATE: &str = "migrate";
+
+/// The number of a journalled intent.
+#[derive(Clone, Copy, Debug)]
+pub struct IntentId(i64);
+
+/// A migrate that the journal knows of.
+#[derive(Clone, Debug)]
+pub struct KnownMigrate {
+    /// By which run.
+    pub run: RunId,
+    /// Gitea's `Date` when it was intended.
+    pub gitea_date: Timestamp,
+    /// What Gitea answered, if it did.
+    pub answer: Option<MigrateAnswer>,
+}
+
+/// What the journal holds of one mirror.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// Facts for readers.
+    pub facts: Facts,
+    /// What was sent about pruning.
+    pub pruning: Option<PruneMemory>,
+}
+
+/// A handle on the open journal; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    store: Arc<Mutex<Store>>,
+    /// Held, not read: dropping it releases the lock.
+    _lock: Option<Arc<File>>,
+}
+
+impl Journal {
+    /// Opens the journal in `directory`, which is made if it is not there, and locks it against a second process.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        let refused = |source| OpenError::Directory { path: directory.display().to_string(), source };
+        make_private(directory).map_err(refused)?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(directory.join(LOCK)).map_err(refused)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.display().to_string())),
+            Err(fs::TryLockError::Error(source)) => return Err(refused(source)),
+        }
+        let store = Store::open(&directory.join(FILE))?;
+        Ok(Self { store: Arc::new(Mutex::new(store)), _lock: Some(Arc::new(lock)) })
+    }
+
+    /// A journal that lives as long as this handle: the same code on memory, for tests.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn in_memory() -> Result<Self, OpenError> {
+        Ok(Self { store: Arc::new(Mutex::new(Store::in_memory()?)), _lock: None })
+    }
+
+    /// Writes a run, new or changed.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn write_run(&self, run: Run) -> Result<(), JournalError> {
+        self.with(move |store| store.write_run(&run)).await
+    }
+
+    /// Writes how a mirror ended, in every run that waited for it, and what is now known of it: all or nothing.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn write_end(&self, mirror: MirrorName, facts: Facts, runs: Vec<Run>) -> Result<(), JournalError> {
+        self.with(move |store| store.write_end(&mirror, &facts, &runs)).await
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn run(&self, id: RunId) -> Result<Option<Run>, JournalError> {
+        self.with(move |store| store.run(id)).await
+    }
+
+    /// Runs, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn runs(&self, limit: usize, before: Option<RunId>) -> Result<Vec<Run>, JournalError> {
+        self.with(move |store| store.runs(limit, before)).await
+    }
+
+    /// Runs that have not ended, oldest first.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn in_flight(&self) -> Result<Vec<Run>, JournalError> {
+        self.with(Store::in_flight).await
+    }
+
+    /// Writes an intent. Nothing that changes Gitea is sent before this has returned.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn intend(&self, intent: Intent) -> Result<IntentId, JournalError> {
+        self.with(move |store| store.intend(&intent)).await
+    }
+
+    /// Adds the answer to an intent.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn answered(&self, intent: IntentId, answer: serde_json::Value) -> Result<(), JournalError> {
+        self.with(move |store| store.answered(intent.0, &answer)).await
+    }
+
+    /// The migrates of a mirror that are known, newest first.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn migrates(&self, mirror: MirrorName) -> Result<Vec<KnownMigrate>, JournalError> {
+        self.with(move |store| store.migrates(&mirror)).await
+    }
+
+    /// What is known of a mirror.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn remembered(&self, mirror: MirrorName) -> Result<Remembered, JournalError> {
+        self.with(move |store| store.remembered(&mirror)).await
+    }
+
+    /// Writes what was sent about pruning.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn remember_pruning(&self, mirror: MirrorName, memory: PruneMemory) -> Result<(), JournalError> {
+        self.with(move |store| store.remember_pruning(&mirror, &memory)).await
+    }
+
+    /// Whether it can be written: the latest write succeeded, or one does now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn is_writable(&self) -> Result<(), JournalError> {
+        self.with(Store::is_writable).await
+    }
+
+    /// Drops what is older than the retention allows; nothing in flight.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub async fn retain(&self, now: Timestamp) -> Result<(), JournalError> {
+        self.with(move |store| store.retain(now)).await
+    }
+
+    /// Runs a piece of work where it may block: a commit waits for the disk.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || {
+            let mut store = store.lock().map_err(|_| JournalError("an earlier write ended in a panic".into()))?;
+            work(&mut store)
+        });
+        done.await.map_err(|_| JournalError("the write ended in a panic".into()))?
+    }
+}
+
+/// Makes a directory that only its owner may look into.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}

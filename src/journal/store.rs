@@ -1,0 +1,308 @@
+//! The statements. Everything here blocks and is called from where that is allowed.
+
+use std::path::Path;
+
+use jiff::{Timestamp, ToSpan as _};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use serde::de::DeserializeOwned;
+
+use super::{Intent, IntentId, JournalError, KnownMigrate, MIGRATE, OpenError, Remembered};
+use crate::domain::evidence::PruneMemory;
+use crate::domain::names::MirrorName;
+use crate::domain::run::{Run, RunId};
+use crate::domain::status::Facts;
+
+/// The version of `schema.sql`, kept in the file's `user_version`.
+const SCHEMA: i64 = 1;
+
+/// How many ended runs are kept, and for how many days.
+const RUNS_KEPT: usize = 1_000;
+const DAYS_KEPT: i64 = 30;
+
+#[derive(Debug)]
+pub(super) struct Store {
+    connection: Connection,
+    /// Whether the latest write failed.
+    broken: bool,
+}
+
+impl Store {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let refused = |source| OpenError::Database { path: path.display().to_string(), source };
+        let connection = Connection::open(path).map_err(refused)?;
+        Self::over(connection, refused)
+    }
+
+    pub(super) fn in_memory() -> Result<Self, OpenError> {
+        let refused = |source| OpenError::Database { path: ":memory:".into(), source };
+        Self::over(Connection::open_in_memory().map_err(refused)?, refused)
+    }
+
+    fn over(connection: Connection, refused: impl Fn(rusqlite::Error) -> OpenError) -> Result<Self, OpenError> {
+        // WAL lets a person read the file while we write it; FULL makes each commit wait for the disk
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(&refused)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(&refused)?;
+        connection.pragma_update(None, "cache_size", -512).map_err(&refused)?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(&refused)?;
+        match found {
+            SCHEMA => {}
+            0 => {
+                let schema =
+                    concat!("BEGIN IMMEDIATE;", include_str!("schema.sql"), "PRAGMA user_version = 1; COMMIT;");
+                connection.execute_batch(schema).map_err(&refused)?;
+            }
+            found => return Err(OpenError::Schema { found, known: SCHEMA }),
+        }
+        Ok(Self { connection, broken: false })
+    }
+
+    /// One transaction, which is on disk when this returns.
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, JournalError> {
+        let done = (|| {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })();
+        self.broken = done.is_err();
+        done.map_err(failed)
+    }
+
+    pub(super) fn write_run(&mut self, run: &Run) -> Result<(), JournalError> {
+        let body = json(run)?;
+        self.write(|transaction| put_run(transaction, run, &body))
+    }
+
+    pub(super) fn write_end(&mut self, mirror: &MirrorName, facts: &Facts, runs: &[Run]) -> Result<(), JournalError> {
+        let facts = json(facts)?;
+        let bodies = runs.iter().map(json).collect::<Result<Vec<_>, _>>()?;
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO mirrors (name, facts) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET facts = ?2",
+                params![mirror.as_str(), facts],
+            )?;
+            runs.iter().zip(&bodies).try_for_each(|(run, body)| put_run(transaction, run, body))
+        })
+    }
+
+    pub(super) fn run(&mut self, id: RunId) -> Result<Option<Run>, JournalError> {
+        let body: Option<String> = self
+            .connection
+            .query_row("SELECT body FROM runs WHERE id = ?1", [id.to_string()], |row| row.get(0))
+            .optional()
+            .map_err(failed)?;
+        body.map(|body| read(&body)).transpose()
+    }
+
+    pub(super) fn runs(&mut self, limit: usize, before: Option<RunId>) -> Result<Vec<Run>, JournalError> {
+        // a text above every UUID's, which has only hexadecimal digits
+        let before = before.map_or_else(|| "z".to_owned(), |before| before.to_string());
+        self.bodies("SELECT body FROM runs WHERE id < ?1 ORDER BY id DESC LIMIT ?2", params![before, clamp(limit)])
+    }
+
+    pub(super) fn in_flight(&mut self) -> Result<Vec<Run>, JournalError> {
+        self.bodies("SELECT body FROM runs WHERE ended_at IS NULL ORDER BY id", params![])
+    }
+
+    pub(super) fn intend(&mut self, intent: &Intent) -> Result<IntentId, JournalError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO intents (run, mirror, kind, written_at, gitea_date) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    intent.run.to_string(),
+                    intent.mirror.as_str(),
+                    intent.kind,
+                    intent.written_at.to_string(),
+                    intent.gitea_date.to_string(),
+                ],
+            )?;
+            Ok(IntentId(transaction.last_insert_rowid()))
+        })
+    }
+
+    pub(super) fn answered(&mut self, intent: i64, answer: &serde_json::Value) -> Result<(), JournalError> {
+        let answer = answer.to_string();
+        self.write(|transaction| {
+            transaction.execute("UPDATE intents SET answer = ?2 WHERE seq = ?1", params![intent, answer]).map(drop)
+        })
+    }
+
+    pub(super) fn migrates(&mut self, mirror: &MirrorName) -> Result<Vec<KnownMigrate>, JournalError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT run, gitea_date, answer FROM intents WHERE mirror = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT 100")
+            .map_err(failed)?;
+        let rows = statement
+            .query_map(params![mirror.as_str(), MIGRATE], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
+            })
+            .map_err(failed)?;
+        rows.map(|row| {
+            let (run, gitea_date, answer) = row.map_err(failed)?;
+            Ok(KnownMigrate {
+                run: RunId::parse(&run).ok_or_else(|| damaged("a run's id"))?,
+                gitea_date: gitea_date.parse().map_err(|_| damaged("a date"))?,
+                answer: answer.map(|answer| read(&answer)).transpose()?,
+            })
+        })
+        .collect()
+    }
+
+    pub(super) fn remembered(&mut self, mirror: &MirrorName) -> Result<Remembered, JournalError> {
+        let row: Option<(Option<String>, Option<String>)> = self
+            .connection
+            .query_row("SELECT facts, pruning FROM mirrors WHERE name = ?1", [mirror.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
+            .map_err(failed)?;
+        let Some((facts, pruning)) = row else { return Ok(Remembered::default()) };
+        Ok(Remembered {
+            facts: facts.map(|facts| read(&facts)).transpose()?.unwrap_or_default(),
+            pruning: pruning.map(|pruning| read(&pruning)).transpose()?,
+        })
+    }
+
+    pub(super) fn remember_pruning(&mut self, mirror: &MirrorName, memory: &PruneMemory) -> Result<(), JournalError> {
+        let memory = json(memory)?;
+        self.write(|transaction| {
+            transaction
+                .execute(
+                    "INSERT INTO mirrors (name, pruning) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET pruning = ?2",
+                    params![mirror.as_str(), memory],
+                )
+                .map(drop)
+        })
+    }
+
+    pub(super) fn is_writable(&mut self) -> Result<(), JournalError> {
+        if !self.broken {
+            return Ok(());
+        }
+        self.write(|transaction| transaction.execute("DELETE FROM runs WHERE id = ''", []).map(drop))
+    }
+
+    pub(super) fn retain(&mut self, now: Timestamp) -> Result<(), JournalError> {
+        let oldest = now.checked_sub((DAYS_KEPT * 24).hours()).unwrap_or(Timestamp::MIN).to_string();
+        self.write(|transaction| {
+            transaction.execute(
+                "DELETE FROM runs WHERE ended_at IS NOT NULL AND (ended_at < ?1 OR id NOT IN \
+                 (SELECT id FROM runs WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT ?2))",
+                params![oldest, clamp(RUNS_KEPT)],
+            )?;
+            // a migrate's intent outlives its run: it is what tells our own placeholder from somebody else's
+            transaction.execute(
+                "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND seq NOT IN \
+                 (SELECT MAX(seq) FROM intents WHERE kind = ?1 GROUP BY mirror)",
+                params![MIGRATE],
+            )?;
+            Ok(())
+        })
+    }
+
+    fn bodies(&self, query: &str, parameters: impl rusqlite::Params) -> Result<Vec<Run>, JournalError> {
+        let mut statement = self.connection.prepare_cached(query).map_err(failed)?;
+        let rows = statement.query_map(parameters, |row| row.get::<_, String>(0)).map_err(failed)?;
+        rows.map(|body| read(&body.map_err(failed)?)).collect()
+    }
+}
+
+fn put_run(transaction: &Transaction<'_>, run: &Run, body: &str) -> Result<(), rusqlite::Error> {
+    let ended_at = run.finished_at.map(|at| at.to_string());
+    transaction
+        .execute(
+            "INSERT INTO runs (id, ended_at, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE SET ended_at = ?2, body = ?3",
+            params![run.id.to_string(), ended_at, body],
+        )
+        .map(drop)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, JournalError> {
+    serde_json::to_string(value).map_err(|_| JournalError("a value has no JSON form".into()))
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, JournalError> {
+    serde_json::from_str(text).map_err(|_| damaged("a row"))
+}
+
+fn damaged(what: &str) -> JournalError {
+    JournalError(format!("the journal holds {what} that this version cannot read"))
+}
+
+fn clamp(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// SQLite's own words: they name tables and disks, and no secret is ever stored.
+fn failed(error: rusqlite::Error) -> JournalError {
+    JournalError(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::problem::{Code, Problem};
+    use crate::domain::run::{End, Trigger};
+    use uuid::Uuid;
+
+    fn run(age: u128, ended: bool) -> Run {
+        let at = Timestamp::UNIX_EPOCH;
+        let name = MirrorName::parse("openova").unwrap();
+        let mut run = Run::accepted(RunId(Uuid::from_u128(age)), Trigger::Api, "ops".into(), at, [name.clone()]);
+        if ended {
+            run.end_part(&name, &End::Failed { problem: Problem::new(Code::NotAMirror, "x") }, at);
+        }
+        run
+    }
+
+    #[test]
+    fn runs_come_back_as_they_were_written_newest_first() {
+        let mut store = Store::in_memory().unwrap();
+        for age in 1..=5 {
+            store.write_run(&run(age, age != 3)).unwrap();
+        }
+        let ids = |runs: Vec<Run>| runs.iter().map(|run| run.id.0.as_u128()).collect::<Vec<_>>();
+        assert_eq!(ids(store.runs(2, None).unwrap()), [5, 4]);
+        assert_eq!(ids(store.runs(9, Some(RunId(Uuid::from_u128(4)))).unwrap()), [3, 2, 1]);
+        assert_eq!(ids(store.in_flight().unwrap()), [3]);
+        assert_eq!(store.run(RunId(Uuid::from_u128(2))).unwrap(), Some(run(2, true)));
+        assert_eq!(store.run(RunId(Uuid::from_u128(9))).unwrap(), None);
+    }
+
+    #[test]
+    fn retention_drops_old_runs_and_never_one_in_flight_nor_the_latest_migrate() {
+        let mut store = Store::in_memory().unwrap();
+        let intent = |age: u128, kind| Intent {
+            run: RunId(Uuid::from_u128(age)),
+            mirror: MirrorName::parse("openova").unwrap(),
+            kind,
+            written_at: Timestamp::UNIX_EPOCH,
+            gitea_date: Timestamp::UNIX_EPOCH,
+        };
+        store.write_run(&run(1, true)).unwrap();
+        store.write_run(&run(2, false)).unwrap();
+        for (age, kind) in [(1, MIGRATE), (1, "mirror_sync"), (2, "mirror_sync")] {
+            store.intend(&intent(age, kind)).unwrap();
+        }
+        store.retain(Timestamp::UNIX_EPOCH + 31.hours() * 24).unwrap();
+        assert_eq!(store.runs(9, None).unwrap().len(), 1);
+        assert_eq!(store.migrates(&MirrorName::parse("openova").unwrap()).unwrap().len(), 1);
+        let left: i64 = store.connection.query_row("SELECT count(*) FROM intents", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 2);
+    }
+
+    #[test]
+    fn a_journal_of_a_newer_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite3");
+        let store = Store::open(&path).unwrap();
+        store.connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(store);
+        assert!(matches!(Store::open(&path), Err(OpenError::Schema { found: 99, known: SCHEMA })));
+        std::fs::write(&path, "this is no database, whatever its name says").unwrap();
+        assert!(matches!(Store::open(&path), Err(OpenError::Database { .. })));
+    }
+}

@@ -1,0 +1,55 @@
+//! What our own answers count.
+//!
+//! Owns the guard that counts a request also when its caller goes away in the middle of it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Metrics;
+
+/// What a caller that has gone before the answer counts as; nginx's number.
+const CALLER_GONE: u16 = 499;
+
+/// The methods that stand in a label by name; any other is `OTHER`, lest a scanner makes the series.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// The route of a path that is none.
+const NO_ROUTE: &str = "other";
+
+/// A request that is being answered. Dropped without [`InFlight::answered`], its caller has gone.
+#[derive(Debug)]
+pub struct InFlight {
+    metrics: Arc<Metrics>,
+    method: &'static str,
+    route: String,
+    began: Instant,
+    code: u16,
+}
+
+impl Metrics {
+    /// A request has come in; `route` is the template that it matched, if any.
+    pub fn request_received(self: &Arc<Self>, method: &str, route: Option<&str>) -> InFlight {
+        self.http_in_flight.inc();
+        let method = METHODS.iter().copied().find(|known| *known == method).unwrap_or("OTHER");
+        let route = route.unwrap_or(NO_ROUTE).to_owned();
+        InFlight { metrics: Arc::clone(self), method, route, began: Instant::now(), code: CALLER_GONE }
+    }
+}
+
+impl InFlight {
+    /// It was answered.
+    pub fn answered(mut self, code: u16) {
+        self.code = code;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let metrics = &self.metrics;
+        metrics.http_in_flight.dec();
+        metrics.http_requests.with_label_values(&[self.method, &self.route, &self.code.to_string()]).inc();
+        let took = self.began.elapsed().as_secs_f64();
+        metrics.http_duration.with_label_values(&[self.method, &self.route]).observe(took);
+    }
+}

@@ -1,0 +1,194 @@
+//! Every metric family, and the text that Prometheus scrapes.
+//!
+//! Owns the counters and their names. What stands in a [`Status`] is not counted here but computed from it at each
+//! scrape, so that it cannot drift. A value that nobody knows is absent, never 0; no label ever holds a URL, a branch,
+//! a commit, a person or anybody's words.
+
+mod families;
+mod http;
+mod process;
+mod scrape;
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus::core::Collector;
+use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+
+use crate::domain::run::{End, Outcome};
+use crate::domain::status::Status;
+
+pub use families::{FAMILIES, Family, Kind, table};
+pub use http::InFlight;
+
+/// The media type of [`Metrics::render`], exactly: Prometheus 3 refuses a scrape whose type it cannot read.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Operations of upstream's begin with this word; all others are Gitea's.
+const UPSTREAM: &str = "upstream";
+
+/// Why a caller was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthFailure {
+    /// No credential, or none that can be read.
+    Missing,
+    /// A credential that is not accepted.
+    Invalid,
+    /// An accepted one whose role does not reach.
+    Forbidden,
+    /// Our own list of tokens cannot be read.
+    Unavailable,
+}
+
+impl AuthFailure {
+    /// Its one spelling.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Invalid => "invalid",
+            Self::Forbidden => "forbidden",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// All that is counted; shared by whoever counts.
+pub struct Metrics {
+    registry: Registry,
+    build: [String; 2],
+    run_timeout: Duration,
+    runs: IntCounterVec,
+    run_failures: IntCounterVec,
+    run_duration: HistogramVec,
+    rewrites: IntCounterVec,
+    gitea_requests: IntCounterVec,
+    gitea_duration: HistogramVec,
+    upstream_requests: IntCounterVec,
+    http_requests: IntCounterVec,
+    http_duration: HistogramVec,
+    http_in_flight: IntGauge,
+    auth_failures: IntCounterVec,
+    panics: IntCounterVec,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("build", &self.build).finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Nothing counted yet. `revision` is the commit of the build; `run_timeout` the longest a run may take.
+    #[must_use]
+    pub fn new(version: &str, revision: &str, run_timeout: Duration) -> Self {
+        let registry = Registry::new();
+        let new = Self {
+            build: [version.to_owned(), revision.to_owned()],
+            run_timeout,
+            runs: counter(&registry, &families::RUNS_TOTAL),
+            run_failures: counter(&registry, &families::RUN_FAILURES),
+            run_duration: histogram(&registry, &families::RUN_DURATION),
+            rewrites: counter(&registry, &families::REWRITES),
+            gitea_requests: counter(&registry, &families::GITEA_REQUESTS),
+            gitea_duration: histogram(&registry, &families::GITEA_DURATION),
+            upstream_requests: counter(&registry, &families::UPSTREAM_REQUESTS),
+            http_requests: counter(&registry, &families::HTTP_REQUESTS),
+            http_duration: histogram(&registry, &families::HTTP_DURATION),
+            http_in_flight: gauge(&registry, &families::HTTP_IN_FLIGHT),
+            auth_failures: counter(&registry, &families::AUTH_FAILURES),
+            panics: counter(&registry, &families::PANICS),
+            registry,
+        };
+        // these two have no label, so that they are known to be 0 from the start
+        new.panics.with_label_values::<&str>(&[]);
+        new.rewrites.with_label_values::<&str>(&[]);
+        new
+    }
+
+    /// One request to Gitea or upstream has ended: with a status, or without a whole answer.
+    pub fn request_sent(&self, operation: &str, status: Option<u16>, took: Duration) {
+        let code = match status {
+            None => "error".to_owned(),
+            Some(status @ 100..=599) => status.to_string(),
+            Some(_) => "other".to_owned(),
+        };
+        if operation.starts_with(UPSTREAM) {
+            self.upstream_requests.with_label_values(&[&code]).inc();
+        } else {
+            self.gitea_requests.with_label_values(&[operation, &code]).inc();
+            self.gitea_duration.with_label_values(&[operation]).observe(took.as_secs_f64());
+        }
+    }
+
+    /// A mirror's part of a run has ended, `took` after its driver began.
+    pub fn part_ended(&self, mirror: &str, end: &End, took: Duration) {
+        let status = end.phase().label();
+        let outcome = end.outcome().map(Outcome::label);
+        self.runs.with_label_values(&[mirror, status, outcome.unwrap_or("none")]).inc();
+        self.run_duration.with_label_values(&[outcome.unwrap_or(status)]).observe(took.as_secs_f64());
+        match end {
+            End::Failed { problem } => self.run_failures.with_label_values(&[problem.code.label()]).inc(),
+            End::Succeeded { evidence, .. } if evidence.rewritten() == Some(true) => {
+                self.rewrites.with_label_values::<&str>(&[]).inc();
+            }
+            End::Succeeded { .. } | End::Unverified { .. } | End::Canceled => {}
+        }
+    }
+
+    /// A caller was refused.
+    pub fn auth_failure(&self, reason: AuthFailure) {
+        self.auth_failures.with_label_values(&[reason.label()]).inc();
+    }
+
+    /// A panic was caught.
+    pub fn panicked(&self) {
+        self.panics.with_label_values::<&str>(&[]).inc();
+    }
+
+    /// Everything, as Prometheus reads it.
+    ///
+    /// # Panics
+    /// Never: the families are ours and the text goes into memory.
+    #[must_use]
+    pub fn render(&self, status: &Status, now: Timestamp) -> String {
+        let mut families = self.registry.gather();
+        families.extend(scrape::families(self, status, now));
+        families.retain(|family| !family.get_metric().is_empty());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text).expect("every family has a name, a type and a metric");
+        String::from_utf8(text).expect("the encoder is given text only and adds none but text")
+    }
+}
+
+fn opts(family: &Family) -> Opts {
+    Opts::new(family.name, family.help)
+}
+
+fn counter(registry: &Registry, family: &Family) -> IntCounterVec {
+    let new = IntCounterVec::new(opts(family), family.labels).expect("the table's names are valid");
+    registered(registry, new)
+}
+
+fn gauge(registry: &Registry, family: &Family) -> IntGauge {
+    registered(registry, IntGauge::with_opts(opts(family)).expect("the table's names are valid"))
+}
+
+fn histogram(registry: &Registry, family: &Family) -> HistogramVec {
+    let bounds = match family.kind {
+        Kind::Histogram(bounds) => bounds.to_vec(),
+        Kind::Gauge | Kind::Counter => unreachable!("only histograms of the table come here"),
+    };
+    let opts = HistogramOpts::from(opts(family)).buckets(bounds);
+    registered(registry, HistogramVec::new(opts, family.labels).expect("the table's names and bounds are valid"))
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+    registry.register(Box::new(collector.clone())).expect("the table names every family once");
+    collector
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::problem::{Code, Problem};
+use crate::domain::status::{Behind, GiteaStatus, MirrorStatus};
+use crate::domain::tests::spec;
+
+fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new("1.2.3", "abc", Duration::from_mins(30)))
+}
+
+fn status(mirrors: Vec<MirrorStatus>) -> Status {
+    Status { mirrors, latest_run: None, gitea: GiteaStatus::default() }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// Every series of a scrape, checked to be well-formed and announced by the table.
+fn series(text: &str) -> Vec<(String, f64)> {
+    let mut all = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (key, value) = line.rsplit_once(' ').unwrap();
+        let name = key.split('{').next().unwrap();
+        let family = FAMILIES.iter().find(|family| {
+            let suffixes: &[&str] =
+                if matches!(family.kind, Kind::Histogram(_)) { &["_bucket", "_sum", "_count"] } else { &[""] };
+            suffixes.iter().any(|suffix| name.strip_suffix(suffix) == Some(family.name))
+        });
+        let family = family.unwrap_or_else(|| panic!("{name} is not in the table"));
+        for label in family.labels {
+            assert!(key.contains(&format!("{label}=\"")), "{key} lacks {label}");
+        }
+        assert!(text.contains(&format!("# HELP {} ", family.name)));
+        assert!(text.contains(&format!("# TYPE {} {}\n", family.name, family.kind.label())));
+        all.push((key.to_owned(), value.parse().unwrap()));
+    }
+    all
+}
+
+fn find(text: &str, key: &str) -> Option<f64> {
+    series(text).into_iter().find(|(found, _)| found == key).map(|(_, value)| value)
+}
+
+#[test]
+fn what_nobody_knows_is_absent() {
+    let text = metrics().render(&status(vec![MirrorStatus::unseen(Arc::new(spec()))]), at(1_000));
+    for absent in [
+        "cutover_mirror_last_success_timestamp_seconds",
+        "cutover_mirror_last_run_success",
+        "cutover_mirror_refs{",
+        "cutover_mirror_refs_differing",
+        "cutover_mirror_behind_since_timestamp_seconds",
+        "cutover_gitea_up",
+        "cutover_gitea_info",
+        "cutover_run_in_flight_since_timestamp_seconds",
+        "cutover_mirror_runs_total",
+    ] {
+        assert!(!text.contains(absent), "{absent}\n{text}");
+    }
+    assert_eq!(find(&text, r#"cutover_mirror_freshness{mirror="openova",state="unknown"}"#), Some(1.0));
+    assert_eq!(find(&text, r#"cutover_mirror_phase{mirror="openova",phase="idle"}"#), Some(1.0));
+    assert_eq!(find(&text, r#"cutover_mirror_interval_seconds{mirror="openova"}"#), Some(600.0));
+    assert_eq!(find(&text, "cutover_run_timeout_seconds"), Some(1_800.0));
+    assert_eq!(find(&text, "cutover_panics_total"), Some(0.0));
+}
+
+#[test]
+fn what_is_known_is_there_and_a_mirror_has_at_most_twelve_gauges() {
+    let mut mirror = MirrorStatus::unseen(Arc::new(spec()));
+    mirror.facts.proven_at = Some(at(500));
+    mirror.facts.last_attempt_succeeded = Some(false);
+    mirror.facts.behind = Some(Behind { since: at(700), refs: 3 });
+    (mirror.facts.upstream_refs, mirror.facts.gitea_refs) = (Some(9), Some(8));
+    let mut status = status(vec![mirror]);
+    status.gitea = GiteaStatus {
+        flavour: Some("gitea"),
+        version: Some("1.26.4\"\n".into()),
+        reachable: Some(true),
+        last_answer_at: Some(Timestamp::from_millisecond(1_500).unwrap()),
+    };
+    let text = metrics().render(&status, at(1_000));
+    assert_eq!(find(&text, r#"cutover_mirror_behind_since_timestamp_seconds{mirror="openova"}"#), Some(700.0));
+    assert_eq!(find(&text, r#"cutover_mirror_refs_differing{mirror="openova"}"#), Some(3.0));
+    assert_eq!(find(&text, r#"cutover_mirror_last_run_success{mirror="openova"}"#), Some(0.0));
+    assert_eq!(find(&text, "cutover_gitea_last_success_timestamp_seconds"), Some(1.5));
+    assert!(text.contains(r#"version="1.26.4\"\n""#), "{text}");
+    assert_eq!(series(&text).iter().filter(|(key, _)| key.contains("mirror=\"")).count(), 12);
+}
+
+#[test]
+fn ends_and_requests_are_counted_under_closed_labels() {
+    let metrics = metrics();
+    let took = Duration::from_secs(2);
+    let failed = End::Failed { problem: Problem::new(Code::NotAMirror, "x") };
+    metrics.part_ended("openova", &failed, took);
+    metrics.part_ended("openova", &End::Canceled, took);
+    metrics.request_sent("migrate", Some(201), took);
+    metrics.request_sent("migrate", None, took);
+    metrics.request_sent("upstream-refs", Some(999), took);
+    metrics.auth_failure(AuthFailure::Invalid);
+    metrics.panicked();
+    metrics.request_received("GET", Some("/status")).answered(200);
+    metrics.request_received("BREW", None).answered(404);
+    drop(metrics.request_received("POST", Some("/cutover/mirror")));
+    let waiting = metrics.request_received("GET", Some("/metrics"));
+    let text = metrics.render(&status(vec![]), at(0));
+    waiting.answered(200);
+    for (key, value) in [
+        (r#"cutover_mirror_runs_total{mirror="openova",outcome="none",status="failed"}"#, 1.0),
+        (r#"cutover_mirror_runs_total{mirror="openova",outcome="none",status="canceled"}"#, 1.0),
+        (r#"cutover_mirror_run_failures_total{reason="not-a-mirror"}"#, 1.0),
+        (r#"cutover_mirror_run_duration_seconds_sum{outcome="failed"}"#, 2.0),
+        (r#"cutover_gitea_requests_total{code="201",operation="migrate"}"#, 1.0),
+        (r#"cutover_gitea_requests_total{code="error",operation="migrate"}"#, 1.0),
+        (r#"cutover_gitea_request_duration_seconds_count{operation="migrate"}"#, 2.0),
+        (r#"cutover_upstream_requests_total{code="other"}"#, 1.0),
+        (r#"cutover_auth_failures_total{reason="invalid"}"#, 1.0),
+        ("cutover_panics_total", 1.0),
+        (r#"cutover_http_requests_total{code="200",method="GET",route="/status"}"#, 1.0),
+        (r#"cutover_http_requests_total{code="404",method="OTHER",route="other"}"#, 1.0),
+        (r#"cutover_http_requests_total{code="499",method="POST",route="/cutover/mirror"}"#, 1.0),
+        ("cutover_http_requests_in_flight", 1.0),
+    ] {
+        assert_eq!(find(&text, key), Some(value), "{key}\n{text}");
+    }
+}
+
+#[test]
+fn every_family_stands_in_the_table_once_and_keeps_the_naming_rules() {
+    for (index, family) in FAMILIES.iter().enumerate() {
+        assert!(FAMILIES[..index].iter().all(|other| other.name != family.name), "{}", family.name);
+        assert_eq!(family.name.ends_with("_total"), matches!(family.kind, Kind::Counter), "{}", family.name);
+        assert!(family.help.ends_with('.') && !family.help.contains(['|', '\n']), "{}", family.name);
+        assert!(table().contains(&format!("| `{}` | {} |", family.name, family.kind.label())));
+    }
+}
+
+#[test]
+fn ten_thousand_mirrors_are_rendered_in_one_pass() {
+    let mirrors = vec![MirrorStatus::unseen(Arc::new(spec())); 10_000];
+    let text = metrics().render(&status(mirrors), at(0));
+    assert_eq!(text.matches("cutover_mirror_interval_seconds{").count(), 10_000);
+}

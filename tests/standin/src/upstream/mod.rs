@@ -1,0 +1,233 @@
+//! A git server whose answers can be made wrong: the stand-in for the forge that is mirrored.
+//!
+//! Owns its bare repositories, its faults and its record of calls. One [`Upstream`] may be served over a
+//! socket and in process at once; both see the same repositories. Never invents a ref list: a whole
+//! answer is always `git http-backend`'s own.
+
+mod http;
+pub(crate) use http::{authorization, header_text};
+mod repositories;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use tempfile::TempDir;
+
+use crate::call::Call;
+use crate::clock::Clock;
+use crate::git::Git;
+use crate::serve::{self, Served};
+
+/// Who is asking, by `User-Agent`: the `git` program (Gitea's children) or anybody else (the service).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Every reader.
+    Everyone,
+    /// Only the `git` program: what Gitea's clones and fetches get.
+    Git,
+    /// Everyone but the `git` program: what the service under test gets.
+    Service,
+}
+
+/// What upstream answers instead of its refs.
+#[derive(Clone, Debug)]
+pub enum UpstreamFault {
+    /// 200, git's own content type, nothing else.
+    Empty200,
+    /// 200, git's own content type, the service line and a flush.
+    OneLine200,
+    /// 200, `text/plain`, an empty body. Git takes it for a repository without refs.
+    EmptyPlain,
+    /// 200, one line of HTML without a newline. Git takes it for a repository without refs.
+    Html,
+    /// 200, an HTML page with line breaks.
+    HtmlPage,
+    /// A well-formed protocol v0 advertisement without refs.
+    EmptyV0,
+    /// Breaks the connection without an answer.
+    Drop,
+    /// This status with the body `no`; a 401 with a challenge, a 429 with `Retry-After`.
+    Status(u16),
+    /// Never answers.
+    Hang,
+    /// Waits, then goes on. By the clock of whoever serves: real time for what a socket in the background
+    /// answers, a test's own for what is asked in process.
+    Delay(Duration),
+    /// Redirects (301) to the same repository under another path.
+    Redirect,
+    /// Speaks protocol v0 only.
+    V0Only,
+    /// The first bytes of the right answer, ended as if they were all.
+    Truncate(usize),
+    /// The first bytes of the right answer, then a broken connection.
+    CutAfter(usize),
+}
+
+struct Script {
+    repository: Option<String>,
+    reader: Reader,
+    fault: UpstreamFault,
+    once: bool,
+}
+
+#[derive(Default)]
+struct State {
+    scripts: Vec<Script>,
+    calls: Vec<Call>,
+    credential: Option<(String, String)>,
+    url: Option<String>,
+    commits: i64,
+}
+
+struct Inner {
+    folder: TempDir,
+    git: Git,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+/// A handle on the upstream server; clones share everything.
+#[derive(Clone)]
+pub struct Upstream {
+    inner: Arc<Inner>,
+    /// Outside of `inner`, which a request that never ends may hold: the last handle ends the thread, and
+    /// with it that request.
+    background: Arc<Mutex<Option<Served>>>,
+}
+
+/// Real time after which a git child of the server is killed.
+const BACKEND_LIMIT: Duration = Duration::from_mins(1);
+
+impl Upstream {
+    /// An upstream without repositories, not yet listening. `base` is the wall time it starts at.
+    ///
+    /// # Panics
+    ///
+    /// Without a writable folder for temporary files.
+    #[must_use]
+    pub fn new(base: SystemTime) -> Self {
+        let folder = TempDir::with_prefix("upstream-").expect("tests need a folder for temporary files");
+        let git = Git::new(folder.path(), BACKEND_LIMIT);
+        let inner = Inner { folder, git, clock: Clock::new(base, 1), state: Mutex::default() };
+        Self { inner: Arc::new(inner), background: Arc::default() }
+    }
+
+    /// An upstream that listens on a port of the loopback address, served by a thread of its own.
+    ///
+    /// # Panics
+    ///
+    /// When no port can be bound.
+    #[must_use]
+    pub fn start(base: SystemTime) -> Self {
+        let upstream = Self::new(base);
+        upstream.serve_in_background().expect("tests need a port of the loopback address");
+        upstream
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().expect("no code panics while holding this lock")
+    }
+
+    /// Serves from a thread with a clock of its own until the last handle is dropped: what git children
+    /// need while a test's time is paused. A second call changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be bound.
+    pub fn serve_in_background(&self) -> io::Result<()> {
+        let mut background = self.background.lock().unwrap_or_else(PoisonError::into_inner);
+        if background.is_some() {
+            return Ok(());
+        }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let served = serve::in_background(address, self.router())?;
+        self.state().url = Some(served.url.clone());
+        *background = Some(served);
+        Ok(())
+    }
+
+    /// Serves in the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be bound.
+    pub fn serve(&self, address: SocketAddr) -> io::Result<Served> {
+        let served = serve::here(address, self.router())?;
+        self.state().url = Some(served.url.clone());
+        Ok(served)
+    }
+
+    /// The server as a router, for calls in process. It answers for as long as a handle is there.
+    pub fn router(&self) -> Router {
+        http::router(Arc::downgrade(&self.inner))
+    }
+
+    /// The address of a repository, such as `http://127.0.0.1:40123/one.git`.
+    ///
+    /// # Panics
+    ///
+    /// Before anything was served.
+    #[must_use]
+    pub fn url(&self, name: &str) -> String {
+        let url = self.state().url.clone().expect("serve the upstream before asking for its address");
+        format!("{url}/{name}.git")
+    }
+
+    /// Makes every answer wrong, for everyone, until [`Upstream::clear_faults`].
+    pub fn fault(&self, fault: UpstreamFault) {
+        self.fault_for(Reader::Everyone, fault);
+    }
+
+    /// Makes every answer wrong for one kind of reader, until [`Upstream::clear_faults`].
+    pub fn fault_for(&self, reader: Reader, fault: UpstreamFault) {
+        self.state().scripts.push(Script { repository: None, reader, fault, once: false });
+    }
+
+    /// Makes the next answer wrong for one kind of reader.
+    pub fn fault_once(&self, reader: Reader, fault: UpstreamFault) {
+        self.state().scripts.push(Script { repository: None, reader, fault, once: true });
+    }
+
+    /// Makes every answer about one repository wrong, until [`Upstream::clear_faults`].
+    pub fn fault_at(&self, name: &str, reader: Reader, fault: UpstreamFault) {
+        let repository = Some(name.to_owned());
+        self.state().scripts.push(Script { repository, reader, fault, once: false });
+    }
+
+    /// Ends every fault.
+    pub fn clear_faults(&self) {
+        self.state().scripts.clear();
+    }
+
+    /// Asks for Basic authentication with this user and password from now on; `None`: for nothing.
+    pub fn require(&self, credential: Option<(&str, &str)>) {
+        self.state().credential = credential.map(|(user, password)| (user.to_owned(), password.to_owned()));
+    }
+
+    /// Every request so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_calls(&self) {
+        self.state().calls.clear();
+    }
+
+    /// The folder of a bare repository.
+    #[must_use]
+    pub fn git_dir(&self, name: &str) -> PathBuf {
+        self.inner.git_dir(name)
+    }
+}
+
+impl Inner {
+    fn git_dir(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.git"))
+    }
+}
