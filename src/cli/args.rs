@@ -85,8 +85,8 @@ Examples:
   For a program:
     cutover-api mirror --wait --json | jq .mirrors[0].evidence
 
-Exit codes: 0 proven (without --wait: accepted), 1 failed or canceled, 2 usage, 3 unverified, 4 not reachable,
-5 refused, 6 timed out.";
+Exit codes: 0 proven (without --wait: accepted), 1 failed or canceled, 2 usage, 3 unverified,
+4 not reachable, 5 refused, 6 timed out.";
 
 const STATUS_HELP: &str = "\
 Examples:
@@ -110,7 +110,7 @@ Exit codes: 0 alive, 2 usage, 4 not reachable or not well.";
 #[derive(Args, Clone, Debug)]
 pub struct ServiceArgs {
     /// The service's address; it may have a path prefix.
-    #[arg(long, env = "CUTOVER_URL", value_name = "URL", default_value = DEFAULT_URL)]
+    #[arg(long, env = "CUTOVER_URL", hide_env_values = true, value_name = "URL", default_value = DEFAULT_URL)]
     pub url: String,
 
     /// Takes the bearer token from this file. Without it, none is sent: enough for a service with `--auth none`.
@@ -179,7 +179,7 @@ pub struct StatusArgs {
 #[derive(Args, Clone, Debug)]
 pub struct HealthcheckArgs {
     /// The service's address; one that ends in /healthz or /readyz is asked as it is.
-    #[arg(long, env = "CUTOVER_URL", value_name = "URL", default_value = DEFAULT_URL)]
+    #[arg(long, env = "CUTOVER_URL", hide_env_values = true, value_name = "URL", default_value = DEFAULT_URL)]
     pub url: String,
 }
 

@@ -58,11 +58,6 @@ pub(super) struct SecretDraft {
 }
 
 impl SecretDraft {
-    /// Whether either was given.
-    pub(super) fn is_given(&self) -> bool {
-        self.file.is_given() || self.inline.is_some()
-    }
-
     /// Where it is, or would be.
     pub(super) fn place(&self) -> Place {
         match (&self.file, &self.inline) {

@@ -84,7 +84,8 @@ Examples:
       cutover-api serve --listen 127.0.0.1:8080 --auth none
 
   From a file, as in a cluster:
-    cutover-api serve --config /etc/cutover-api/config.yaml --tokens-file /run/secrets/cutover/tokens
+    cutover-api serve --config /etc/cutover-api/config.yaml \\
+      --tokens-file /run/secrets/cutover/tokens
 
   What a configuration means, or everything that is wrong with it:
     cutover-api check-config --config config.yaml --tokens-file tokens";

@@ -92,7 +92,9 @@ impl Report {
     }
 
     /// What was read, if it is whole and nothing is wrong; otherwise everything that is.
-    pub(super) fn finish<T>(self, whole: Option<T>) -> Result<(T, Vec<String>), Faults> {
+    pub(super) fn finish<T>(mut self, whole: Option<T>) -> Result<(T, Vec<String>), Faults> {
+        // flags and variables first, then the file from its top; within a line as it was found
+        self.faults.sort_by_key(|fault| fault.place.line);
         match whole {
             Some(value) if self.faults.is_empty() => Ok((value, self.warnings)),
             _ => Err(Faults { faults: self.faults, warnings: self.warnings }),
@@ -112,11 +114,6 @@ pub(super) enum Field<T> {
 }
 
 impl<T> Field<T> {
-    /// Whether anything was written there.
-    pub(super) fn is_given(&self) -> bool {
-        matches!(self, Self::Given(..))
-    }
-
     /// The value, checked; `default` where nothing was given. `None`: wrong, and reported.
     pub(super) fn or<U, E: fmt::Display>(
         &self,

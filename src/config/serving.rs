@@ -76,11 +76,12 @@ fn usable(file: &TokensFile, place: &Place, report: &mut Report) -> bool {
             return false;
         }
     };
+    let at = |line: &u64| Place::named(format!("{}, line {line} of {file}", place.path()));
     for (line, what) in &content.bad {
-        report.fault(Place::in_file(place.path(), *line), what.clone());
+        report.fault(at(line), what.clone());
     }
     for (line, what) in &content.weak {
-        report.warn(&Place::in_file(place.path(), *line), what);
+        report.warn(&at(line), what);
     }
     if content.callers() == 0 && content.bad.is_empty() {
         report.fault(place.clone(), format!("{file} lists nobody; write a line each, `role name token`"));

@@ -1,5 +1,6 @@
 //! Tables over everything that can be written, right and wrong.
 
+mod files;
 mod secrets;
 
 use std::collections::HashMap;
@@ -66,14 +67,6 @@ impl Home {
 fn paths(faults: &Faults) -> Vec<&str> {
     faults.faults.iter().map(|fault| fault.place.path()).collect()
 }
-
-const GOOD: &str = "\
-gitea: { url: 'http://gitea-http.gitea.svc:3000', tokenFile: TOKEN_FILE }
-mirrors:
-  - name: openova
-    upstream: { url: https://github.com/openova-io/openova, branch: main }
-    target: { owner: openova, repo: openova }
-";
 
 #[test]
 fn the_environment_alone_is_a_configuration_with_the_defaults_of_the_design() {
@@ -245,136 +238,6 @@ fn a_repository_names_the_mirror_of_the_environment() {
         let loaded = place.load_environment(&[("GITEA_REPO", repo)]).unwrap();
         assert_eq!(loaded.config.mirrors[0].spec.name.as_str(), name);
     }
-}
-
-#[test]
-fn all_faults_of_a_file_come_in_one_report_with_their_paths_and_lines() {
-    let yaml = "\
-gitea: { url: 'http://u:hunter2@gitea:3000', tokenfile: x }
-mirrors:
-  - name: Openova
-    upstream: { url: https://github.com/a, branch: '-x' }
-    target: { owner: api, repo: x.git }
-    interval: 30s
-    prune: yes
-  - name: b
-    upstream: { url: https://github.com/b }
-    target: { owner: Own, repo: Repo }
-    mode: pinned
-  - name: b
-    upstream: { url: https://github.com/b }
-    target: { owner: own, repo: repo }
-    name: c
-  - 7
-  - { name: 12, target: }
-limits: { run: 3h, migrate: 30s, sync: 600, deadPlaceholder: 1s, connections: 0 }
-server: { hosts: ['https://a'], origins: [x] }
-kubernetes: { enabled: true }
-notifications: { url: https://example.org }
-extra: 1
-";
-    let faults = Home::new().load_file(yaml).unwrap_err();
-    let mut found = paths(&faults);
-    let mut expected = vec![
-        "extra",
-        "gitea.tokenfile",
-        "gitea.tokenFile",
-        "gitea.url",
-        "kubernetes.enabled",
-        "limits.connections",
-        "limits.deadPlaceholder",
-        "limits.migrate",
-        "limits.run",
-        "limits.sync",
-        "mirrors[0].interval",
-        "mirrors[0].name",
-        "mirrors[0].prune",
-        "mirrors[0].target.owner",
-        "mirrors[0].target.repo",
-        "mirrors[0].upstream.branch",
-        "mirrors[1].mode",
-        "mirrors[2].name",
-        "mirrors[2].name",
-        "mirrors[2].target.repo",
-        "mirrors[3]",
-        "mirrors[4].name",
-        "mirrors[4].target.owner",
-        "mirrors[4].target.repo",
-        "mirrors[4].upstream.url",
-        "notifications.url",
-        "server.hosts[0]",
-        "server.origins[0]",
-    ];
-    found.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(found, expected, "{faults}");
-    let text = faults.to_string();
-    for part in
-        ["has 28 faults", "(line 15)", "tokenFile is meant", "second time", "at mirrors[1].target.repo (line 10)"]
-    {
-        assert!(text.contains(part), "{part} in {text}");
-    }
-    assert!(!text.contains("hunter2"));
-}
-
-#[test]
-fn a_file_that_cannot_be_read_is_a_fault_with_its_line() {
-    let place = Home::new();
-    for (yaml, part) in [
-        ("gitea: [1,", "line 1"),
-        ("gitea: {}\nmirrors: a: b", "line 2"),
-        ("a: 'unfinished", "unclosed"),
-        ("gitea: *nothing", "unknown anchor"),
-        ("<<: {a: 1}", "merge"),
-        ("a: 1\n---\nb: 2", "more than one document"),
-        ("- x", "this is a list"),
-        ("just a text", "this is a text"),
-        ("mirrors: []", "no mirror is configured"),
-        ("", "no mirror is configured"),
-        ("mirrors: x", "write a list"),
-        ("mirrors: {}", "write a list"),
-        (&format!("a: {}", "x".repeat(5_000)), "4096 bytes"),
-        (&format!("#{}", "x".repeat(1_100_000)), "1024 KiB"),
-    ] {
-        let faults = place.load_file(yaml).expect_err(yaml);
-        assert!(faults.to_string().contains(part), "{yaml:.40}: {faults}");
-    }
-    let bomb = (1..=20).fold("a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned(), |bomb, n| {
-        let alias = format!("*a{},", n - 1).repeat(3);
-        format!("{bomb}a{n}: &a{n} [{alias}]\n")
-    });
-    assert!(place.load_file(&bomb).is_err());
-    let options = Options { config: Some("/nowhere.yaml".into()), ..place.options() };
-    assert_eq!(paths(&load(&options, &|_| None).unwrap_err()), ["--config"]);
-}
-
-#[test]
-fn what_this_version_does_not_do_is_refused_and_its_default_taken() {
-    let place = Home::new();
-    for (key, value) in [
-        ("    mode:", "severed"),
-        ("    onLegacy:", "renameAside"),
-        ("    webhook:", "{ secretFiles: [x] }"),
-        ("observation:", "{ ttl: 5s }"),
-        ("observation:", "{ healAfter: 20m }"),
-        ("kubernetes:", "{ enabled: true }"),
-        ("notifications:", "{ url: https://example.org }"),
-    ] {
-        let faults = place.load_file(&format!("{GOOD}{key} {value}\n")).expect_err(key);
-        assert!(faults.faults.len() == 1 && faults.to_string().contains("not offered by this version"), "{faults}");
-    }
-    assert!(place.load_file(GOOD).is_ok());
-    assert!(place.load_file(&format!("{GOOD}    mode: follow\nkubernetes:\nserver:\nlimits: {{ run: }}\n")).is_ok());
-}
-
-#[test]
-fn with_a_file_the_variables_are_ignored_and_one_is_told() {
-    let place = Home::new();
-    let config = place.write("config.yaml", &GOOD.replace("TOKEN_FILE", &place.path("gitea-token")));
-    let options = Options { config: Some(config.into()), ..place.options() };
-    let loaded = load(&options, &|name| (name == "GITEA_ORG").then(|| "other".into())).unwrap();
-    assert_eq!(loaded.config.mirrors[0].spec.owner.as_str(), "openova");
-    assert!(loaded.warnings.len() == 1 && loaded.warnings[0].starts_with("GITEA_ORG"), "{:?}", loaded.warnings);
 }
 
 #[test]

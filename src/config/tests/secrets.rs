@@ -27,7 +27,10 @@ fn who_may_call_must_be_said() {
         (Options { tokens_file: Some("/".into()), ..base.clone() }, "is not a file"),
         (Options { tokens_file: file("# nobody\n"), ..base.clone() }, "lists nobody"),
         (Options { tokens_file: file("operator a\nadmin b x\nviewer c sha256:12\n"), ..base.clone() }, "has 3 faults"),
-        (Options { tokens_file: file("operator a t\nviewer b t\n"), ..base.clone() }, "(line 2): this token stands"),
+        (
+            Options { tokens_file: file("operator a t\nviewer b t\n"), ..base.clone() },
+            ": this token stands on an earlier line",
+        ),
         (Options { tokens_file: file("operator a t\n"), ..base.clone() }, "can be guessed"),
         (Options { listen: "localhost".into(), ..base.clone() }, "--listen: write an IP address"),
         (Options { listen: "0.0.0.0:8080".into(), ..none.clone() }, "add --allow-anonymous-remote"),
