@@ -1,17 +1,22 @@
-//! Who asks, and what they may do.
+//! Who may do what: the roles, and whoever was recognised as holding one.
 //!
-//! Owns the roles and the principal. Knows no token and no file: what is presented is judged by `config`.
+//! Owns the words and their order. How somebody is recognised is `config`'s (tokens) and the API's (headers).
 
-/// What a principal may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use std::fmt;
+
+/// What a caller may do; each role may do all that the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// Reads.
+    /// May read.
     Viewer,
-    /// Reads, and asks for runs.
+    /// May also ask for runs and end them.
     Operator,
 }
 
 impl Role {
+    /// All of them, the weakest first.
+    pub const ALL: &'static [Self] = &[Self::Viewer, Self::Operator];
+
     /// Its one spelling.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -20,13 +25,46 @@ impl Role {
             Self::Operator => "operator",
         }
     }
+
+    /// The one of that spelling.
+    #[must_use]
+    pub fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|role| role.label() == label)
+    }
+
+    /// Whether this role may do what `needed` may.
+    #[must_use]
+    pub fn covers(self, needed: Self) -> bool {
+        self >= needed
+    }
 }
 
-/// Somebody whose credential was accepted.
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// Somebody who has been recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// What the credential is called; never the credential.
+    /// The name in the tokens file, for the journal and the log; never a secret.
     pub name: String,
-    /// What it may do.
+    /// What they may do.
     pub role: Role,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_may_do_what_a_viewer_may_and_not_the_reverse() {
+        assert!(Role::Operator.covers(Role::Viewer) && Role::Operator.covers(Role::Operator));
+        assert!(Role::Viewer.covers(Role::Viewer) && !Role::Viewer.covers(Role::Operator));
+        for role in Role::ALL {
+            assert_eq!(Role::from_label(role.label()), Some(*role));
+        }
+        assert_eq!(Role::from_label("admin"), None);
+    }
 }

@@ -350,11 +350,7 @@ mod tests {
     #[test]
     fn a_credential_goes_over_tls_or_no_further_than_this_machine() {
         let may = |url| UpstreamUrl::parse(url).unwrap().may_carry_a_credential();
-        assert!(
-            may("https://github.com/a")
-                && may("http://127.0.0.1:80801/a".replace("80801", "8081").as_str())
-                && may("http://localhost/a")
-        );
+        assert!(may("https://github.com/a") && may("http://127.0.0.1:8081/a") && may("http://localhost/a"));
         assert!(!may("http://github.com/a") && !may("http://10.0.0.1/a"));
     }
 }

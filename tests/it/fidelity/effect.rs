@@ -57,12 +57,12 @@ impl Effect {
     pub(super) fn look(&self, stage: &Stage, condenser: &mut Condenser) -> (Value, Value) {
         let folder = self.folder.clone().or_else(|| stage.folder(&self.full_name));
         let is_there = folder.is_some_and(|folder| folder.exists());
-        let found = stage.refs(&self.full_name);
+        let found = || stage.refs(&self.full_name);
         match &self.kind {
             Kind::Gone => ("gone".into(), if is_there { "there".into() } else { "gone".into() }),
             _ if !is_there => ("there".into(), "gone".into()),
-            Kind::Holds(recorded) => (recorded.clone(), condenser.names(found)),
-            Kind::AsUpstream(name) => (json!(stage.upstream.heads_and_tags(name)), json!(found)),
+            Kind::Holds(recorded) => (recorded.clone(), condenser.names(found())),
+            Kind::AsUpstream(name) => (json!(stage.upstream.heads_and_tags(name)), json!(found())),
         }
     }
 }

@@ -20,7 +20,10 @@ use tower::ServiceExt;
 use super::line::{self, Request};
 
 /// How often the recorder looked, while it waited for something.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long the recorder waited for something that did not come.
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 
 pub(super) struct Stage {
     pub(super) gitea: Gitea,
@@ -37,12 +40,17 @@ pub(super) struct Stage {
     remembered: Option<Value>,
     /// The credentials that upstream was given, by the step that gave them.
     pub(super) received: Value,
+    /// What went otherwise between the steps than it did with the recorder.
+    pub(super) troubles: Vec<String>,
 }
 
 impl Stage {
     /// The accounts and the upstream that the recordings begin with.
     pub(super) fn new(profile: Profile) -> Self {
-        let options = Options { profile, ..Options::default() };
+        let options = Options {
+            profile,
+            ..Options::default()
+        };
         let upstream = Upstream::start(options.base);
         upstream.create_sample("one");
         upstream.create("void");
@@ -51,34 +59,62 @@ impl Stage {
         gitea.add_user("bot", "bot-password", false);
         gitea.add_user("other", "other-password", false);
         let usual = ["write:repository", "write:organization", "read:user"];
-        let token = |user: &str, scopes: &[&str]| format!("token {}", gitea.add_token(user, scopes));
+        let token =
+            |user: &str, scopes: &[&str]| format!("token {}", gitea.add_token(user, scopes));
         let headers = BTreeMap::from([
             ("admin", basic("root1", "root1-password")),
             ("bot", token("bot", &usual)),
             ("bot (basic)", basic("bot", &gitea.add_token("bot", &usual))),
             ("other", token("other", &usual)),
-            ("other (basic)", basic("other", &gitea.add_token("other", &usual))),
+            (
+                "other (basic)",
+                basic("other", &gitea.add_token("other", &usual)),
+            ),
             ("repo-only", token("bot", &["write:repository"])),
             ("read-only", token("bot", &["read:repository"])),
             ("wrong", format!("token {}", "0".repeat(40))),
         ]);
         let address = upstream.url("one");
-        let address = address.trim_start_matches("http://").trim_end_matches("/one.git").to_owned();
+        let address = address
+            .trim_start_matches("http://")
+            .trim_end_matches("/one.git")
+            .to_owned();
         let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let closed = closed.expect("tests need a port of the loopback address").to_string();
+        let closed = closed
+            .expect("tests need a port of the loopback address")
+            .to_string();
         let router = gitea.router();
-        Self { gitea, upstream, router, headers, address, closed, running: None, remembered: None, received: json!({}) }
+        Self {
+            gitea,
+            upstream,
+            router,
+            headers,
+            address,
+            closed,
+            running: None,
+            remembered: None,
+            received: json!({}),
+            troubles: Vec::new(),
+        }
     }
 
     /// Sends a recorded request and answers what the recorder would have written of the response.
     pub(super) fn send(&self, request: &Request) -> impl Future<Output = Value> + Send + 'static {
         let body = request.body.bytes();
-        let body = body.replace("127.0.0.1:PORT", &self.closed).replace("upstream.test:PORT", &self.address);
-        let mut sent = http::Request::builder().method(request.method.as_str()).uri(&request.path);
+        let body = body
+            .replace("127.0.0.1:PORT", &self.closed)
+            .replace("upstream.test:PORT", &self.address);
+        let mut sent = http::Request::builder()
+            .method(request.method.as_str())
+            .uri(&request.path);
         if let Some(authorization) = self.headers.get(request.auth.as_str()) {
             sent = sent.header("authorization", authorization);
         } else {
-            assert!(request.auth.starts_with("none"), "there is no account `{}`", request.auth);
+            assert!(
+                request.auth.starts_with("none"),
+                "there is no account `{}`",
+                request.auth
+            );
         }
         if request.is_git() {
             // The recorder sent a bare ls-refs in version 2, which has no other.
@@ -89,8 +125,11 @@ impl Stage {
         } else if !body.is_empty() {
             sent = sent.header("content-type", "application/json");
         }
-        let sent = sent.body(Body::from(body)).expect("what was recorded is a request");
-        let (router, is_git, address) = (self.router.clone(), request.is_git(), self.address.clone());
+        let sent = sent
+            .body(Body::from(body))
+            .expect("what was recorded is a request");
+        let (router, is_git, address) =
+            (self.router.clone(), request.is_git(), self.address.clone());
         async move {
             let Ok(response) = router.oneshot(sent).await;
             recorded(response, is_git, &address).await
@@ -116,9 +155,20 @@ impl Stage {
 
     /// A call of the API by `bot` that the recording left out.
     pub(super) async fn call(&self, method: &str, path: &str, body: Value) -> Value {
-        let body = if body.is_null() { line::Body::None } else { line::Body::Json(body) };
+        let body = if body.is_null() {
+            line::Body::None
+        } else {
+            line::Body::Json(body)
+        };
         let (method, path) = (method.to_owned(), format!("/api/v1/{path}"));
-        self.send(&Request { method, path, auth: "bot".to_owned(), protocol: None, body }).await
+        self.send(&Request {
+            method,
+            path,
+            auth: "bot".to_owned(),
+            protocol: None,
+            body,
+        })
+        .await
     }
 
     /// Lets virtual time pass.
@@ -127,7 +177,11 @@ impl Stage {
     }
 
     /// Waits until `seen` holds, at most for `patience`, and says whether it did.
-    pub(super) async fn wait(&self, patience: Duration, mut seen: impl AsyncFnMut(&Self) -> bool) -> bool {
+    pub(super) async fn wait(
+        &self,
+        patience: Duration,
+        mut seen: impl AsyncFnMut(&Self) -> bool,
+    ) -> bool {
         let looks = patience.as_millis() / LOOK.as_millis();
         for _ in 0..looks {
             if seen(self).await {
@@ -140,7 +194,9 @@ impl Stage {
 
     /// `mirror_updated` of a mirror of `acme`.
     async fn updated(&self, name: &str) -> Value {
-        self.call("GET", &format!("repos/acme/{name}"), Value::Null).await["body"]["mirror_updated"].clone()
+        self.call("GET", &format!("repos/acme/{name}"), Value::Null)
+            .await["body"]["mirror_updated"]
+            .clone()
     }
 
     /// Remembers `mirror_updated`, for [`Self::moved`].
@@ -153,10 +209,15 @@ impl Stage {
         self.remembered != Some(self.updated(name).await)
     }
 
-    /// Whether a repository of `acme` holds whatever upstream's `one` holds.
-    pub(super) fn has_reached_upstream(&self, name: &str) -> bool {
-        let mirror = self.refs(&format!("acme/{name}"));
-        self.upstream.heads_and_tags("one").iter().all(|(name, id)| mirror.get(name) == Some(id))
+    /// Waits until a repository of `acme` holds whatever upstream's `one` holds, and says whether it came to that.
+    pub(super) async fn reaches_upstream(&self, name: &str) -> bool {
+        let wanted = self.upstream.heads_and_tags("one");
+        let full_name = format!("acme/{name}");
+        let holds = async |stage: &Self| {
+            let held = stage.refs(&full_name);
+            wanted.iter().all(|(name, id)| held.get(name) == Some(id))
+        };
+        self.wait(PATIENCE, holds).await
     }
 
     /// The folder of a repository that has a row, whether or not it exists.
@@ -173,7 +234,11 @@ impl Stage {
 
     /// The advertisements that upstream was asked for.
     pub(super) fn advertisements(&self) -> usize {
-        self.upstream.calls().iter().filter(|call| call.path.contains("/info/refs")).count()
+        self.upstream
+            .calls()
+            .iter()
+            .filter(|call| call.path.contains("/info/refs"))
+            .count()
     }
 }
 
@@ -182,7 +247,9 @@ fn basic(user: &str, password: &str) -> String {
     let text = format!("{user}:{password}");
     let mut coded = String::from("Basic ");
     for three in text.as_bytes().chunks(3) {
-        let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(*three.get(at).unwrap_or(&0)));
+        let bits = (0..3).fold(0, |bits, at| {
+            bits << 8 | usize::from(*three.get(at).unwrap_or(&0))
+        });
         for at in 0..4 {
             let letter = char::from(ALPHABET[bits >> (18 - 6 * at) & 63]);
             coded.push(if at <= three.len() { letter } else { '=' });
@@ -207,7 +274,11 @@ async fn recorded(response: Response, is_git: bool, upstream: &str) -> Value {
         _ if text.contains("<html") || text.contains("<!DOCTYPE") => "(an html page)".into(),
         _ => text.into(),
     };
-    let headers = if is_git { Value::Null } else { headers(&head.headers) };
+    let headers = if is_git {
+        Value::Null
+    } else {
+        headers(&head.headers)
+    };
     json!({ "status": head.status.as_u16(), "headers": headers, "body": body })
 }
 
@@ -222,12 +293,16 @@ fn without_folder(text: &str) -> String {
 
 fn headers(headers: &HeaderMap) -> Value {
     let kept = ["content-type", "location", "x-total-count"].into_iter();
-    let kept = kept.filter_map(|name| Some((name.to_owned(), headers.get(name)?.to_str().ok()?.into())));
+    let kept =
+        kept.filter_map(|name| Some((name.to_owned(), headers.get(name)?.to_str().ok()?.into())));
     Value::Object(kept.collect::<Map<String, Value>>())
 }
 
 #[test]
 fn basic_credentials_are_coded_as_in_the_rfc() {
-    assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    assert_eq!(
+        basic("Aladdin", "open sesame"),
+        "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    );
     assert_eq!(basic("a", "b"), "Basic YTpi");
 }

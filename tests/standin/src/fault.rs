@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 
 /// The calls that faults and hooks tell apart.
@@ -87,6 +87,15 @@ impl CallKind {
 pub enum Fault {
     /// Answers this, and does nothing.
     Status(u16, &'static str, String),
+    /// Answers this with headers of the test's choice, and does nothing: a `Retry-After`, a redirect.
+    Response {
+        /// The status code.
+        status: u16,
+        /// Names and values; those that are no header are left out.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: String,
+    },
     /// Answers 200 with a page of HTML, and does nothing: a proxy's login page.
     Html,
     /// Never answers, and does nothing.
@@ -172,6 +181,21 @@ pub(crate) fn answer(status: u16, content_type: &str, body: String) -> Response 
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(value) = HeaderValue::from_str(content_type) {
         response.headers_mut().insert(header::CONTENT_TYPE, value);
+    }
+    response
+}
+
+/// Any answer with any headers.
+pub(crate) fn answer_with(
+    status: u16,
+    headers: &[(&'static str, String)],
+    body: String,
+) -> Response {
+    let mut response = answer(status, "text/plain", body);
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::from_str(value)) {
+            response.headers_mut().insert(name, value);
+        }
     }
     response
 }

@@ -9,6 +9,7 @@ use super::Gitea;
 use super::answer::{Refusal, bare, set};
 use super::auth::Doer;
 use super::gate::Asked;
+use super::route;
 use super::state::Repository;
 use crate::fault::CallKind;
 
@@ -36,7 +37,12 @@ impl Gitea {
             );
         }
         if kind == CallKind::Other {
-            return self.unknown_route();
+            return if route::is_known(asked.parts.uri.path()) {
+                // What a client gets that follows a redirect of a POST with a GET.
+                self.empty(StatusCode::METHOD_NOT_ALLOWED)
+            } else {
+                self.unknown_route()
+            };
         }
         let doer = match self.doer(&asked.parts.headers) {
             Ok(doer) => doer,

@@ -31,12 +31,17 @@ impl Gitea {
         let asked = Asked { parts, body, route };
         let index = self.record(&asked);
         let mut life = self.inner.life.subscribe();
+        let begun = self.life();
         let mut response = tokio::select! {
             biased;
             response = self.answer_or_fault(&asked) => response,
             // The server was killed: its connections break.
             _ = life.changed() => fault::cut(),
         };
+        if self.life() != begun {
+            // Killed by this very call's hook, which no other branch had time to see.
+            response = fault::cut();
+        }
         set(&mut response, header::DATE, &self.inner.clock.http_date());
         if response.extensions().get::<Cut>().is_none() {
             // A test may have cleared the record meanwhile.
@@ -79,6 +84,11 @@ impl Gitea {
                 Fault::Status(status, content_type, body) => {
                     return fault::answer(status, content_type, body);
                 }
+                Fault::Response {
+                    status,
+                    headers,
+                    body,
+                } => return fault::answer_with(status, &headers, body),
                 Fault::Html => return fault::proxy_page(200),
                 Fault::Hang => std::future::pending().await,
                 Fault::CutBefore => return fault::cut(),

@@ -69,7 +69,7 @@ impl Gitea {
             body["checks"] = json!({ "cache:ping": check, "database:ping": check });
         }
         let mut response = bare(StatusCode::OK, "application/json", &body.to_string());
-        if self.inner.profile.is_forgejo() && !not_installed {
+        if self.inner.profile.is_forgejo() {
             set(&mut response, header::CACHE_CONTROL, "no-store");
         }
         response

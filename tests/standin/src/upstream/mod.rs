@@ -11,7 +11,7 @@ mod repositories;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -54,7 +54,8 @@ pub enum UpstreamFault {
     Status(u16),
     /// Never answers.
     Hang,
-    /// Waits, then goes on.
+    /// Waits, then goes on. By the clock of whoever serves: real time for what a socket in the background
+    /// answers, a test's own for what is asked in process.
     Delay(Duration),
     /// Redirects (301) to the same repository under another path.
     Redirect,
@@ -79,7 +80,6 @@ struct State {
     calls: Vec<Call>,
     credential: Option<(String, String)>,
     url: Option<String>,
-    background: Option<Served>,
     commits: i64,
 }
 
@@ -94,6 +94,9 @@ struct Inner {
 #[derive(Clone)]
 pub struct Upstream {
     inner: Arc<Inner>,
+    /// Outside of `inner`, which a request that never ends may hold: the last handle ends the thread, and
+    /// with it that request.
+    background: Arc<Mutex<Option<Served>>>,
 }
 
 /// Real time after which a git child of the server is killed.
@@ -107,10 +110,19 @@ impl Upstream {
     /// Without a writable folder for temporary files.
     #[must_use]
     pub fn new(base: SystemTime) -> Self {
-        let folder = TempDir::with_prefix("upstream-").expect("tests need a folder for temporary files");
+        let folder =
+            TempDir::with_prefix("upstream-").expect("tests need a folder for temporary files");
         let git = Git::new(folder.path(), BACKEND_LIMIT);
-        let inner = Inner { folder, git, clock: Clock::new(base, 1), state: Mutex::default() };
-        Self { inner: Arc::new(inner) }
+        let inner = Inner {
+            folder,
+            git,
+            clock: Clock::new(base, 1),
+            state: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+            background: Arc::default(),
+        }
     }
 
     /// An upstream that listens on a port of the loopback address, served by a thread of its own.
@@ -121,12 +133,17 @@ impl Upstream {
     #[must_use]
     pub fn start(base: SystemTime) -> Self {
         let upstream = Self::new(base);
-        upstream.serve_in_background().expect("tests need a port of the loopback address");
+        upstream
+            .serve_in_background()
+            .expect("tests need a port of the loopback address");
         upstream
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().expect("no code panics while holding this lock")
+        self.inner
+            .state
+            .lock()
+            .expect("no code panics while holding this lock")
     }
 
     /// Serves from a thread with a clock of its own until the last handle is dropped: what git children
@@ -136,15 +153,17 @@ impl Upstream {
     ///
     /// When no port can be bound.
     pub fn serve_in_background(&self) -> io::Result<()> {
-        if self.state().background.is_some() {
+        let mut background = self
+            .background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if background.is_some() {
             return Ok(());
         }
-        // A weak handle, or the thread would keep the server alive that keeps the thread.
-        let router = http::router(Arc::downgrade(&self.inner));
-        let served = serve::in_background(SocketAddr::from(([127, 0, 0, 1], 0)), router)?;
-        let mut state = self.state();
-        state.url = Some(served.url.clone());
-        state.background = Some(served);
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let served = serve::in_background(address, self.router())?;
+        self.state().url = Some(served.url.clone());
+        *background = Some(served);
         Ok(())
     }
 
@@ -159,7 +178,7 @@ impl Upstream {
         Ok(served)
     }
 
-    /// The server as a router, for calls in process.
+    /// The server as a router, for calls in process. It answers for as long as a handle is there.
     pub fn router(&self) -> Router {
         http::router(Arc::downgrade(&self.inner))
     }
@@ -171,7 +190,11 @@ impl Upstream {
     /// Before anything was served.
     #[must_use]
     pub fn url(&self, name: &str) -> String {
-        let url = self.state().url.clone().expect("serve the upstream before asking for its address");
+        let url = self
+            .state()
+            .url
+            .clone()
+            .expect("serve the upstream before asking for its address");
         format!("{url}/{name}.git")
     }
 
@@ -182,18 +205,33 @@ impl Upstream {
 
     /// Makes every answer wrong for one kind of reader, until [`Upstream::clear_faults`].
     pub fn fault_for(&self, reader: Reader, fault: UpstreamFault) {
-        self.state().scripts.push(Script { repository: None, reader, fault, once: false });
+        self.state().scripts.push(Script {
+            repository: None,
+            reader,
+            fault,
+            once: false,
+        });
     }
 
     /// Makes the next answer wrong for one kind of reader.
     pub fn fault_once(&self, reader: Reader, fault: UpstreamFault) {
-        self.state().scripts.push(Script { repository: None, reader, fault, once: true });
+        self.state().scripts.push(Script {
+            repository: None,
+            reader,
+            fault,
+            once: true,
+        });
     }
 
     /// Makes every answer about one repository wrong, until [`Upstream::clear_faults`].
     pub fn fault_at(&self, name: &str, reader: Reader, fault: UpstreamFault) {
         let repository = Some(name.to_owned());
-        self.state().scripts.push(Script { repository, reader, fault, once: false });
+        self.state().scripts.push(Script {
+            repository,
+            reader,
+            fault,
+            once: false,
+        });
     }
 
     /// Ends every fault.
@@ -203,7 +241,8 @@ impl Upstream {
 
     /// Asks for Basic authentication with this user and password from now on; `None`: for nothing.
     pub fn require(&self, credential: Option<(&str, &str)>) {
-        self.state().credential = credential.map(|(user, password)| (user.to_owned(), password.to_owned()));
+        self.state().credential =
+            credential.map(|(user, password)| (user.to_owned(), password.to_owned()));
     }
 
     /// Every request so far.

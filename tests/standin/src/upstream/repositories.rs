@@ -51,28 +51,32 @@ impl Upstream {
 
     fn import(&self, name: &str, branch: &str, start: Option<&str>, message: &str, count: usize) -> String {
         let mut stream = String::new();
-        let reset = format!("reset refs/heads/{branch}\n");
-        stream.push_str(&reset);
-        if let Some(start) = start {
-            writeln!(stream, "from {start}").expect("writing to a String cannot fail");
-        }
-        stream.push('\n');
-        for _ in 0..count {
-            let number = {
-                let mut state = self.state();
-                state.commits += 1;
-                state.commits
-            };
+        let start = start
+            .map(|start| format!("from {start}\n"))
+            .unwrap_or_default();
+        write!(stream, "reset refs/heads/{branch}\n{start}\n")
+            .expect("writing to a String cannot fail");
+        let first = {
+            let mut state = self.state();
+            let first = state.commits + 1;
+            state.commits += i64::try_from(count).unwrap_or_default();
+            first
+        };
+        for number in first..first + i64::try_from(count).unwrap_or_default() {
             let text = format!("{message}{number}\n");
             let date = FIRST_COMMIT + number;
+            let length = text.len();
             write!(
                 stream,
-                "commit refs/heads/{branch}\ncommitter u <u@example.test> {date} +0000\ndata {}\n{text}\
-                 M 644 inline file\ndata {}\n{text}\n",
-                text.len(),
-                text.len()
+                "commit refs/heads/{branch}\ncommitter u <u@example.test> {date} +0000\ndata {length}\n{text}"
             )
             .expect("writing to a String cannot fail");
+            // One file and one tree for all of them: commits are what is wanted in thousands.
+            if number == first {
+                write!(stream, "M 644 inline file\ndata {length}\n{text}")
+                    .expect("writing to a String cannot fail");
+            }
+            stream.push('\n');
         }
         self.git(name, &["fast-import", "--quiet", "--force"], stream.as_bytes());
         self.resolve(name, &format!("refs/heads/{branch}")).unwrap_or_default()

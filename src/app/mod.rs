@@ -1,0 +1,93 @@
+//! Composition: builds the parts, wires them, serves, and ends them in order.
+//!
+//! Owns what depends on everything else. Holds no rule about mirrors: those are in `domain`.
+
+mod serve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{self, Access, ApiState};
+use crate::clock::Clock;
+use crate::config::{AuthConfig, Config};
+use crate::engine::{Engine, Mirror, Parts};
+use crate::git::Lister;
+use crate::gitea::Client;
+use crate::journal::{Journal, JournalError};
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+use crate::transport::{Observer, Transport};
+
+pub use serve::{Ended, StartError, serve};
+
+/// The service without its sockets: what answers, and what works.
+#[derive(Debug)]
+pub struct Service {
+    /// Answers requests.
+    pub router: Router,
+    /// Does the work.
+    pub engine: Engine,
+    /// Ends when all work has come to rest after a shutdown.
+    pub tasks: TaskTracker,
+}
+
+/// The metric families of a service that is configured so.
+#[must_use]
+pub fn metrics_for(config: &Config) -> Arc<Metrics> {
+    let revision = option_env!("CUTOVER_REVISION").unwrap_or("unknown");
+    Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision, config.policy.run))
+}
+
+/// Puts the service together on a transport and a journal, and goes on with what an earlier process had accepted.
+///
+/// # Errors
+/// The journal cannot be read or written.
+pub async fn assemble(
+    config: &Config,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    journal: Journal,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+) -> Result<Service, JournalError> {
+    let upstream_credentials = config.mirrors.iter().map(|mirror| Arc::clone(&mirror.credential)).collect();
+    let gitea = Client::new(
+        config.gitea.url.clone(),
+        Arc::clone(&transport),
+        Arc::clone(&config.gitea.credential),
+        upstream_credentials,
+    );
+    let mirrors = config.mirrors.iter().map(|mirror| Mirror {
+        spec: Arc::clone(&mirror.spec),
+        credential: Arc::clone(&mirror.credential),
+    });
+    let (engine, tasks) = Engine::start(Parts {
+        mirrors: mirrors.collect(),
+        gitea,
+        lister: Lister::new(transport),
+        journal,
+        clock: Arc::clone(&clock),
+        policy: config.policy.clone(),
+        metrics: Arc::clone(&metrics),
+        shutdown: shutdown.clone(),
+    })
+    .await?;
+    let access = match &config.auth {
+        AuthConfig::Tokens(tokens) => Access::Tokens(Arc::new(tokens.clone())),
+        AuthConfig::None => Access::Anonymous,
+    };
+    let router = api::router(ApiState::new(engine.clone(), access, metrics, clock, shutdown));
+    Ok(Service { router, engine, tasks })
+}
+
+/// Tells the metrics of every request that leaves.
+pub struct Counting(pub Arc<Metrics>);
+
+impl Observer for Counting {
+    fn sent(&self, operation: &'static str, status: Option<u16>, took: Duration) {
+        self.0.request_sent(operation, status, took);
+    }
+}

@@ -1,0 +1,112 @@
+//! The service on its socket, from the first file opened to the last task ended.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Counting, Service, assemble, metrics_for};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::domain::answer::Trouble;
+use crate::journal::{Journal, JournalError, OpenError};
+use crate::shutdown::Shutdown;
+use crate::transport::HttpTransport;
+
+/// How long requests that are being answered may take to end, once the end was asked for. Kubernetes waits 30 s, and
+/// nothing of ours is slow: runs are handed to the next start.
+const REQUESTS: Duration = Duration::from_secs(3);
+
+/// How long the engine's tasks may take after that.
+const TASKS: Duration = Duration::from_secs(1);
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory or the journal in it.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The journal's content.
+    #[error("the journal cannot be read: {0}")]
+    Content(#[from] JournalError),
+    /// The address.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The HTTP client.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Transport(String),
+}
+
+/// How the service ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything came to rest.
+    Clean,
+    /// Something had to be dropped; the journal has what is needed to go on.
+    Forced,
+}
+
+/// Serves until `shutdown` begins, or until SIGTERM or SIGINT. `listening` is told the address once it answers there.
+///
+/// # Errors
+/// [`StartError`]; nothing has been changed.
+pub async fn serve(
+    config: &Config,
+    shutdown: Shutdown,
+    listening: impl FnOnce(SocketAddr),
+) -> Result<Ended, StartError> {
+    let journal = Journal::open(&config.state_dir)?;
+    let metrics = metrics_for(config);
+    let transport = HttpTransport::new(Some(Arc::new(Counting(Arc::clone(&metrics)))))
+        .map_err(|trouble: Trouble| StartError::Transport(trouble.detail))?;
+    let refused = |source| StartError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let clock = Arc::new(SystemClock);
+    let Service { router, tasks, .. } =
+        assemble(config, Arc::new(transport), clock, journal, metrics, shutdown.clone()).await?;
+    let signals = end_on_signals(&shutdown).map_err(refused)?;
+    let soft = shutdown.clone();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move { soft.begun().await });
+    let mut server = tokio::spawn(server.into_future());
+    tracing::info!(%address, mirrors = config.mirrors.len(), "serving on {address}");
+    listening(address);
+
+    shutdown.begun().await;
+    tracing::info!("ending: no new runs; accepted ones go on after the next start");
+    let requests = tokio::time::timeout(REQUESTS, &mut server).await;
+    shutdown.force();
+    server.abort();
+    tasks.close();
+    let work = tokio::time::timeout(TASKS, tasks.wait()).await;
+    signals.abort();
+    let ended = if requests.is_ok() && work.is_ok() { Ended::Clean } else { Ended::Forced };
+    tracing::info!(clean = ended == Ended::Clean, "ended");
+    Ok(ended)
+}
+
+/// Asks for the end at the first SIGTERM or SIGINT, and for the end now at the second.
+fn end_on_signals(shutdown: &Shutdown) -> std::io::Result<tokio::task::JoinHandle<()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = shutdown.clone();
+    Ok(tokio::spawn(async move {
+        for asked_again in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if asked_again {
+                shutdown.force();
+            } else {
+                shutdown.begin();
+            }
+        }
+    }))
+}

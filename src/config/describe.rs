@@ -1,0 +1,103 @@
+//! What a configuration means, for a person.
+//!
+//! Owns the words of `check-config`. Shows where secrets are, never what they are.
+
+use std::fmt::Write as _;
+
+use super::{AuthConfig, Config, MirrorConfig};
+use crate::domain::duration::GoDuration;
+use crate::domain::refs::Prune;
+use crate::domain::spec::Visibility;
+
+/// Lines for a terminal.
+#[must_use]
+pub fn describe(config: &Config) -> String {
+    let mut page = Page::default();
+    page.head("Gitea");
+    page.row("address", &config.gitea.url);
+    page.row("as", &config.gitea.credential_from);
+    for mirror in &config.mirrors {
+        page.mirror(mirror);
+    }
+    page.head("Limits");
+    for (label, limit) in [
+        ("a run", config.policy.run),
+        ("a migration", config.policy.migrate),
+        ("a sync", config.policy.sync),
+        ("an unfinished migration counts as dead", config.policy.dead_placeholder),
+    ] {
+        page.row(label, format!("after {}", GoDuration::new(limit)));
+    }
+    page.head("Serving");
+    page.row("listens on", config.listen);
+    page.row("connections", format!("at most {}", config.connections));
+    page.row(
+        "callers",
+        match &config.auth {
+            AuthConfig::Tokens(file) => format!("bearer tokens of {file}"),
+            AuthConfig::None => "everybody is an operator".to_owned(),
+        },
+    );
+    for (label, list) in [("host names", &config.hosts), ("origins", &config.origins)] {
+        if !list.is_empty() {
+            page.row(label, list.join(", "));
+        }
+    }
+    page.row("journal in", config.state_dir.display());
+    page.text()
+}
+
+/// Headings and rows, aligned at the end.
+#[derive(Default)]
+struct Page {
+    lines: Vec<(String, Option<String>)>,
+}
+
+impl Page {
+    fn head(&mut self, text: &str) {
+        self.lines.push((text.to_owned(), None));
+    }
+
+    fn row(&mut self, label: &str, value: impl std::fmt::Display) {
+        self.lines.push((label.to_owned(), Some(value.to_string())));
+    }
+
+    fn mirror(&mut self, mirror: &MirrorConfig) {
+        let spec = &mirror.spec;
+        self.head(&format!("Mirror {}", spec.name));
+        self.row("from", &spec.upstream);
+        self.row("as", mirror.credential_from.as_deref().unwrap_or("nobody: a public repository"));
+        self.row("branch", format!("{} must be there", spec.branch));
+        self.row("into", spec.full_name());
+        self.row("Gitea asks upstream", format!("every {}", spec.interval));
+        self.row(
+            "what upstream deletes",
+            match spec.prune {
+                Prune::On => "is deleted in Gitea (prune: true)",
+                Prune::Off => "is kept in Gitea (prune: false)",
+            },
+        );
+        self.row(
+            "when made, it is",
+            match spec.visibility {
+                Visibility::Public => "public",
+                Visibility::Private => "private",
+            },
+        );
+    }
+
+    fn text(&self) -> String {
+        let labels = self.lines.iter().filter(|(_, value)| value.is_some()).map(|(label, _)| label.chars().count());
+        let width = labels.max().unwrap_or(0);
+        let mut text = String::new();
+        for (index, (label, value)) in self.lines.iter().enumerate() {
+            match value {
+                Some(value) => writeln!(text, "  {label:width$}  {value}"),
+                None if index == 0 => writeln!(text, "{label}"),
+                None => writeln!(text, "\n{label}"),
+            }
+            .expect("writing to a String cannot fail");
+        }
+        text
+    }
+}

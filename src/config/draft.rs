@@ -1,0 +1,99 @@
+//! What was written, before it is judged: the same shape whether it came from a file or from the environment.
+//!
+//! Owns no rule and no default.
+
+use super::report::{Field, Place};
+
+/// A whole configuration.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) gitea_url: Field<String>,
+    pub(super) gitea_credential: CredentialDraft,
+    pub(super) mirrors: Vec<MirrorDraft>,
+    /// Where mirrors are written, for the fault that there is none; `None`: what was there was reported as wrong.
+    pub(super) mirrors_place: Option<Place>,
+    pub(super) limits: LimitsDraft,
+    pub(super) hosts: Vec<(Place, String)>,
+    pub(super) origins: Vec<(Place, String)>,
+}
+
+/// One mirror.
+#[derive(Debug)]
+pub(super) struct MirrorDraft {
+    pub(super) name: Field<String>,
+    pub(super) url: Field<String>,
+    pub(super) branch: Field<String>,
+    pub(super) owner: Field<String>,
+    pub(super) repo: Field<String>,
+    pub(super) interval: Field<String>,
+    pub(super) prune: Field<bool>,
+    pub(super) private: Field<bool>,
+    pub(super) credential: CredentialDraft,
+    /// Whether a field that is left out has a default: so in the environment, not so in a file.
+    pub(super) defaults: Defaults,
+}
+
+/// Whether fields may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Defaults {
+    /// All of them.
+    All,
+    /// Those that name the mirror may not.
+    NoNames,
+}
+
+/// Where a credential comes from.
+#[derive(Debug)]
+pub(super) struct CredentialDraft {
+    pub(super) token: SecretDraft,
+    pub(super) username: SecretDraft,
+    pub(super) password: SecretDraft,
+}
+
+/// A file, or a value that stands in the environment itself.
+#[derive(Debug)]
+pub(super) struct SecretDraft {
+    pub(super) file: Field<String>,
+    pub(super) inline: Option<(Place, secrecy::SecretString)>,
+}
+
+impl SecretDraft {
+    /// Whether either was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.file.is_given() || self.inline.is_some()
+    }
+
+    /// Where it is, or would be.
+    pub(super) fn place(&self) -> Place {
+        match (&self.file, &self.inline) {
+            (Field::Given(place, _), _)
+            | (Field::Absent(_) | Field::Bad, Some((place, _)))
+            | (Field::Absent(place), None) => place.clone(),
+            (Field::Bad, None) => Place::named("the credential"),
+        }
+    }
+}
+
+/// `limits`.
+#[derive(Debug)]
+pub(super) struct LimitsDraft {
+    pub(super) run: Field<String>,
+    pub(super) migrate: Field<String>,
+    pub(super) sync: Field<String>,
+    pub(super) dead_placeholder: Field<String>,
+    pub(super) connections: Field<u64>,
+}
+
+impl LimitsDraft {
+    /// Nothing was written.
+    pub(super) fn absent() -> Self {
+        let text = |key: &str| Field::Absent(Place::named(format!("limits.{key}")));
+        Self {
+            run: text("run"),
+            migrate: text("migrate"),
+            sync: text("sync"),
+            dead_placeholder: text("deadPlaceholder"),
+            connections: Field::Absent(Place::named("limits.connections")),
+        }
+    }
+}

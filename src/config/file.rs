@@ -1,0 +1,104 @@
+//! The YAML file: which keys there are, and of which type.
+//!
+//! Owns the names of the keys. Judges no value: `rules` does, for the file and the environment alike.
+
+use super::draft::{CredentialDraft, Defaults, Draft, LimitsDraft, MirrorDraft, SecretDraft};
+use super::report::{Field, Place, Report};
+use super::tree::{Node, Section};
+
+const TOP: &[&str] = &["gitea", "mirrors", "observation", "limits", "server", "kubernetes", "notifications"];
+const GITEA: &[&str] = &["url", "tokenFile", "usernameFile", "passwordFile"];
+const MIRROR: &[&str] = &["name", "upstream", "target", "interval", "prune", "private", "mode", "onLegacy", "webhook"];
+const UPSTREAM: &[&str] = &["url", "branch", "tokenFile", "usernameFile", "passwordFile"];
+const TARGET: &[&str] = &["owner", "repo"];
+const LIMITS: &[&str] = &["run", "migrate", "sync", "deadPlaceholder", "connections"];
+const KUBERNETES: &[&str] = &["enabled", "audiences", "operators", "viewers", "statusConfigMap", "pastPivotGuard"];
+
+const URL: &str = "a text, such as https://github.com/openova-io/openova";
+const NAME: &str = "a text, such as openova";
+const DURATION: &str = "a Go duration, such as 10m0s";
+
+/// Reads the tree of a file.
+pub(super) fn draft(root: Node, report: &mut Report) -> Draft {
+    let mut top = Section::open(Some(root), "", TOP, report);
+    let mut gitea = top.section("gitea", GITEA, report);
+    let gitea_url = gitea.text("url", "a text, such as http://gitea-http.gitea.svc.cluster.local:3000", report);
+    let gitea_credential = credential(&mut gitea, report);
+
+    let items = top.list("mirrors", report);
+    let place = top.place();
+    let mirrors_place = (!top.is_bad()).then(|| Place::named(format!("mirrors, in {}", place.path())));
+    let mirrors: Vec<_> = items.into_iter().map(|(path, node)| mirror(node, &path, report)).collect();
+
+    let limits = limits(&mut top, report);
+    let mut server = top.section("server", &["hosts", "origins"], report);
+    let (hosts, origins) = (server.texts("hosts", report), server.texts("origins", report));
+    not_yet(&mut top, report);
+    Draft { gitea_url, gitea_credential, mirrors, mirrors_place, limits, hosts, origins }
+}
+
+fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
+    let mut mirror = Section::open(Some(node), path, MIRROR, report);
+    let mut upstream = mirror.section("upstream", UPSTREAM, report);
+    let mut target = mirror.section("target", TARGET, report);
+    let draft = MirrorDraft {
+        name: mirror.text("name", NAME, report),
+        url: upstream.text("url", URL, report),
+        branch: upstream.text("branch", "a text, such as main", report),
+        owner: target.text("owner", NAME, report),
+        repo: target.text("repo", NAME, report),
+        interval: mirror.text("interval", DURATION, report),
+        prune: mirror.switch("prune", report),
+        private: mirror.switch("private", report),
+        credential: credential(&mut upstream, report),
+        defaults: Defaults::NoNames,
+    };
+    mirror.later("mode", "follow", "another mode than follow is", report);
+    mirror.later("onLegacy", "refuse", "renaming a legacy repository aside is", report);
+    let mut webhook = mirror.section("webhook", &["secretFiles"], report);
+    webhook.later("secretFiles", "[]", "taking upstream's webhooks is", report);
+    draft
+}
+
+fn credential(section: &mut Section, report: &mut Report) -> CredentialDraft {
+    let mut secret = |key: &str| {
+        let file = section.text(key, "a text, the path of a file such as /run/secrets/gitea/token", report);
+        SecretDraft { file, inline: None }
+    };
+    CredentialDraft { token: secret("tokenFile"), username: secret("usernameFile"), password: secret("passwordFile") }
+}
+
+fn limits(top: &mut Section, report: &mut Report) -> LimitsDraft {
+    let mut limits = top.section("limits", LIMITS, report);
+    let mut duration = |key: &str| -> Field<String> { limits.text(key, DURATION, report) };
+    LimitsDraft {
+        run: duration("run"),
+        migrate: duration("migrate"),
+        sync: duration("sync"),
+        dead_placeholder: duration("deadPlaceholder"),
+        connections: limits.number("connections", report),
+    }
+}
+
+/// Keys that the design has and this version does not act on: better refused than ignored.
+fn not_yet(top: &mut Section, report: &mut Report) {
+    let mut observation = top.section("observation", &["ttl", "healAfter"], report);
+    observation.later("ttl", "60s", "setting how long an observation counts is", report);
+    observation.later("healAfter", "null", "setting when a mirror that is behind is synced is", report);
+    let mut kubernetes = top.section("kubernetes", KUBERNETES, report);
+    let what = "recognising callers and reporting through Kubernetes is";
+    for (key, default) in [
+        ("enabled", "false"),
+        ("audiences", "[]"),
+        ("operators", "[]"),
+        ("viewers", "[]"),
+        ("statusConfigMap", "catalyst/self-sovereign-cutover-status"),
+        ("pastPivotGuard", "true"),
+    ] {
+        kubernetes.later(key, default, what, report);
+    }
+    let mut notifications = top.section("notifications", &["url", "secretFile"], report);
+    for key in ["url", "secretFile"] {
+        notifications.later(key, "null", "sending notifications is", report);
+    }
+}

@@ -1,0 +1,163 @@
+//! From flags, a file and the environment to a validated configuration, or to everything that is wrong with it.
+//!
+//! Owns the names and the defaults of all settings, and how secrets are read from files (at each use). Never prints a
+//! secret, never asks the network, and never stops at the first fault. `main` calls [`load`] once, at start.
+//!
+//! ```text
+//! YAML → tree → file ──┐
+//!                      ├→ draft → rules → Config
+//! variables → environment ┘
+//! ```
+
+mod describe;
+mod draft;
+mod environment;
+mod file;
+mod network;
+mod options;
+mod report;
+mod rules;
+mod secret;
+mod serving;
+mod tokens;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+
+pub use describe::describe;
+pub use options::{AuthMode, EXAMPLES, LogFormat, Options};
+pub use report::{Fault, Faults, Place};
+pub use secret::{ConfiguredCredential, Secret};
+pub use tokens::{TokensError, TokensFile};
+
+use crate::domain::credential::CredentialSource;
+use crate::domain::spec::{MirrorSpec, Policy};
+use crate::domain::url::GiteaUrl;
+use report::Report;
+
+/// Everything that is configured, and right.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Gitea and who we are there.
+    pub gitea: GiteaConfig,
+    /// The mirrors, at least one, in the order of the configuration.
+    pub mirrors: Vec<MirrorConfig>,
+    /// The limits of the engine.
+    pub policy: Policy,
+    /// Where we listen.
+    pub listen: SocketAddr,
+    /// Where the journal is.
+    pub state_dir: PathBuf,
+    /// How callers are recognised.
+    pub auth: AuthConfig,
+    /// How many connections are served at once.
+    pub connections: usize,
+    /// The names under which we are called, in lower case and without ports; empty: not checked.
+    pub hosts: Vec<String>,
+    /// The origins from which browsers may call, as these send them.
+    pub origins: Vec<String>,
+    /// How the log is written; `None`: text on a terminal, JSON elsewhere.
+    pub log_format: Option<LogFormat>,
+}
+
+/// Gitea.
+#[derive(Clone, Debug)]
+pub struct GiteaConfig {
+    /// Where it is.
+    pub url: GiteaUrl,
+    /// Who we are there.
+    pub credential: Arc<dyn CredentialSource>,
+    /// Where the credential comes from, for a person.
+    pub credential_from: String,
+}
+
+/// One mirror.
+#[derive(Clone, Debug)]
+pub struct MirrorConfig {
+    /// What is asked for.
+    pub spec: Arc<MirrorSpec>,
+    /// Who we are for its upstream.
+    pub credential: Arc<dyn CredentialSource>,
+    /// Where the credential comes from, for a person; `None`: there is none.
+    pub credential_from: Option<String>,
+}
+
+/// How callers are recognised.
+#[derive(Clone, Debug)]
+pub enum AuthConfig {
+    /// By the tokens of a file.
+    Tokens(Arc<TokensFile>),
+    /// Not at all: everybody is an operator.
+    None,
+}
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is worth knowing about it.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the configuration; `variables` looks an environment variable up.
+///
+/// # Errors
+/// [`Faults`]: all that is wrong, in one report.
+pub fn load(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Faults> {
+    let mut report = Report::default();
+    let config = read(options, variables, &mut report);
+    report.finish(config).map(|(config, warnings)| Loaded { config, warnings })
+}
+
+fn read(options: &Options, variables: environment::Variables<'_>, report: &mut Report) -> Option<Config> {
+    let listen = serving::listen(options, report);
+    serving::state_dir(options, report);
+    let auth = serving::auth(options, listen, report);
+    let draft = match &options.config {
+        Some(path) => {
+            environment::warn_that_ignored(variables, report);
+            let text = read_file(path, report)?;
+            file::draft(tree::parse(text.expose_secret(), &path.display().to_string(), report)?, report)
+        }
+        None => environment::draft(variables, report),
+    };
+    let gitea = rules::gitea(&draft, report);
+    let gitea_url = gitea.as_ref().map(|gitea| gitea.url.as_str());
+    let mirrors = rules::mirrors(&draft, gitea_url, listen, report);
+    let limits = rules::limits(&draft.limits, report);
+    let hosts = serving::hosts(&draft.hosts, report);
+    let origins = serving::origins(&draft.origins, report);
+    let (policy, connections) = limits?;
+    Some(Config {
+        gitea: gitea?,
+        mirrors: mirrors?,
+        policy,
+        listen: listen?,
+        state_dir: options.state_dir.clone(),
+        auth: auth?,
+        connections,
+        hosts,
+        origins,
+        log_format: options.log_format,
+    })
+}
+
+/// The file's text, held as a secret: somebody may have put one there.
+fn read_file(path: &Path, report: &mut Report) -> Option<secrecy::SecretString> {
+    let largest = u64::try_from(tree::LARGEST).unwrap_or(u64::MAX);
+    match secret::read_text_up_to(path, largest) {
+        Ok(text) => Some(text),
+        Err(what) => {
+            report.fault(Place::named("--config"), what);
+            None
+        }
+    }
+}

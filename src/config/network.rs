@@ -1,0 +1,165 @@
+//! Where an address leads: to this machine, into a private network, to nowhere that holds a repository, or to a server
+//! that is configured already.
+//!
+//! Owns the ranges. Resolves nothing: a name is judged by its spelling, and what it resolves to is for the network
+//! policy.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use url::{Host, Url};
+
+/// How far an upstream is from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Nothing says that it is not on the internet.
+    Public,
+    /// In a private network, the cluster, or on this machine.
+    Private,
+    /// No repository can be there: link-local (cloud metadata), unspecified, multicast and reserved addresses.
+    Nowhere,
+}
+
+/// Judges a host by its spelling.
+pub(super) fn reach(address: &str) -> Reach {
+    match Url::parse(address).as_ref().map(Url::host) {
+        Ok(Some(Host::Ipv4(ip))) => reach_v4(ip),
+        Ok(Some(Host::Ipv6(ip))) => reach_v6(ip),
+        Ok(Some(Host::Domain(name))) => reach_name(name),
+        Ok(None) | Err(_) => Reach::Nowhere,
+    }
+}
+
+fn reach_v4(ip: Ipv4Addr) -> Reach {
+    let [a, b, c, _] = ip.octets();
+    let shared = a == 100 && (64..128).contains(&b);
+    let benchmark = a == 198 && (b == 18 || b == 19);
+    let metadata = ip == Ipv4Addr::new(100, 100, 100, 200);
+    if metadata || a == 0 || a >= 224 || ip.is_link_local() || (a, b, c) == (192, 88, 99) {
+        Reach::Nowhere
+    } else if ip.is_loopback() || ip.is_private() || shared || benchmark || (a, b, c) == (192, 0, 0) {
+        Reach::Private
+    } else {
+        Reach::Public
+    }
+}
+
+fn reach_v6(ip: Ipv6Addr) -> Reach {
+    let segments = ip.segments();
+    let embedded = |high: u16, low: u16| reach_v4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
+    let metadata = ip == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    if ip.is_loopback() {
+        Reach::Private
+    } else if metadata || ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local() {
+        Reach::Nowhere
+    } else if let [0, 0, 0, 0, 0, 0 | 0xffff, high, low] = segments {
+        embedded(high, low) // IPv4-mapped and IPv4-compatible
+    } else if let [0x64, 0xff9b, .., high, low] = segments {
+        embedded(high, low) // NAT64
+    } else if let [0x2002, high, low, ..] = segments {
+        embedded(high, low) // 6to4
+    } else if ip.is_unique_local() || segments[..2] == [0x2001, 0] {
+        Reach::Private // Teredo hides its IPv4 address
+    } else {
+        Reach::Public
+    }
+}
+
+fn reach_name(name: &str) -> Reach {
+    let ends = |ending: &str| name == ending || name.strip_suffix(ending).is_some_and(|rest| rest.ends_with('.'));
+    if ends("metadata.google.internal") {
+        Reach::Nowhere
+    } else if !name.contains('.')
+        || ["localhost", "local", "internal", "svc", "lan", "home.arpa", "intranet", "nip.io", "sslip.io"]
+            .into_iter()
+            .any(ends)
+    {
+        Reach::Private
+    } else {
+        Reach::Public
+    }
+}
+
+/// Whether two addresses lead to the same port of the same host, as far as their spelling tells.
+pub(super) fn same_server(one: &str, other: &str) -> bool {
+    let (Ok(one), Ok(other)) = (Url::parse(one), Url::parse(other)) else { return false };
+    one.port_or_known_default() == other.port_or_known_default() && place(&one) == place(&other)
+}
+
+/// Whether an address leads to the port that we listen on.
+pub(super) fn is_ourselves(address: &str, listen: SocketAddr) -> bool {
+    let Ok(url) = Url::parse(address) else { return false };
+    let here = match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback() || IpAddr::V4(ip) == listen.ip(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback() || IpAddr::V6(ip) == listen.ip(),
+        Some(Host::Domain(name)) => is_localhost(name),
+        None => false,
+    };
+    here && url.port_or_known_default() == Some(listen.port())
+}
+
+fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.strip_suffix(".localhost").is_some()
+}
+
+/// A host, such that names that are certain to be the same are equal.
+fn place(url: &Url) -> String {
+    match url.host() {
+        Some(Host::Ipv4(ip)) if ip.is_loopback() => "loopback".to_owned(),
+        Some(Host::Ipv6(ip)) if ip.is_loopback() => "loopback".to_owned(),
+        Some(Host::Domain(name)) if is_localhost(name) => "loopback".to_owned(),
+        Some(Host::Domain(name)) => {
+            // the cluster's DNS takes a service's name with and without these
+            let name = name.strip_suffix(".cluster.local").unwrap_or(name);
+            name.strip_suffix(".svc").unwrap_or(name).to_owned()
+        }
+        Some(host) => host.to_string(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_judged_by_its_spelling() {
+        let table = [
+            (Reach::Public, "github.com 8.8.8.8 git.example.org [2606:4700::1] evillocalhost.com 172.32.0.1 11.0.0.1"),
+            (
+                Reach::Private,
+                "127.0.0.1 127.0.0.2 localhost redis 10.0.0.1 172.16.0.1 192.168.1.1 100.64.0.1 192.0.0.1 198.18.0.1 \
+                 [::1] [::ffff:127.0.0.1] [::7f00:1] [64:ff9b::7f00:1] [64:ff9b:1::a00:1] [2002:7f00:1::] [2001::1] \
+                 [fd12::1] kubernetes.default.svc gitea.gitea.svc.cluster.local 127.0.0.1.nip.io git.corp.internal",
+            ),
+            (
+                Reach::Nowhere,
+                "0.0.0.0 [::] 169.254.169.254 [fd00:ec2::254] [fe80::1] metadata.google.internal 100.100.100.200 \
+                 224.0.0.1 240.0.0.1 255.255.255.255 192.88.99.1 [ff02::1] [64:ff9b:1::a9fe:a9fe]",
+            ),
+        ];
+        for (expected, hosts) in table {
+            for host in hosts.split_whitespace() {
+                assert_eq!(reach(&format!("https://{host}/a")), expected, "{host}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_server_is_known_under_its_several_names() {
+        for (one, other) in [
+            ("http://127.0.0.1:3000", "http://localhost:3000/a/b"),
+            ("http://[::1]:3000", "http://127.0.0.2:3000/a"),
+            ("https://git.example.org/git", "https://git.example.org:443/a/b"),
+            ("http://gitea-http.gitea.svc.cluster.local:3000", "http://gitea-http.gitea.svc:3000/a"),
+            ("http://gitea-http.gitea.svc.cluster.local:3000", "http://gitea-http.gitea:3000/a"),
+        ] {
+            assert!(same_server(one, other), "{one} {other}");
+        }
+        assert!(!same_server("http://localhost:3000", "http://localhost:3001/a"));
+        assert!(!same_server("https://github.com", "https://github.com.evil.test/a"));
+        let listen = "0.0.0.0:8080".parse().unwrap();
+        assert!(is_ourselves("http://127.0.0.1:8080/a", listen) && is_ourselves("http://localhost:8080/a", listen));
+        assert!(!is_ourselves("http://127.0.0.1:8081/a", listen) && !is_ourselves("http://10.0.0.1:8080/a", listen));
+        assert!(is_ourselves("http://10.0.0.1:8080/a", "10.0.0.1:8080".parse().unwrap()));
+    }
+}

@@ -1,0 +1,125 @@
+//! How we are reached: the address, who may call, and under which names.
+//!
+//! Owns the rules of the flags and of `server` in the file.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use url::{Host, Url};
+
+use super::AuthConfig;
+use super::options::{AuthMode, Options};
+use super::report::{Place, Report};
+use super::tokens::TokensFile;
+
+/// `--listen`.
+pub(super) fn listen(options: &Options, report: &mut Report) -> Option<SocketAddr> {
+    let address = options.listen.parse().ok();
+    if address.is_none() {
+        report.fault(Place::named("--listen"), "write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080");
+    }
+    address
+}
+
+/// `--state-dir`.
+pub(super) fn state_dir(options: &Options, report: &mut Report) {
+    if options.state_dir.exists() && !options.state_dir.is_dir() {
+        report.fault(Place::named("--state-dir"), "this is not a directory; name one, or one that can be made");
+    }
+}
+
+/// `--auth`, `--tokens-file` and `--allow-anonymous-remote`.
+pub(super) fn auth(options: &Options, listen: Option<SocketAddr>, report: &mut Report) -> Option<AuthConfig> {
+    let place = Place::named("--tokens-file");
+    match (options.auth, &options.tokens_file) {
+        (AuthMode::None, file) => {
+            if file.is_some() {
+                report.warn(&place, "this is ignored: --auth none recognises nobody");
+            }
+            let remote = listen.filter(|address| !address.ip().to_canonical().is_loopback());
+            match (remote, options.allow_anonymous_remote) {
+                (Some(_), false) => report.fault(
+                    Place::named("--auth"),
+                    "none on an address that others reach makes everybody an operator; listen on 127.0.0.1, use \
+                     tokens, or add --allow-anonymous-remote",
+                ),
+                (Some(_), true) => {
+                    report.warn(&Place::named("--auth"), "everybody who reaches the address is an operator");
+                }
+                (None, _) => {}
+            }
+            Some(AuthConfig::None)
+        }
+        (AuthMode::Tokens, None) => {
+            report.fault(
+                place,
+                "--auth tokens needs a file with a line each, `role name token` (role: viewer or operator); for a try \
+                 on this machine, --auth none with --listen 127.0.0.1:8080 needs none",
+            );
+            None
+        }
+        (AuthMode::Tokens, Some(path)) => {
+            if options.allow_anonymous_remote {
+                report.warn(&Place::named("--allow-anonymous-remote"), "this has no effect with --auth tokens");
+            }
+            let file = TokensFile::new(path.clone());
+            usable(&file, &place, report).then(|| AuthConfig::Tokens(Arc::new(file)))
+        }
+    }
+}
+
+fn usable(file: &TokensFile, place: &Place, report: &mut Report) -> bool {
+    let content = match file.read() {
+        Ok(content) => content,
+        Err(error) => {
+            report.fault(place.clone(), error.to_string());
+            return false;
+        }
+    };
+    for (line, what) in &content.bad {
+        report.fault(Place::in_file(place.path(), *line), what.clone());
+    }
+    for (line, what) in &content.weak {
+        report.warn(&Place::in_file(place.path(), *line), what);
+    }
+    if content.callers() == 0 && content.bad.is_empty() {
+        report.fault(place.clone(), format!("{file} lists nobody; write a line each, `role name token`"));
+    }
+    content.callers() > 0 && content.bad.is_empty()
+}
+
+/// `server.hosts`: names or addresses, without a port.
+pub(super) fn hosts(given: &[(Place, String)], report: &mut Report) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for (place, host) in given {
+        // what the URL parser leaves as it is is in its canonical form
+        let good = Host::parse(host).is_ok_and(|parsed| parsed.to_string() == *host) && !host.contains(['*', '_']);
+        if good {
+            hosts.push(host.clone());
+        } else {
+            report.fault(
+                place.clone(),
+                "write a host name in lower case or an IP address, without scheme and port, such as cutover.example.org or [::1]",
+            );
+        }
+    }
+    hosts
+}
+
+/// `server.origins`: as browsers send them.
+pub(super) fn origins(given: &[(Place, String)], report: &mut Report) -> Vec<String> {
+    let mut origins = Vec::new();
+    for (place, origin) in given {
+        let good = Url::parse(origin)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == *origin);
+        if good {
+            origins.push(origin.clone());
+        } else {
+            report.fault(
+                place.clone(),
+                "write an origin as browsers send it: scheme, host and port if it is not the default, such as https://console.example.org",
+            );
+        }
+    }
+    origins
+}

@@ -1,0 +1,179 @@
+//! The tokens file: who may call us, read again at each use.
+//!
+//! Owns its form and the comparison, which takes the same time whichever line matches or none. Holds digests, never a
+//! token, and only while it compares.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
+use super::secret::read_text;
+use crate::domain::access::{Principal, Role};
+
+type Hash = [u8; 32];
+
+/// The longest token that is looked at: headers are not much longer.
+const LONGEST_TOKEN: usize = 4_096;
+
+/// Shorter tokens can be guessed: 20 characters of base64 are 120 bits.
+const SHORT_TOKEN: usize = 20;
+
+/// The tokens file cannot be read; `Display` names it and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TokensError(String);
+
+/// The callers that a file lists.
+#[derive(Debug)]
+pub struct TokensFile {
+    path: PathBuf,
+    /// The digest of the content whose bad lines were logged, so that they are logged once.
+    complained: Mutex<Option<Hash>>,
+}
+
+/// One good line.
+struct Entry {
+    principal: Principal,
+    token: Hash,
+}
+
+/// What a file holds.
+pub(super) struct Content {
+    entries: Vec<Entry>,
+    /// Lines that are wrong, with what would be right.
+    pub(super) bad: Vec<(u64, String)>,
+    /// Lines that work and should be better.
+    pub(super) weak: Vec<(u64, String)>,
+}
+
+impl Content {
+    /// How many lines let somebody in.
+    pub(super) fn callers(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+impl TokensFile {
+    /// The file at `path`, which is not read yet.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, complained: Mutex::new(None) }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Who holds this token, if anybody does.
+    ///
+    /// # Errors
+    /// When the file cannot be read now: then nobody is known.
+    pub fn authenticate(&self, presented: &str) -> Result<Option<Principal>, TokensError> {
+        let content = self.read()?;
+        if presented.is_empty() || presented.len() > LONGEST_TOKEN {
+            return Ok(None);
+        }
+        let presented: Hash = Sha256::digest(presented.as_bytes()).into();
+        let mut found = None;
+        for entry in &content.entries {
+            let same: Choice = entry.token.ct_eq(&presented);
+            if bool::from(same) && found.is_none() {
+                found = Some(entry.principal.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads and sorts the lines; bad ones are logged once for each content of the file.
+    pub(super) fn read(&self) -> Result<Content, TokensError> {
+        let text = read_text(&self.path).map_err(TokensError)?;
+        let text = text.expose_secret();
+        let content = parse(text);
+        if !content.bad.is_empty() {
+            let digest: Hash = Sha256::digest(text.as_bytes()).into();
+            let mut complained = self.complained.lock().expect("no code panics while holding this lock");
+            if *complained != Some(digest) {
+                *complained = Some(digest);
+                for (line, what) in &content.bad {
+                    tracing::warn!(file = %self.path.display(), line, "Ignored a line of the tokens file: {what}");
+                }
+            }
+        }
+        Ok(content)
+    }
+}
+
+impl fmt::Display for TokensFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
+fn parse(text: &str) -> Content {
+    let mut content = Content { entries: Vec::new(), bad: Vec::new(), weak: Vec::new() };
+    for (number, line) in (1..).zip(text.strip_prefix('\u{feff}').unwrap_or(text).lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match entry(line) {
+            Ok((entry, weak)) => {
+                if content.entries.iter().any(|other| bool::from(other.token.ct_eq(&entry.token))) {
+                    content.bad.push((number, "this token stands on an earlier line already".to_owned()));
+                    continue;
+                }
+                if weak {
+                    content.weak.push((
+                        number,
+                        format!(
+                            "the token has fewer than {SHORT_TOKEN} characters and can be \
+                        guessed; `openssl rand -hex 32` makes a good one"
+                        ),
+                    ));
+                }
+                content.entries.push(entry);
+            }
+            Err(what) => content.bad.push((number, what.to_owned())),
+        }
+    }
+    content
+}
+
+fn entry(line: &str) -> Result<(Entry, bool), &'static str> {
+    let mut words = line.split_whitespace();
+    let (Some(role), Some(name), Some(token), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        return Err("write `role name token` or `role name sha256:HEX`, three words");
+    };
+    let role = Role::from_label(role).ok_or("the first word is a role, viewer or operator")?;
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    if name.len() > 63 || !name.chars().all(word) {
+        return Err("the second word is a name of at most 63 letters, digits and -_.@");
+    }
+    let (token, weak) = match token.strip_prefix("sha256:") {
+        Some(hex) => {
+            (digest_from_hex(hex).ok_or("after sha256: come the 64 hexadecimal digits of the token's digest")?, false)
+        }
+        None if token.len() > LONGEST_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            return Err("a token has at most 4096 ASCII characters");
+        }
+        None => (Sha256::digest(token.as_bytes()).into(), token.len() < SHORT_TOKEN),
+    };
+    Ok((Entry { principal: Principal { name: name.to_owned(), role }, token }, weak))
+}
+
+fn digest_from_hex(hex: &str) -> Option<Hash> {
+    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut digest = Hash::default();
+    for (index, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(digest)
+}

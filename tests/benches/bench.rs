@@ -1,0 +1,270 @@
+//! The bed on which figures are measured: servers, raw calls by curl and git, and the table.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use cutover_api::domain::refs::{ObjectId, Prune, RefList, RefName, compare};
+use serde_json::Value;
+use standin::{Gitea, Options, Served, Upstream};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_cutover-api");
+const TOKEN: &str = "bench-operator-token";
+
+/// A clock for figures: nothing of ours is decided by it.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1_000.0
+}
+
+/// The middle one.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Gitea, upstream and the configuration, for as many mirrors as there are rounds.
+pub struct Bed {
+    folder: TempDir,
+    upstream: Upstream,
+    gitea: Served,
+    gitea_token: String,
+}
+
+impl Bed {
+    /// A stand-in Gitea and an upstream of 5,000 commits.
+    pub fn new(rounds: usize) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the stand-in starts at the real time")]
+        let base = SystemTime::now();
+        let folder = TempDir::with_prefix("cutover-bench-").unwrap();
+        let upstream = Upstream::start(base);
+        upstream.create("big");
+        upstream.commit("big", "main", 5_000);
+        let gitea = Gitea::new(Options { base, ..Options::default() });
+        gitea.add_user("bot", "unused", false);
+        let gitea_token = gitea.add_token("bot", &["write:repository", "write:organization", "read:user"]);
+        let gitea = gitea.serve_in_background("127.0.0.1:0".parse().unwrap()).unwrap();
+        fs::write(folder.path().join("gitea-token"), &gitea_token).unwrap();
+        fs::write(folder.path().join("tokens"), format!("operator bench {TOKEN}\n")).unwrap();
+        let mut yaml =
+            format!("gitea: {{ url: {}, tokenFile: {} }}\nmirrors:\n", gitea.url, folder.path().join("gitea-token").display());
+        for round in 0..rounds {
+            yaml += &format!(
+                "  - name: m{round}\n    upstream: {{ url: {}, branch: main }}\n    target: {{ owner: ours, repo: m{round} }}\n",
+                upstream.url("big")
+            );
+        }
+        fs::write(folder.path().join("config.yaml"), yaml).unwrap();
+        Self { folder, upstream, gitea, gitea_token }
+    }
+
+    /// The release binary, serving; returns when it is ready.
+    pub fn serve(&self) -> Service {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new(BINARY)
+            .args(["serve", "--listen", &address.to_string()])
+            .arg("--config")
+            .arg(self.folder.path().join("config.yaml"))
+            .arg("--tokens-file")
+            .arg(self.folder.path().join("tokens"))
+            .arg("--state-dir")
+            .arg(self.folder.path().join("state"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let service = Service { child, address };
+        let began = now();
+        while service.try_call("GET", "/readyz").is_none_or(|(status, _)| status != 200) {
+            assert!(began.elapsed() < Duration::from_secs(20), "the service does not get ready");
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        service
+    }
+
+    /// From the start of a process until it is ready, in milliseconds.
+    pub fn start_to_ready(&self) -> f64 {
+        let began = now();
+        drop(self.serve());
+        milliseconds(began)
+    }
+
+    /// One run on one mirror, from the POST to the end, in milliseconds.
+    #[expect(clippy::unused_self, reason = "reads as what is done on the bed")]
+    pub fn cut_over(&self, service: &Service, round: usize) -> f64 {
+        let began = now();
+        let (status, run) = service.call("POST", "/cutover/mirror", &format!("{{\"mirrors\":[\"m{round}\"]}}"));
+        assert_eq!(status, 202, "{run}");
+        let path = format!("/cutover/runs/{}", run["id"].as_str().unwrap());
+        loop {
+            let (_, run) = service.call("GET", &path, "");
+            if !run["finishedAt"].is_null() {
+                assert_eq!(run["status"], "succeeded", "{run}");
+                return milliseconds(began);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The same by hand: curl makes the organisation and the mirror and switches pruning off, git reads both sides.
+    pub fn raw_cut_over(&self, round: usize) -> f64 {
+        let began = now();
+        self.curl(&["-X", "GET", &self.api(&format!("/repos/raw{round}/m"))]);
+        self.curl(&["-d", &format!("{{\"username\":\"raw{round}\"}}"), &self.api("/orgs")]);
+        let migrate = format!(
+            "{{\"clone_addr\":\"{}\",\"repo_owner\":\"raw{round}\",\"repo_name\":\"m\",\"service\":\"git\",\"mirror\":true,\"mirror_interval\":\"10m0s\"}}",
+            self.upstream.url("big")
+        );
+        self.curl(&["-d", &migrate, &self.api("/repos/migrate")]);
+        let settings = "{\"mirror_interval\":\"10m0s\",\"enable_prune\":false}";
+        self.curl(&["-X", "PATCH", "-d", settings, &self.api(&format!("/repos/raw{round}/m"))]);
+        self.curl(&["-X", "GET", &self.api(&format!("/repos/raw{round}/m"))]);
+        self.ls_remote(&format!("{}/raw{round}/m.git", self.gitea.url));
+        self.ls_remote(&self.upstream.url("big"));
+        milliseconds(began)
+    }
+
+    /// A noop by hand: one look at the repository, and both sides read by git.
+    pub fn raw_noop(&self, round: usize) -> f64 {
+        let began = now();
+        self.curl(&["-X", "GET", &self.api(&format!("/repos/raw{round}/m"))]);
+        self.ls_remote(&format!("{}/raw{round}/m.git", self.gitea.url));
+        self.ls_remote(&self.upstream.url("big"));
+        milliseconds(began)
+    }
+
+    fn api(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.gitea.url)
+    }
+
+    fn curl(&self, arguments: &[&str]) {
+        let header = format!("Authorization: token {}", self.gitea_token);
+        let done = Command::new("curl")
+            .args(["-s", "-o", "/dev/null", "-H", &header, "-H", "Content-Type: application/json"])
+            .args(arguments)
+            .status()
+            .unwrap();
+        assert!(done.success());
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as what is done on the bed")]
+    fn ls_remote(&self, url: &str) {
+        let done = Command::new("git").args(["ls-remote", "-q", "--heads", "--tags", url]).stdout(Stdio::null()).status();
+        assert!(done.unwrap().success());
+    }
+}
+
+/// The release binary at work; ended when dropped.
+pub struct Service {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Service {
+    /// A request by hand, on a connection of its own.
+    fn try_call_with(&self, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        let (length, media) = (body.len(), if body.is_empty() { "" } else { "Content-Type: application/json\r\n" });
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n{media}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        Some((status, serde_json::from_str(body).unwrap_or_default()))
+    }
+
+    fn try_call(&self, method: &str, path: &str) -> Option<(u16, Value)> {
+        self.try_call_with(method, path, "")
+    }
+
+    fn call(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        self.try_call_with(method, path, body).expect("the service answers")
+    }
+
+    /// Resident memory, in MiB.
+    pub fn resident_mib(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_024.0
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // SIGTERM by the shell's own kill: the standard library only knows SIGKILL, which would leave a lock to wait for
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary's size, in MB.
+pub fn binary_size() -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a size in megabytes needs no more digits")]
+    let bytes = fs::metadata(BINARY).unwrap().len() as f64;
+    bytes / 1_000_000.0
+}
+
+/// Two lists of so many refs compared and digested, the best of ten, in milliseconds.
+pub fn compare_refs(count: usize) -> f64 {
+    let list = || {
+        RefList::complete(
+            (0..count).map(|n| {
+                let name = RefName::parse(&format!("refs/heads/topic/{n:06}")).unwrap();
+                (name, ObjectId::parse(&format!("{n:040x}")).unwrap())
+            }),
+            None,
+        )
+    };
+    let (upstream, gitea) = (list(), list());
+    let one = || {
+        let began = now();
+        assert!(compare(&upstream, &gitea, Prune::Off).differing.is_empty());
+        assert_eq!(upstream.digest(), gitea.digest_restricted_to(&upstream));
+        milliseconds(began)
+    };
+    (0..10).map(|_| one()).fold(f64::INFINITY, f64::min)
+}
+
+/// What was measured, line by line.
+#[derive(Default)]
+pub struct Table {
+    lines: Vec<(String, bool)>,
+}
+
+impl Table {
+    /// A figure with its limit.
+    pub fn figure(&mut self, what: &str, value: f64, limit: f64, unit: &str) {
+        self.lines.push((format!("{what:36} {value:9.1} {unit:4} limit {limit:9.1} {unit}"), value <= limit));
+    }
+
+    /// A time beside that of the raw calls, with the limit that follows from it; milliseconds.
+    pub fn beside(&mut self, what: &str, ours: f64, raw: f64, limit: f64) {
+        let ratio = ours / raw;
+        self.lines.push((
+            format!("{what:36} {ours:9.1} ms   limit {limit:9.1} ms   raw calls {raw:.1} ms, ratio {ratio:.2}"),
+            ours <= limit,
+        ));
+    }
+
+    /// Whether every figure is within its limit.
+    pub fn holds(&self) -> bool {
+        self.lines.iter().all(|(_, holds)| *holds)
+    }
+
+    /// Prints it.
+    pub fn print(&self) {
+        for (line, holds) in &self.lines {
+            println!("{} {line}", if *holds { "ok  " } else { "OVER" });
+        }
+    }
+}

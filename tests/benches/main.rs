@@ -1,0 +1,53 @@
+//! The figures that cutover-api is held to, each beside what it is compared with, measured in one run.
+//!
+//! ```text
+//! cargo bench
+//! ```
+//!
+//! Machines are noisy, so nothing here is a test: a figure over its limit is printed as such and ends with status 1,
+//! and it is for a person to say whether the machine or the code is to blame. Servers are the stand-in Gitea and a real
+//! git upstream on loopback; the service is the release binary in a process of its own.
+
+mod bench;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bench::{Bed, Table, median};
+
+fn main() -> ExitCode {
+    // `cargo test --benches` and `cargo bench` both hand over flags of libtest's; there is nothing to choose here
+    let mut table = Table::default();
+    let bed = Bed::new(3);
+
+    table.figure("release binary", bench::binary_size(), 12.0, "MB");
+    table.figure("start to ready, median of 5", median((0..5).map(|_| bed.start_to_ready())), 50.0, "ms");
+
+    let service = bed.serve();
+    table.figure("resident memory, idle", service.resident_mib(), 16.0, "MiB");
+
+    let mut cut_overs = Vec::new();
+    for round in 0..3 {
+        let raw = bed.raw_cut_over(round);
+        cut_overs.push((bed.cut_over(&service, round), raw));
+    }
+    let (ours, raw) = (median(cut_overs.iter().map(|pair| pair.0)), median(cut_overs.iter().map(|pair| pair.1)));
+    table.beside("cut-over of 5,000 commits", ours, raw, 1.05 * raw + 150.0);
+
+    let mut noops = Vec::new();
+    for round in 0..15 {
+        let raw = bed.raw_noop(round % 3);
+        noops.push((bed.cut_over(&service, round % 3), raw));
+    }
+    let (ours, raw) = (median(noops.iter().map(|pair| pair.0)), median(noops.iter().map(|pair| pair.1)));
+    table.beside("noop", ours, raw, raw + 20.0);
+
+    table.figure("10,000 refs compared and digested", bench::compare_refs(10_000), 50.0, "ms");
+    table.figure("resident memory, after it all", service.resident_mib(), 48.0, "MiB");
+    drop(service);
+
+    table.print();
+    // lets a log that is read from the other end see the whole table
+    std::thread::sleep(Duration::from_millis(10));
+    if table.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,86 @@
+//! The transport of tests: routers in this very process, found by host and port. On tokio's paused time a call that
+//! waits an hour costs nothing, which over a socket it could not.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use cutover_api::domain::answer::{Trouble, TroubleKind};
+use cutover_api::transport::{Call, Observer, Transport};
+use futures_util::future::BoxFuture;
+use http::Response;
+use http_body_util::BodyExt as _;
+use standin::Cut;
+use tower::ServiceExt as _;
+
+/// Sends to routers.
+#[derive(Clone, Default)]
+pub struct InProcess {
+    routers: Arc<Mutex<BTreeMap<String, Router>>>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl std::fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InProcess").finish_non_exhaustive()
+    }
+}
+
+impl InProcess {
+    /// Puts a router at an address such as `127.0.0.1:3000`.
+    pub fn at(self, authority: &str, router: Router) -> Self {
+        self.routers.lock().unwrap().insert(authority.to_owned(), router);
+        self
+    }
+
+    /// Takes an address away: nobody takes connections there.
+    pub fn down(&self, authority: &str) -> Option<Router> {
+        self.routers.lock().unwrap().remove(authority)
+    }
+
+    /// Puts it back.
+    pub fn up(&self, authority: &str, router: Router) {
+        self.routers.lock().unwrap().insert(authority.to_owned(), router);
+    }
+
+    async fn attempt(&self, call: Call) -> Result<Response<Bytes>, Trouble> {
+        let authority = call.request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let router = self.routers.lock().unwrap().get(&authority).cloned();
+        let Some(router) = router else {
+            return Err(Trouble::not_sent(TroubleKind::Connect, "the connection is refused"));
+        };
+        let (mut parts, body) = call.request.into_parts();
+        // over a socket the request line has the path alone
+        parts.uri = parts.uri.path_and_query().unwrap().as_str().parse().unwrap();
+        parts.headers.entry(http::header::HOST).or_insert_with(|| authority.parse().unwrap());
+        let Ok(response) = router.oneshot(http::Request::from_parts(parts, Body::from(body))).await;
+        let cut = || Trouble::maybe_sent(TroubleKind::Cut, "the connection broke before the whole answer was here");
+        if response.extensions().get::<Cut>().is_some() {
+            return Err(cut());
+        }
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(|_| cut())?.to_bytes();
+        if body.len() > call.largest {
+            return Err(Trouble::maybe_sent(TroubleKind::TooLarge, "the answer is too large"));
+        }
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
+impl Transport for InProcess {
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Response<Bytes>, Trouble>> {
+        Box::pin(async move {
+            let (limit, operation) = (call.timeout, call.operation);
+            let result = tokio::time::timeout(limit, self.attempt(call)).await.unwrap_or_else(|_| {
+                Err(Trouble::maybe_sent(TroubleKind::Timeout, format!("no whole answer within {} s", limit.as_secs())))
+            });
+            if let Some(observer) = &self.observer {
+                observer.sent(operation, result.as_ref().ok().map(|answer| answer.status().as_u16()), Duration::ZERO);
+            }
+            result
+        })
+    }
+}
