@@ -61,13 +61,13 @@ pub(super) async fn gate(
         Ok(principal) => principal,
         Err(refusal) => return refusal.into_response(),
     };
-    let mut response = if role == Role::Operator && principal.role != Role::Operator {
-        edge.metrics.auth_failure(AuthFailure::Forbidden);
-        let detail = format!("this call needs the role operator; this token's is {}", principal.role.label());
-        Refusal::new(Code::Forbidden, detail).into_response()
-    } else {
+    let mut response = if principal.role.covers(role) {
         request.extensions_mut().insert(principal.clone());
         next.run(request).await
+    } else {
+        edge.metrics.auth_failure(AuthFailure::Forbidden);
+        let detail = format!("this call needs the role {role}; this token's is {}", principal.role);
+        Refusal::new(Code::Forbidden, detail).into_response()
     };
     // for the audit line, which the outermost layer writes
     response.extensions_mut().insert(principal);

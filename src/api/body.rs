@@ -276,5 +276,4 @@ impl<'de> Visitor<'de> for OneName {
 }
 
 #[cfg(test)]
-#[path = "body_tests.rs"]
 mod tests;

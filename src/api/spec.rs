@@ -204,5 +204,4 @@ fn complete(specification: &mut OpenApi) {
 }
 
 #[cfg(test)]
-#[path = "spec_tests.rs"]
 mod tests;

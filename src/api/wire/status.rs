@@ -325,5 +325,4 @@ impl FreshnessBody {
 }
 
 #[cfg(test)]
-#[path = "status_tests.rs"]
 mod tests;
