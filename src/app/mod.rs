@@ -10,9 +10,10 @@ use std::time::Duration;
 use axum::Router;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, Access, ApiState};
+use crate::api::{self, Access, ApiState, Authenticator};
 use crate::clock::Clock;
-use crate::config::{AuthConfig, Config};
+use crate::config::{AuthConfig, Config, TokensFile};
+use crate::domain::access::Principal;
 use crate::engine::{Engine, Mirror, Parts};
 use crate::git::Lister;
 use crate::gitea::Client;
@@ -60,10 +61,10 @@ pub async fn assemble(
         Arc::clone(&config.gitea.credential),
         upstream_credentials,
     );
-    let mirrors = config.mirrors.iter().map(|mirror| Mirror {
-        spec: Arc::clone(&mirror.spec),
-        credential: Arc::clone(&mirror.credential),
-    });
+    let mirrors = config
+        .mirrors
+        .iter()
+        .map(|mirror| Mirror { spec: Arc::clone(&mirror.spec), credential: Arc::clone(&mirror.credential) });
     let (engine, tasks) = Engine::start(Parts {
         mirrors: mirrors.collect(),
         gitea,
@@ -76,11 +77,21 @@ pub async fn assemble(
     })
     .await?;
     let access = match &config.auth {
-        AuthConfig::Tokens(tokens) => Access::Tokens(Arc::new(tokens.clone())),
+        AuthConfig::Tokens(tokens) => Access::Tokens(Arc::new(FromFile(Arc::clone(tokens)))),
         AuthConfig::None => Access::Anonymous,
     };
-    let router = api::router(ApiState::new(engine.clone(), access, metrics, clock, shutdown));
+    let router = api::router(ApiState { engine: engine.clone(), access, metrics, clock });
     Ok(Service { router, engine, tasks })
+}
+
+/// Callers are recognised by the tokens file, read anew each time.
+#[derive(Debug)]
+struct FromFile(Arc<TokensFile>);
+
+impl Authenticator for FromFile {
+    fn authenticate(&self, presented: &str) -> Result<Option<Principal>, String> {
+        self.0.authenticate(presented).map_err(|error| error.to_string())
+    }
 }
 
 /// Tells the metrics of every request that leaves.

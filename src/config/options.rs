@@ -43,6 +43,21 @@ pub struct Options {
     pub log_format: Option<LogFormat>,
 }
 
+impl Default for Options {
+    /// What stands without a flag and without a variable.
+    fn default() -> Self {
+        Self {
+            config: None,
+            listen: "0.0.0.0:8080".into(),
+            state_dir: "./cutover-state".into(),
+            auth: AuthMode::Tokens,
+            allow_anonymous_remote: false,
+            tokens_file: None,
+            log_format: None,
+        }
+    }
+}
+
 /// Examples for the help of the commands that take [`Options`].
 pub const EXAMPLES: &str = "\
 Examples:

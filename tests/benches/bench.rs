@@ -1,8 +1,8 @@
 //! The bed on which figures are measured: servers, raw calls by curl and git, and the table.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -25,14 +25,14 @@ fn milliseconds(since: Instant) -> f64 {
 }
 
 /// The middle one.
-pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
 /// Gitea, upstream and the configuration, for as many mirrors as there are rounds.
-pub struct Bed {
+pub(crate) struct Bed {
     folder: TempDir,
     upstream: Upstream,
     gitea: Served,
@@ -41,7 +41,7 @@ pub struct Bed {
 
 impl Bed {
     /// A stand-in Gitea and an upstream of 5,000 commits.
-    pub fn new(rounds: usize) -> Self {
+    pub(crate) fn new(rounds: usize) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the stand-in starts at the real time")]
         let base = SystemTime::now();
         let folder = TempDir::with_prefix("cutover-bench-").unwrap();
@@ -54,8 +54,11 @@ impl Bed {
         let gitea = gitea.serve_in_background("127.0.0.1:0".parse().unwrap()).unwrap();
         fs::write(folder.path().join("gitea-token"), &gitea_token).unwrap();
         fs::write(folder.path().join("tokens"), format!("operator bench {TOKEN}\n")).unwrap();
-        let mut yaml =
-            format!("gitea: {{ url: {}, tokenFile: {} }}\nmirrors:\n", gitea.url, folder.path().join("gitea-token").display());
+        let mut yaml = format!(
+            "gitea: {{ url: {}, tokenFile: {} }}\nmirrors:\n",
+            gitea.url,
+            folder.path().join("gitea-token").display()
+        );
         for round in 0..rounds {
             yaml += &format!(
                 "  - name: m{round}\n    upstream: {{ url: {}, branch: main }}\n    target: {{ owner: ours, repo: m{round} }}\n",
@@ -67,7 +70,7 @@ impl Bed {
     }
 
     /// The release binary, serving; returns when it is ready.
-    pub fn serve(&self) -> Service {
+    pub(crate) fn serve(&self) -> Service {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = Command::new(BINARY)
             .args(["serve", "--listen", &address.to_string()])
@@ -90,7 +93,7 @@ impl Bed {
     }
 
     /// From the start of a process until it is ready, in milliseconds.
-    pub fn start_to_ready(&self) -> f64 {
+    pub(crate) fn start_to_ready(&self) -> f64 {
         let began = now();
         drop(self.serve());
         milliseconds(began)
@@ -98,7 +101,7 @@ impl Bed {
 
     /// One run on one mirror, from the POST to the end, in milliseconds.
     #[expect(clippy::unused_self, reason = "reads as what is done on the bed")]
-    pub fn cut_over(&self, service: &Service, round: usize) -> f64 {
+    pub(crate) fn cut_over(&self, service: &Service, round: usize) -> f64 {
         let began = now();
         let (status, run) = service.call("POST", "/cutover/mirror", &format!("{{\"mirrors\":[\"m{round}\"]}}"));
         assert_eq!(status, 202, "{run}");
@@ -114,7 +117,7 @@ impl Bed {
     }
 
     /// The same by hand: curl makes the organisation and the mirror and switches pruning off, git reads both sides.
-    pub fn raw_cut_over(&self, round: usize) -> f64 {
+    pub(crate) fn raw_cut_over(&self, round: usize) -> f64 {
         let began = now();
         self.curl(&["-X", "GET", &self.api(&format!("/repos/raw{round}/m"))]);
         self.curl(&["-d", &format!("{{\"username\":\"raw{round}\"}}"), &self.api("/orgs")]);
@@ -132,7 +135,7 @@ impl Bed {
     }
 
     /// A noop by hand: one look at the repository, and both sides read by git.
-    pub fn raw_noop(&self, round: usize) -> f64 {
+    pub(crate) fn raw_noop(&self, round: usize) -> f64 {
         let began = now();
         self.curl(&["-X", "GET", &self.api(&format!("/repos/raw{round}/m"))]);
         self.ls_remote(&format!("{}/raw{round}/m.git", self.gitea.url));
@@ -156,13 +159,14 @@ impl Bed {
 
     #[expect(clippy::unused_self, reason = "reads as what is done on the bed")]
     fn ls_remote(&self, url: &str) {
-        let done = Command::new("git").args(["ls-remote", "-q", "--heads", "--tags", url]).stdout(Stdio::null()).status();
+        let done =
+            Command::new("git").args(["ls-remote", "-q", "--heads", "--tags", url]).stdout(Stdio::null()).status();
         assert!(done.unwrap().success());
     }
 }
 
 /// The release binary at work; ended when dropped.
-pub struct Service {
+pub(crate) struct Service {
     child: Child,
     address: SocketAddr,
 }
@@ -192,7 +196,7 @@ impl Service {
     }
 
     /// Resident memory, in MiB.
-    pub fn resident_mib(&self) -> f64 {
+    pub(crate) fn resident_mib(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_024.0
@@ -208,14 +212,14 @@ impl Drop for Service {
 }
 
 /// The binary's size, in MB.
-pub fn binary_size() -> f64 {
+pub(crate) fn binary_size() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a size in megabytes needs no more digits")]
     let bytes = fs::metadata(BINARY).unwrap().len() as f64;
     bytes / 1_000_000.0
 }
 
 /// Two lists of so many refs compared and digested, the best of ten, in milliseconds.
-pub fn compare_refs(count: usize) -> f64 {
+pub(crate) fn compare_refs(count: usize) -> f64 {
     let list = || {
         RefList::complete(
             (0..count).map(|n| {
@@ -237,18 +241,18 @@ pub fn compare_refs(count: usize) -> f64 {
 
 /// What was measured, line by line.
 #[derive(Default)]
-pub struct Table {
+pub(crate) struct Table {
     lines: Vec<(String, bool)>,
 }
 
 impl Table {
     /// A figure with its limit.
-    pub fn figure(&mut self, what: &str, value: f64, limit: f64, unit: &str) {
+    pub(crate) fn figure(&mut self, what: &str, value: f64, limit: f64, unit: &str) {
         self.lines.push((format!("{what:36} {value:9.1} {unit:4} limit {limit:9.1} {unit}"), value <= limit));
     }
 
     /// A time beside that of the raw calls, with the limit that follows from it; milliseconds.
-    pub fn beside(&mut self, what: &str, ours: f64, raw: f64, limit: f64) {
+    pub(crate) fn beside(&mut self, what: &str, ours: f64, raw: f64, limit: f64) {
         let ratio = ours / raw;
         self.lines.push((
             format!("{what:36} {ours:9.1} ms   limit {limit:9.1} ms   raw calls {raw:.1} ms, ratio {ratio:.2}"),
@@ -257,12 +261,12 @@ impl Table {
     }
 
     /// Whether every figure is within its limit.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.lines.iter().all(|(_, holds)| *holds)
     }
 
     /// Prints it.
-    pub fn print(&self) {
+    pub(crate) fn print(&self) {
         for (line, holds) in &self.lines {
             println!("{} {line}", if *holds { "ok  " } else { "OVER" });
         }

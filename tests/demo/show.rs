@@ -8,26 +8,26 @@ const BAD: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Re
 const FAINT: Style = Style::new().dimmed();
 
 /// A line.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     anstream::println!("{text}");
 }
 
 /// What comes next.
-pub fn step(text: &str) {
+pub(crate) fn step(text: &str) {
     anstream::println!("{BOLD}{text}{BOLD:#}");
 }
 
 /// Something that is as it should be.
-pub fn tick(text: &str) {
+pub(crate) fn tick(text: &str) {
     anstream::println!("{GOOD}  ✔{GOOD:#} {text}");
 }
 
 /// Something that moved, with the time since it was asked for.
-pub fn moved(after: std::time::Duration, text: &str) {
+pub(crate) fn moved(after: std::time::Duration, text: &str) {
     anstream::println!("{FAINT}  {:>5.2} s{FAINT:#}  {text}", after.as_secs_f64());
 }
 
 /// Something that is not.
-pub fn warn(text: &str) {
+pub(crate) fn warn(text: &str) {
     anstream::eprintln!("{BAD}  ✘ {text}{BAD:#}");
 }

@@ -25,7 +25,7 @@ use crate::show::moved;
 const TOKEN: &str = "demo-operator-token";
 
 /// Upstream, Gitea and the service.
-pub struct Stage {
+pub(crate) struct Stage {
     folder: TempDir,
     upstream: Upstream,
     gitea: Served,
@@ -37,7 +37,7 @@ pub struct Stage {
 
 impl Stage {
     /// Starts all three.
-    pub async fn set() -> Result<Self, Failure> {
+    pub(crate) async fn set() -> Result<Self, Failure> {
         #[expect(clippy::disallowed_methods, reason = "the demo plays in the real world")]
         let now = SystemTime::now();
         let folder = TempDir::with_prefix("cutover-demo-")?;
@@ -70,7 +70,7 @@ impl Stage {
             config: Some(folder.path().join("config.yaml")),
             tokens_file: Some(folder.path().join("tokens")),
             state_dir: folder.path().join("state"),
-            listen: "127.0.0.1:0".parse()?,
+            listen: "127.0.0.1:0".into(),
             ..config::Options::default()
         };
         let loaded = config::load(&options, &|_| None).map_err(|faults| faults.to_string())?;
@@ -88,38 +88,38 @@ impl Stage {
         Ok(Self { folder, upstream, gitea, service, serving, shutdown, transport })
     }
 
-    pub fn upstream_url(&self) -> String {
+    pub(crate) fn upstream_url(&self) -> String {
         self.upstream.url("openova")
     }
 
-    pub fn gitea_url(&self) -> &str {
+    pub(crate) fn gitea_url(&self) -> &str {
         &self.gitea.url
     }
 
-    pub fn service_url(&self) -> String {
+    pub(crate) fn service_url(&self) -> String {
         format!("http://{}", self.service)
     }
 
-    pub fn upstream_refs(&self) -> usize {
+    pub(crate) fn upstream_refs(&self) -> usize {
         self.upstream.heads_and_tags("openova").len()
     }
 
     /// Three commits and a tag.
-    pub fn push(&self) {
+    pub(crate) fn push(&self) {
         self.upstream.commit("openova", "main", 3);
         self.upstream.annotated_tag("openova", "v1.12.0", "main", "a release");
     }
 
-    pub fn upstream_goes_bad(&self) {
+    pub(crate) fn upstream_goes_bad(&self) {
         self.upstream.fault(UpstreamFault::Html);
     }
 
-    pub fn upstream_recovers(&self) {
+    pub(crate) fn upstream_recovers(&self) {
         self.upstream.clear_faults();
     }
 
     /// Asks for a run, follows it, and demands this outcome.
-    pub async fn run(&self, outcome: &str) -> Result<Value, Failure> {
+    pub(crate) async fn run(&self, outcome: &str) -> Result<Value, Failure> {
         let run = self.follow().await?;
         if run["status"] == "succeeded" && run["mirrors"][0]["outcome"] == outcome {
             return Ok(run);
@@ -128,7 +128,7 @@ impl Stage {
     }
 
     /// Asks for a run, follows it, and demands this problem.
-    pub async fn run_that_fails(&self, code: &str) -> Result<Value, Failure> {
+    pub(crate) async fn run_that_fails(&self, code: &str) -> Result<Value, Failure> {
         let run = self.follow().await?;
         if run["mirrors"][0]["problem"]["error"] == code {
             return Ok(run);
@@ -174,7 +174,7 @@ impl Stage {
 
     /// What a run has proven, in words.
     #[expect(clippy::unused_self, reason = "reads as what the stage shows")]
-    pub fn proof(&self, run: &Value) -> String {
+    pub(crate) fn proof(&self, run: &Value) -> String {
         let mirror = &run["mirrors"][0];
         let commit = mirror["evidence"]["trackedCommit"].as_str().unwrap_or_default();
         format!(
@@ -186,7 +186,7 @@ impl Stage {
     }
 
     /// Asks git itself, on both sides.
-    pub fn compare_with_git(&self) -> Result<(), Failure> {
+    pub(crate) fn compare_with_git(&self) -> Result<(), Failure> {
         let ours = ls_remote(&format!("{}/openova/openova.git", self.gitea.url))?;
         let theirs = ls_remote(&self.upstream_url())?;
         match theirs.iter().find(|(name, id)| ours.get(*name) != Some(id)) {
@@ -196,7 +196,7 @@ impl Stage {
     }
 
     /// Commands to try.
-    pub fn curl_lines(&self) -> Vec<String> {
+    pub(crate) fn curl_lines(&self) -> Vec<String> {
         let (url, bearer) = (self.service_url(), format!("-H 'Authorization: Bearer {TOKEN}'"));
         vec![
             format!("curl -s {bearer} -X POST {url}/cutover/mirror"),
@@ -209,7 +209,7 @@ impl Stage {
     }
 
     /// Ends the service as SIGTERM does.
-    pub async fn end(self) -> Result<(), Failure> {
+    pub(crate) async fn end(self) -> Result<(), Failure> {
         self.shutdown.begin();
         let ended = self.serving.await??;
         drop(self.folder);

@@ -20,7 +20,10 @@ async fn assert_equal_refs(world: &World, run: &serde_json::Value) {
         let path = format!("/repos/{}/one/branches/{name}", world.owner);
         if world.is_real() {
             let (status, branch) = world.gitea_api(Method::GET, &path, None).await;
-            assert_eq!((status, branch["commit"]["id"].as_str()), (200, upstream.get(&format!("refs/heads/{name}")).map(String::as_str)));
+            assert_eq!(
+                (status, branch["commit"]["id"].as_str()),
+                (200, upstream.get(&format!("refs/heads/{name}")).map(String::as_str))
+            );
         }
     }
     if !world.is_real() {
@@ -181,7 +184,8 @@ fn a_regular_repository_of_the_name_is_refused_and_left_as_it_is() {
         let (status, _) = world.gitea_api(Method::POST, "/orgs", Some(json!({"username": world.owner}))).await;
         assert_eq!(status, 201);
         let path = format!("/orgs/{}/repos", world.owner);
-        let (status, before) = world.gitea_api(Method::POST, &path, Some(json!({"name": "one", "auto_init": true}))).await;
+        let (status, before) =
+            world.gitea_api(Method::POST, &path, Some(json!({"name": "one", "auto_init": true}))).await;
         assert_eq!(status, 201);
         world.start().await;
         let problem = world.expect_failure("not-a-mirror").await;

@@ -17,8 +17,7 @@ const OUTSIDE: [(&str, &[&str]); 8] = [
 ];
 
 /// What a pure module never names.
-const IMPURE: [&str; 8] =
-    ["tokio", "axum", "reqwest", "std::fs", "std::net", "std::process", "SystemTime", "Instant"];
+const IMPURE: [&str; 8] = ["tokio", "axum", "reqwest", "std::fs", "std::net", "std::process", "SystemTime", "Instant"];
 
 /// The most lines that a source file has without a reason in its head.
 const LONGEST: usize = 400;
@@ -57,7 +56,8 @@ fn code_of(path: &Path) -> String {
 }
 
 fn is_a_test_file(path: &Path) -> bool {
-    path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs")))
+    let named = |part: &str| part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs");
+    path.strip_prefix(root()).unwrap().components().any(|part| part.as_os_str().to_str().is_some_and(named))
 }
 
 /// module → the modules that it may import, from the table in `src/lib.rs`; `None`: everything.
@@ -85,7 +85,7 @@ fn imports(code: &str) -> BTreeSet<String> {
         let name: String = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         if name.is_empty() {
             // `use crate::{a::…, b}`
-            let inside = after.trim_start_matches('{').split(';').next().unwrap_or_default();
+            let inside = after.trim_start_matches('{').split(['}', ';']).next().unwrap_or_default();
             found.extend(inside.split(',').filter_map(|part| Some(part.trim().split("::").next()?.to_owned())));
         } else {
             found.insert(name);
@@ -130,7 +130,10 @@ fn crates_are_named_only_where_they_belong() {
         }
         if module == "domain" {
             wrong.extend(
-                IMPURE.iter().filter(|name| code.contains(*name)).map(|name| format!("{}: names {name}", path.display())),
+                IMPURE
+                    .iter()
+                    .filter(|name| code.contains(*name))
+                    .map(|name| format!("{}: names {name}", path.display())),
             );
         }
     }
@@ -149,7 +152,10 @@ fn every_source_file_opens_with_what_it_is_for_and_stays_readable() {
             let lines = text.lines().count();
             let head = text.lines().take_while(|line| line.starts_with("//!")).collect::<String>();
             if lines > LONGEST && !head.contains("in one file") {
-                wrong.push(format!("{}: {lines} lines, and its head does not say why it is in one file", path.display()));
+                wrong.push(format!(
+                    "{}: {lines} lines, and its head does not say why it is in one file",
+                    path.display()
+                ));
             }
         }
     }

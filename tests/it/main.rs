@@ -4,5 +4,6 @@ mod contract;
 mod fidelity;
 mod layers;
 mod main_job;
+mod outages;
 mod runs;
 mod world;

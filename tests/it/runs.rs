@@ -15,7 +15,8 @@ fn a_thousand_posts_at_once_make_one_run_one_organisation_and_one_migrate() {
     story(async |mut world| {
         world.gitea().set_migrate_delay(Duration::from_secs(30));
         world.start().await;
-        let answers = futures_util::future::join_all((0..1_000).map(|_| world.post(&json!({})))).await;
+        let nothing = json!({});
+        let answers = futures_util::future::join_all((0..1_000).map(|_| world.post(&nothing))).await;
         let mut ids: Vec<String> = Vec::new();
         let mut coalesced = 0;
         for answer in &answers {
@@ -39,7 +40,8 @@ fn a_run_goes_on_when_its_caller_hangs_up() {
     story(async |mut world| {
         world.gitea().set_migrate_delay(Duration::from_secs(30));
         world.start().await;
-        let call = world.post(&json!({}));
+        let nothing = json!({});
+        let call = world.post(&nothing);
         // the answer is never taken
         let _ = tokio::time::timeout(Duration::from_millis(1), call).await;
         let run = loop {
@@ -70,7 +72,11 @@ fn a_run_joins_the_work_in_flight_on_each_of_its_mirrors() {
         assert_ne!(first["id"], both["id"]);
         assert_eq!(both["coalesced"], false);
         let same = world.post(&json!({"mirrors": ["two", "one"]})).await.json();
-        assert_eq!((&same["id"], &same["coalesced"]), (&both["id"], &json!(true)), "the same selection in another order");
+        assert_eq!(
+            (&same["id"], &same["coalesced"]),
+            (&both["id"], &json!(true)),
+            "the same selection in another order"
+        );
         let both = world.end_of(both["id"].as_str().unwrap()).await;
         let first = world.run_now(first["id"].as_str().unwrap()).await;
         assert_eq!((&first["status"], &both["status"]), (&json!("succeeded"), &json!("succeeded")));
@@ -149,7 +155,11 @@ fn a_crash_at_any_moment_ends_in_one_mirror_and_a_proven_run() {
             let run = world.end_of(&id).await;
             assert_eq!(run["status"], "succeeded", "crashed at {crash_at:?}: {run:#}");
             assert_eq!(world.count(MIGRATE), 1, "crashed at {crash_at:?}");
-            assert_eq!(world.gitea().repository("openova", "one").unwrap().enable_prune, Some(false), "crashed at {crash_at:?}");
+            assert_eq!(
+                world.gitea().repository("openova", "one").unwrap().enable_prune,
+                Some(false),
+                "crashed at {crash_at:?}"
+            );
         });
     }
 }

@@ -46,26 +46,13 @@ pub(super) struct Condenser {
 impl Condenser {
     /// Condenses one recorded line. `raw` has the members that the README of the recordings describes.
     pub(super) fn line(&mut self, raw: &Value) -> Line {
-        let text = |key: &str| {
-            raw[key]
-                .as_str()
-                .expect("a line has a scene and a step")
-                .to_owned()
-        };
-        let request = raw
-            .get("request")
-            .filter(|r| !r.is_null())
-            .map(Request::condense);
+        let text = |key: &str| raw[key].as_str().expect("a line has a scene and a step").to_owned();
+        let request = raw.get("request").filter(|r| !r.is_null()).map(Request::condense);
         let expected = match &request {
             Some(request) => self.response(request, &raw["response"]),
             None => json!({ "note": raw["note"] }),
         };
-        let mut line = Line {
-            scene: text("scene"),
-            step: text("step"),
-            request,
-            expected,
-        };
+        let mut line = Line { scene: text("scene"), step: text("step"), request, expected };
         if let Some(request) = &mut line.request
             && let super::line::Body::Migrate(members) = &mut request.body
             && let Some(Value::String(address)) = members.get_mut("clone_addr")
@@ -78,22 +65,14 @@ impl Condenser {
     /// Condenses a whole recording.
     pub(super) fn file(text: &str) -> Vec<Line> {
         let mut condenser = Self::default();
-        text.lines()
-            .map(|raw| {
-                condenser.line(&serde_json::from_str(raw).expect("a recording is JSON lines"))
-            })
-            .collect()
+        text.lines().map(|raw| condenser.line(&serde_json::from_str(raw).expect("a recording is JSON lines"))).collect()
     }
 
     /// Condenses the response to a request.
     pub(super) fn response(&mut self, request: &Request, response: &Value) -> Value {
         let mut condensed = Map::new();
         condensed.insert("status".to_owned(), response["status"].clone());
-        for (name, header) in [
-            ("type", "content-type"),
-            ("location", "location"),
-            ("total", "x-total-count"),
-        ] {
+        for (name, header) in [("type", "content-type"), ("location", "location"), ("total", "x-total-count")] {
             if let Some(value) = response["headers"].get(header) {
                 condensed.insert(name.to_owned(), value.clone());
             }
@@ -101,9 +80,7 @@ impl Condenser {
         let body = &response["body"];
         let body = match (body, request.is_git() && response["status"] == 200) {
             (Value::String(text), true) => self.git(text),
-            (Value::String(text), false) if text.trim_end() == "null" => {
-                Value::String("null".to_owned())
-            }
+            (Value::String(text), false) if text.trim_end() == "null" => Value::String("null".to_owned()),
             (Value::Object(members), _) => self.object(members),
             (Value::Array(items), _) => items.iter().map(|item| self.item(item)).collect(),
             // The exception's name is the recorder's own, where the connection broke.
@@ -151,11 +128,7 @@ impl Condenser {
             }
         }
         if let Some(Value::Object(may)) = read.get("permissions") {
-            let granted: Vec<&str> = may
-                .iter()
-                .filter(|(_, v)| **v == true)
-                .map(|(k, _)| k.as_str())
-                .collect();
+            let granted: Vec<&str> = may.iter().filter(|(_, v)| **v == true).map(|(k, _)| k.as_str()).collect();
             read.insert("permissions".to_owned(), granted.join(" ").into());
         }
         Value::Object(read)
@@ -164,13 +137,8 @@ impl Condenser {
     /// A member of a list of branches, tags or references.
     fn item(&mut self, item: &Value) -> Value {
         let name = item["name"].as_str().or(item["ref"].as_str());
-        let id = [
-            &item["commit"]["id"],
-            &item["commit"]["sha"],
-            &item["object"]["sha"],
-        ]
-        .into_iter()
-        .find_map(Value::as_str);
+        let id =
+            [&item["commit"]["id"], &item["commit"]["sha"], &item["object"]["sha"]].into_iter().find_map(Value::as_str);
         match (name, id) {
             (Some(name), Some(id)) => format!("{} {name}", self.id(id)).into(),
             _ => item.clone(),
@@ -194,9 +162,7 @@ impl Condenser {
 
     /// The names of the object ids of a list of references.
     pub(super) fn names(&mut self, references: BTreeMap<String, String>) -> Value {
-        let named = references
-            .into_iter()
-            .map(|(name, id)| (name, self.id(&id).into()));
+        let named = references.into_iter().map(|(name, id)| (name, self.id(&id).into()));
         Value::Object(named.collect())
     }
 
@@ -211,9 +177,7 @@ impl Condenser {
             [] if advertisement => "the folder is gone: nothing after the service".into(),
             [] => "the folder is gone: not even a flush".into(),
             [Packet::Flush] => "no references".into(),
-            [Packet::Text(first), ..] if *first == "version 2" => {
-                "capabilities of version 2".into()
-            }
+            [Packet::Text(first), ..] if *first == "version 2" => "capabilities of version 2".into(),
             [Packet::Text(first), Packet::Flush] if first.starts_with("unborn HEAD") => {
                 json!({ "unborn": first.trim_start_matches("unborn HEAD symref-target:") })
             }
@@ -234,18 +198,13 @@ impl Condenser {
             let id = self.id(id);
             if let Some(tag) = name.strip_suffix("^{}") {
                 // Version 0 gives the commit of an annotated tag a line of its own, right after the tag's.
-                let (_, tagged) = references
-                    .iter_mut()
-                    .find(|(n, _)| n == tag)
-                    .expect("a peeled line follows its tag");
+                let (_, tagged) = references.iter_mut().find(|(n, _)| n == tag).expect("a peeled line follows its tag");
                 tagged.push_str(" -> ");
                 tagged.push_str(&id);
                 continue;
             }
             let mut shown = id;
-            let target = capabilities
-                .split(' ')
-                .find_map(|word| word.strip_prefix("symref=HEAD:"));
+            let target = capabilities.split(' ').find_map(|word| word.strip_prefix("symref=HEAD:"));
             for word in target.into_iter().filter(|_| name == "HEAD") {
                 shown = format!("{shown} {word}");
             }
@@ -258,12 +217,7 @@ impl Condenser {
             }
             references.push((name.to_owned(), shown));
         }
-        Value::Object(
-            references
-                .into_iter()
-                .map(|(name, shown)| (name, shown.into()))
-                .collect(),
-        )
+        Value::Object(references.into_iter().map(|(name, shown)| (name, shown.into())).collect())
     }
 }
 
@@ -311,12 +265,7 @@ fn packets(mut text: &str) -> Option<Vec<Packet<'_>>> {
 fn without_numbers(text: &str) -> String {
     // Newer releases of curl put it so, and git passes their words on.
     let mut text = text.replace("Could not connect to server", "Couldn't connect to server");
-    for (before, name) in [
-        ("127.0.0.1:", "PORT"),
-        (" port ", "PORT"),
-        (" after ", "N"),
-        ("<Repository ", "N"),
-    ] {
+    for (before, name) in [("127.0.0.1:", "PORT"), (" port ", "PORT"), (" after ", "N"), ("<Repository ", "N")] {
         let mut from = 0;
         while let Some(at) = text[from..].find(before) {
             let start = from + at + before.len();
@@ -332,27 +281,20 @@ fn without_numbers(text: &str) -> String {
 
 #[test]
 fn ports_durations_and_row_ids_are_taken_out_of_a_message() {
-    let message = "unable to access 'http://127.0.0.1:52599/x.git/': Failed to connect to 127.0.0.1 port 52599 after 0 ms";
-    let expected = "unable to access 'http://127.0.0.1:PORT/x.git/': Failed to connect to 127.0.0.1 port PORT after N ms";
+    let message =
+        "unable to access 'http://127.0.0.1:52599/x.git/': Failed to connect to 127.0.0.1 port 52599 after 0 ms";
+    let expected =
+        "unable to access 'http://127.0.0.1:PORT/x.git/': Failed to connect to 127.0.0.1 port PORT after N ms";
     assert_eq!(without_numbers(message), expected);
-    assert_eq!(
-        without_numbers("<Repository 40:acme/legacy> is archived"),
-        "<Repository N:acme/legacy> is archived"
-    );
-    assert_eq!(
-        without_numbers("ssh://git@127.0.0.1/x.git"),
-        "ssh://git@127.0.0.1/x.git"
-    );
+    assert_eq!(without_numbers("<Repository 40:acme/legacy> is archived"), "<Repository N:acme/legacy> is archived");
+    assert_eq!(without_numbers("ssh://git@127.0.0.1/x.git"), "ssh://git@127.0.0.1/x.git");
 }
 
 #[test]
 fn a_folder_that_is_gone_is_not_an_empty_list() {
     let mut condenser = Condenser::default();
     let service = "001e# service=git-upload-pack\n0000";
-    assert_eq!(
-        condenser.git(service),
-        "the folder is gone: nothing after the service"
-    );
+    assert_eq!(condenser.git(service), "the folder is gone: nothing after the service");
     assert_eq!(condenser.git(""), "the folder is gone: not even a flush");
     assert_eq!(condenser.git(&format!("{service}0000")), "no references");
     assert_eq!(

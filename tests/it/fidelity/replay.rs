@@ -18,9 +18,7 @@ pub(super) const LEFT_OUT: &[(&[&str], &str, &str, &str)] = &[];
 
 fn is_left_out(server: &str, line: &Line) -> bool {
     LEFT_OUT.iter().any(|(servers, scene, step, _)| {
-        (servers.is_empty() || servers.contains(&server))
-            && *scene == line.scene
-            && *step == line.step
+        (servers.is_empty() || servers.contains(&server)) && *scene == line.scene && *step == line.step
     })
 }
 
@@ -44,21 +42,13 @@ pub(super) struct Outcome {
 impl Outcome {
     /// The differences, a line each; empty when there are none.
     pub(super) fn table(&self, server: &str) -> String {
-        let rows = self
-            .differences
-            .iter()
-            .map(|d| [server, &d.scene, &d.step, &d.field, &d.recorded, &d.standin]);
+        let rows = self.differences.iter().map(|d| [server, &d.scene, &d.step, &d.field, &d.recorded, &d.standin]);
         let head = ["server", "scene", "step", "field", "recorded", "stand-in"];
         let rows: Vec<[&str; 6]> = std::iter::once(head).chain(rows).collect();
         if rows.len() == 1 {
             return String::new();
         }
-        let width = |column: usize| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or_default()
-        };
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
         let widths: Vec<usize> = (0..head.len() - 1).map(width).collect();
         let mut table = String::new();
         for row in &rows {
@@ -103,23 +93,17 @@ pub(super) async fn replay(profile: Profile) -> Outcome {
                 standin["folder"] = found;
             }
             outcome.steps += 1;
-            outcome
-                .differences
-                .extend(stage.troubles.drain(..).map(|trouble| Difference {
-                    scene: line.scene.clone(),
-                    step: line.step.clone(),
-                    field: "before it".to_owned(),
-                    recorded: "nothing".to_owned(),
-                    standin: trouble,
-                }));
+            outcome.differences.extend(stage.troubles.drain(..).map(|trouble| Difference {
+                scene: line.scene.clone(),
+                step: line.step.clone(),
+                field: "before it".to_owned(),
+                recorded: "nothing".to_owned(),
+                standin: trouble,
+            }));
             compare(line, &recorded, &standin, &mut outcome.differences);
         }
     }
-    assert_eq!(
-        outcome.steps + outcome.left_out,
-        lines.len(),
-        "every step is played or listed"
-    );
+    assert_eq!(outcome.steps + outcome.left_out, lines.len(), "every step is played or listed");
     outcome
 }
 
@@ -152,11 +136,7 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(members) => {
             for (name, value) in members {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 flatten(&path, value, leaves);
             }
         }
@@ -173,8 +153,7 @@ fn a_difference_is_told_field_by_field() {
     }))
     .unwrap();
     let mut outcome = Outcome::default();
-    let standin =
-        serde_json::json!({ "status": 200, "body": { "mirror": true, "empty": true, "size": 1 } });
+    let standin = serde_json::json!({ "status": 200, "body": { "mirror": true, "empty": true, "size": 1 } });
     compare(&line, &line.expected, &standin, &mut outcome.differences);
     let standin = serde_json::json!({ "status": 404, "body": { "message": "not found" } });
     compare(&line, &line.expected, &standin, &mut outcome.differences);

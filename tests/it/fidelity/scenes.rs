@@ -18,11 +18,7 @@ const SLOW: Duration = Duration::from_secs(8);
 /// The fault that a scene is played with, by what its name says of upstream.
 fn fault_of(scene: &str) -> Option<UpstreamFault> {
     let mut said = scene;
-    for start in [
-        "migrate that fails: upstream answers ",
-        "mirror-sync, prune off, ",
-        "mirror-sync, ",
-    ] {
+    for start in ["migrate that fails: upstream answers ", "mirror-sync, prune off, ", "mirror-sync, "] {
         said = said.strip_prefix(start).unwrap_or(said);
     }
     let fault = match said.trim_end_matches(" from upstream") {
@@ -36,9 +32,7 @@ fn fault_of(scene: &str) -> Option<UpstreamFault> {
         "html-page" | "a 200 with an html page" => UpstreamFault::HtmlPage,
         "empty-plain" | "an empty 200 of type text/plain" => UpstreamFault::EmptyPlain,
         "drop" | "upstream cuts the connection" => UpstreamFault::Drop,
-        "an empty 200 from upstream, protocol v0" | "a valid, empty advertisement" => {
-            UpstreamFault::EmptyV0
-        }
+        "an empty 200 from upstream, protocol v0" | "a valid, empty advertisement" => UpstreamFault::EmptyV0,
         "upstream answers with a redirect" => UpstreamFault::Redirect,
         _ => return None,
     };
@@ -121,9 +115,7 @@ async fn before_with_sync(stage: &mut Stage, line: &Line) {
         }
         (_, "refs after" | "extra is still there?" | "default_branch after") => {
             if !stage.reaches_upstream("one").await {
-                stage
-                    .troubles
-                    .push("the sync did not bring what upstream has".to_owned());
+                stage.troubles.push("the sync did not bring what upstream has".to_owned());
             }
             stage.pass(PAUSE).await;
         }
@@ -179,10 +171,7 @@ async fn before_others(stage: &mut Stage, line: &Line, scene: &[Line]) {
 
 /// Sends the request of a later step, and lets it run for as long as the recorder did.
 async fn begin(stage: &mut Stage, scene: &[Line], step: &str) {
-    let line = scene
-        .iter()
-        .find(|line| line.step == step)
-        .expect("the scene has the step");
+    let line = scene.iter().find(|line| line.step == step).expect("the scene has the step");
     stage.begin(line.request.as_ref().expect("the step is a request"));
     stage.pass(PAUSE).await;
 }
@@ -190,9 +179,7 @@ async fn begin(stage: &mut Stage, scene: &[Line], step: &str) {
 async fn patch(stage: &mut Stage, body: Value) {
     let answer = stage.call("PATCH", "repos/acme/one", body).await;
     if answer["status"] != 200 {
-        stage
-            .troubles
-            .push(format!("a change between the steps was refused: {answer}"));
+        stage.troubles.push(format!("a change between the steps was refused: {answer}"));
     }
 }
 
@@ -201,17 +188,11 @@ async fn heal(stage: &mut Stage) {
     stage.upstream.clear_faults();
     stage.pass(PAUSE).await;
     stage.remember("one").await;
-    stage
-        .call("POST", "repos/acme/one/mirror-sync", Value::Null)
-        .await;
-    let moved = stage
-        .wait(PATIENCE, async |stage| stage.moved("one").await)
-        .await;
+    stage.call("POST", "repos/acme/one/mirror-sync", Value::Null).await;
+    let moved = stage.wait(PATIENCE, async |stage| stage.moved("one").await).await;
     let healed = moved && stage.reaches_upstream("one").await;
     if !healed {
-        stage
-            .troubles
-            .push("a sync between the scenes did not bring what upstream has".to_owned());
+        stage.troubles.push("a sync between the scenes did not bring what upstream has".to_owned());
     }
 }
 
@@ -224,10 +205,7 @@ pub(super) struct Played {
 /// Plays a step.
 pub(super) async fn play(stage: &mut Stage, line: &Line) -> Played {
     let Some(request) = &line.request else {
-        return Played {
-            response: json!({ "note": observe(stage, line).await }),
-            seen: None,
-        };
+        return Played { response: json!({ "note": observe(stage, line).await }), seen: None };
     };
     let seen = match awaited(&line.step) {
         Some((condition, _)) => Some(wait(stage, line, condition).await),
@@ -244,19 +222,11 @@ pub(super) async fn play(stage: &mut Stage, line: &Line) -> Played {
         }
         ("migrate a private upstream", "auth_token" | "auth_username, auth_password") => {
             let response = stage.send(request).await;
-            let mut given: Vec<String> = stage
-                .upstream
-                .calls()
-                .into_iter()
-                .filter_map(|call| call.authorization)
-                .collect();
+            let mut given: Vec<String> =
+                stage.upstream.calls().into_iter().filter_map(|call| call.authorization).collect();
             given.sort();
             given.dedup();
-            let key = if line.step == "auth_token" {
-                "auth_token"
-            } else {
-                "basic"
-            };
+            let key = if line.step == "auth_token" { "auth_token" } else { "basic" };
             stage.received[key] = json!(given);
             response
         }
@@ -278,13 +248,10 @@ pub(super) fn awaited(step: &str) -> Option<(&str, bool)> {
 async fn wait(stage: &mut Stage, line: &Line, condition: &str) -> bool {
     match condition {
         "after; mirror_updated moved" | "after the failed sync; mirror_updated moved" => {
-            stage
-                .wait(PATIENCE, async |stage| stage.moved("one").await)
-                .await
+            stage.wait(PATIENCE, async |stage| stage.moved("one").await).await
         }
         "after; refs equal" => {
-            stage.reaches_upstream("one").await
-                && stage.upstream.heads_and_tags("one") == stage.refs("acme/one")
+            stage.reaches_upstream("one").await && stage.upstream.heads_and_tags("one") == stage.refs("acme/one")
         }
         "after; refs reached upstream" => stage.reaches_upstream("one").await,
         "later; finished although the client left" => {
@@ -292,9 +259,7 @@ async fn wait(stage: &mut Stage, line: &Line, condition: &str) -> bool {
                 let answer = stage.call("GET", "repos/acme/slow", Value::Null).await;
                 answer["body"]["mirror_interval"].clone()
             };
-            stage
-                .wait(2 * SLOW, async |stage| interval(stage).await != "")
-                .await
+            stage.wait(2 * SLOW, async |stage| interval(stage).await != "").await
         }
         "after restart; refs reached upstream by themselves" => {
             // Long enough for the queue to have begun, and for git not to be through.
@@ -304,10 +269,7 @@ async fn wait(stage: &mut Stage, line: &Line, condition: &str) -> bool {
             stage.reaches_upstream("killed").await
         }
         "after that; reached" => stage.reaches_upstream("killed").await,
-        _ => panic!(
-            "{}, {}: what does this step wait for?",
-            line.scene, line.step
-        ),
+        _ => panic!("{}, {}: what does this step wait for?", line.scene, line.step),
     }
 }
 
@@ -326,9 +288,7 @@ async fn observe(stage: &mut Stage, line: &Line) -> Value {
 }
 
 async fn four_migrates(stage: &mut Stage) -> Value {
-    let members = [("repo_name".to_owned(), "twice".into())]
-        .into_iter()
-        .collect();
+    let members = [("repo_name".to_owned(), "twice".into())].into_iter().collect();
     let request = Request {
         method: "POST".to_owned(),
         path: "/api/v1/repos/migrate".to_owned(),

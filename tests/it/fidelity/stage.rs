@@ -47,10 +47,7 @@ pub(super) struct Stage {
 impl Stage {
     /// The accounts and the upstream that the recordings begin with.
     pub(super) fn new(profile: Profile) -> Self {
-        let options = Options {
-            profile,
-            ..Options::default()
-        };
+        let options = Options { profile, ..Options::default() };
         let upstream = Upstream::start(options.base);
         upstream.create_sample("one");
         upstream.create("void");
@@ -59,30 +56,21 @@ impl Stage {
         gitea.add_user("bot", "bot-password", false);
         gitea.add_user("other", "other-password", false);
         let usual = ["write:repository", "write:organization", "read:user"];
-        let token =
-            |user: &str, scopes: &[&str]| format!("token {}", gitea.add_token(user, scopes));
+        let token = |user: &str, scopes: &[&str]| format!("token {}", gitea.add_token(user, scopes));
         let headers = BTreeMap::from([
             ("admin", basic("root1", "root1-password")),
             ("bot", token("bot", &usual)),
             ("bot (basic)", basic("bot", &gitea.add_token("bot", &usual))),
             ("other", token("other", &usual)),
-            (
-                "other (basic)",
-                basic("other", &gitea.add_token("other", &usual)),
-            ),
+            ("other (basic)", basic("other", &gitea.add_token("other", &usual))),
             ("repo-only", token("bot", &["write:repository"])),
             ("read-only", token("bot", &["read:repository"])),
             ("wrong", format!("token {}", "0".repeat(40))),
         ]);
         let address = upstream.url("one");
-        let address = address
-            .trim_start_matches("http://")
-            .trim_end_matches("/one.git")
-            .to_owned();
+        let address = address.trim_start_matches("http://").trim_end_matches("/one.git").to_owned();
         let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let closed = closed
-            .expect("tests need a port of the loopback address")
-            .to_string();
+        let closed = closed.expect("tests need a port of the loopback address").to_string();
         let router = gitea.router();
         Self {
             gitea,
@@ -101,20 +89,12 @@ impl Stage {
     /// Sends a recorded request and answers what the recorder would have written of the response.
     pub(super) fn send(&self, request: &Request) -> impl Future<Output = Value> + Send + 'static {
         let body = request.body.bytes();
-        let body = body
-            .replace("127.0.0.1:PORT", &self.closed)
-            .replace("upstream.test:PORT", &self.address);
-        let mut sent = http::Request::builder()
-            .method(request.method.as_str())
-            .uri(&request.path);
+        let body = body.replace("127.0.0.1:PORT", &self.closed).replace("upstream.test:PORT", &self.address);
+        let mut sent = http::Request::builder().method(request.method.as_str()).uri(&request.path);
         if let Some(authorization) = self.headers.get(request.auth.as_str()) {
             sent = sent.header("authorization", authorization);
         } else {
-            assert!(
-                request.auth.starts_with("none"),
-                "there is no account `{}`",
-                request.auth
-            );
+            assert!(request.auth.starts_with("none"), "there is no account `{}`", request.auth);
         }
         if request.is_git() {
             // The recorder sent a bare ls-refs in version 2, which has no other.
@@ -125,11 +105,8 @@ impl Stage {
         } else if !body.is_empty() {
             sent = sent.header("content-type", "application/json");
         }
-        let sent = sent
-            .body(Body::from(body))
-            .expect("what was recorded is a request");
-        let (router, is_git, address) =
-            (self.router.clone(), request.is_git(), self.address.clone());
+        let sent = sent.body(Body::from(body)).expect("what was recorded is a request");
+        let (router, is_git, address) = (self.router.clone(), request.is_git(), self.address.clone());
         async move {
             let Ok(response) = router.oneshot(sent).await;
             recorded(response, is_git, &address).await
@@ -155,20 +132,9 @@ impl Stage {
 
     /// A call of the API by `bot` that the recording left out.
     pub(super) async fn call(&self, method: &str, path: &str, body: Value) -> Value {
-        let body = if body.is_null() {
-            line::Body::None
-        } else {
-            line::Body::Json(body)
-        };
+        let body = if body.is_null() { line::Body::None } else { line::Body::Json(body) };
         let (method, path) = (method.to_owned(), format!("/api/v1/{path}"));
-        self.send(&Request {
-            method,
-            path,
-            auth: "bot".to_owned(),
-            protocol: None,
-            body,
-        })
-        .await
+        self.send(&Request { method, path, auth: "bot".to_owned(), protocol: None, body }).await
     }
 
     /// Lets virtual time pass.
@@ -177,11 +143,7 @@ impl Stage {
     }
 
     /// Waits until `seen` holds, at most for `patience`, and says whether it did.
-    pub(super) async fn wait(
-        &self,
-        patience: Duration,
-        mut seen: impl AsyncFnMut(&Self) -> bool,
-    ) -> bool {
+    pub(super) async fn wait(&self, patience: Duration, mut seen: impl AsyncFnMut(&Self) -> bool) -> bool {
         let looks = patience.as_millis() / LOOK.as_millis();
         for _ in 0..looks {
             if seen(self).await {
@@ -194,9 +156,7 @@ impl Stage {
 
     /// `mirror_updated` of a mirror of `acme`.
     async fn updated(&self, name: &str) -> Value {
-        self.call("GET", &format!("repos/acme/{name}"), Value::Null)
-            .await["body"]["mirror_updated"]
-            .clone()
+        self.call("GET", &format!("repos/acme/{name}"), Value::Null).await["body"]["mirror_updated"].clone()
     }
 
     /// Remembers `mirror_updated`, for [`Self::moved`].
@@ -234,11 +194,7 @@ impl Stage {
 
     /// The advertisements that upstream was asked for.
     pub(super) fn advertisements(&self) -> usize {
-        self.upstream
-            .calls()
-            .iter()
-            .filter(|call| call.path.contains("/info/refs"))
-            .count()
+        self.upstream.calls().iter().filter(|call| call.path.contains("/info/refs")).count()
     }
 }
 
@@ -247,9 +203,7 @@ fn basic(user: &str, password: &str) -> String {
     let text = format!("{user}:{password}");
     let mut coded = String::from("Basic ");
     for three in text.as_bytes().chunks(3) {
-        let bits = (0..3).fold(0, |bits, at| {
-            bits << 8 | usize::from(*three.get(at).unwrap_or(&0))
-        });
+        let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(*three.get(at).unwrap_or(&0)));
         for at in 0..4 {
             let letter = char::from(ALPHABET[bits >> (18 - 6 * at) & 63]);
             coded.push(if at <= three.len() { letter } else { '=' });
@@ -274,11 +228,7 @@ async fn recorded(response: Response, is_git: bool, upstream: &str) -> Value {
         _ if text.contains("<html") || text.contains("<!DOCTYPE") => "(an html page)".into(),
         _ => text.into(),
     };
-    let headers = if is_git {
-        Value::Null
-    } else {
-        headers(&head.headers)
-    };
+    let headers = if is_git { Value::Null } else { headers(&head.headers) };
     json!({ "status": head.status.as_u16(), "headers": headers, "body": body })
 }
 
@@ -293,16 +243,12 @@ fn without_folder(text: &str) -> String {
 
 fn headers(headers: &HeaderMap) -> Value {
     let kept = ["content-type", "location", "x-total-count"].into_iter();
-    let kept =
-        kept.filter_map(|name| Some((name.to_owned(), headers.get(name)?.to_str().ok()?.into())));
+    let kept = kept.filter_map(|name| Some((name.to_owned(), headers.get(name)?.to_str().ok()?.into())));
     Value::Object(kept.collect::<Map<String, Value>>())
 }
 
 #[test]
 fn basic_credentials_are_coded_as_in_the_rfc() {
-    assert_eq!(
-        basic("Aladdin", "open sesame"),
-        "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
-    );
+    assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     assert_eq!(basic("a", "b"), "Basic YTpi");
 }

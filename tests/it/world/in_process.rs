@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 
 /// Sends to routers.
 #[derive(Clone, Default)]
-pub struct InProcess {
+pub(crate) struct InProcess {
     routers: Arc<Mutex<BTreeMap<String, Router>>>,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -31,18 +31,18 @@ impl std::fmt::Debug for InProcess {
 
 impl InProcess {
     /// Puts a router at an address such as `127.0.0.1:3000`.
-    pub fn at(self, authority: &str, router: Router) -> Self {
+    pub(crate) fn at(self, authority: &str, router: Router) -> Self {
         self.routers.lock().unwrap().insert(authority.to_owned(), router);
         self
     }
 
     /// Takes an address away: nobody takes connections there.
-    pub fn down(&self, authority: &str) -> Option<Router> {
+    pub(crate) fn down(&self, authority: &str) -> Option<Router> {
         self.routers.lock().unwrap().remove(authority)
     }
 
     /// Puts it back.
-    pub fn up(&self, authority: &str, router: Router) {
+    pub(crate) fn up(&self, authority: &str, router: Router) {
         self.routers.lock().unwrap().insert(authority.to_owned(), router);
     }
 

@@ -3,50 +3,46 @@
 //! Gitea is the stand-in, in process and on paused time; or, given `CUTOVER_TEST_GITEA_URL` and
 //! `CUTOVER_TEST_GITEA_TOKEN`, a real server over a socket and on real time, for the tests that say they run on both.
 
+mod asking;
 mod in_process;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use axum::body::Body;
 use cutover_api::app::{self, Service};
 use cutover_api::clock::Clock;
 use cutover_api::config;
 use cutover_api::journal::Journal;
 use cutover_api::shutdown::Shutdown;
 use cutover_api::transport::{HttpTransport, Transport};
-use http::{HeaderMap, Method, Request, StatusCode, header};
-use http_body_util::BodyExt as _;
-use serde_json::{Value, json};
 use standin::{Gitea, Options, Profile, Upstream};
 use tempfile::TempDir;
-use tower::ServiceExt as _;
 
-pub use in_process::InProcess;
+pub(crate) use in_process::InProcess;
 
 /// Where the stand-in is found.
-pub const GITEA: &str = "gitea.test:3000";
+pub(crate) const GITEA: &str = "gitea.test:3000";
 
 /// The operator's token.
-pub const OPERATOR: &str = "operator-token-0123456789abcdef";
+pub(crate) const OPERATOR: &str = "operator-token-0123456789abcdef";
 
 /// The viewer's token.
-pub const VIEWER: &str = "viewer-token-0123456789abcdef";
+pub(crate) const VIEWER: &str = "viewer-token-0123456789abcdef";
 
 /// Runs a test against the stand-in, on paused time.
-pub fn story(test: impl AsyncFnOnce(World)) {
+pub(crate) fn story(test: impl AsyncFnOnce(World)) {
     story_on(Profile::Gitea126, test);
 }
 
 /// Runs a test against one profile of the stand-in, on paused time.
-pub fn story_on(profile: Profile, test: impl AsyncFnOnce(World)) {
+pub(crate) fn story_on(profile: Profile, test: impl AsyncFnOnce(World)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async { test(World::standin(profile)).await });
 }
 
 /// Runs a test against every profile of the stand-in, and against the real server if one is given.
-pub fn story_everywhere(test: impl AsyncFn(World)) {
+pub(crate) fn story_everywhere(test: impl AsyncFn(World)) {
     if let Some((url, token)) = real_server() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async { test(World::real(&url, &token)).await });
@@ -67,7 +63,7 @@ fn real_server() -> Option<(String, String)> {
 
 /// The wall clock of a story: it begins where the stand-in's does and goes with tokio's time.
 #[derive(Debug)]
-pub struct StoryClock {
+pub(crate) struct StoryClock {
     base: jiff::Timestamp,
     began: tokio::time::Instant,
 }
@@ -84,50 +80,22 @@ impl Clock for StoryClock {
     }
 }
 
-/// An answer of the service.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
-}
-
-impl Answer {
-    /// The body as JSON.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
-    }
-
-    /// The code of the problem that this answer is.
-    #[track_caller]
-    pub fn problem(&self) -> String {
-        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json", "{self:?}");
-        let body = self.json();
-        for member in ["type", "title", "status", "detail", "error", "retryable", "remedy"] {
-            assert!(body.get(member).is_some(), "a problem without `{member}`: {body}");
-        }
-        assert_eq!(body["status"], self.status.as_u16());
-        body["error"].as_str().unwrap().to_owned()
-    }
-}
-
 /// Everything that a test has in its hands.
-pub struct World {
+pub(crate) struct World {
     /// `None`: a real server.
     standin: Option<Gitea>,
-    pub upstream: Upstream,
-    pub transport: Arc<dyn Transport>,
-    pub in_process: InProcess,
+    pub(crate) upstream: Upstream,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) in_process: InProcess,
     /// Secrets, tokens and state.
-    pub folder: TempDir,
-    pub clock: Arc<StoryClock>,
-    pub gitea_url: String,
-    pub gitea_token: String,
+    pub(crate) folder: TempDir,
+    pub(crate) clock: Arc<StoryClock>,
+    pub(crate) gitea_url: String,
+    pub(crate) gitea_token: String,
     /// The organisation of this story.
-    pub owner: String,
+    pub(crate) owner: String,
     /// What goes into the configuration of the mirror `one` beside name, upstream and target.
-    pub extra: String,
+    pub(crate) extra: String,
     service: Option<Service>,
     shutdown: Shutdown,
     journal: Option<Journal>,
@@ -194,18 +162,18 @@ impl World {
     }
 
     /// Whether Gitea is a real server.
-    pub fn is_real(&self) -> bool {
+    pub(crate) fn is_real(&self) -> bool {
         self.standin.is_none()
     }
 
     /// The stand-in.
     #[track_caller]
-    pub fn gitea(&self) -> &Gitea {
+    pub(crate) fn gitea(&self) -> &Gitea {
         self.standin.as_ref().expect("this test runs on the stand-in only")
     }
 
     /// Where a file of this story is.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -215,12 +183,12 @@ impl World {
     }
 
     /// The configuration of the mirror `one`.
-    pub fn yaml(&self) -> String {
+    pub(crate) fn yaml(&self) -> String {
         self.yaml_of(&[("one", "one", "one", &self.extra)])
     }
 
     /// A configuration: name, upstream repository, target repository, and more lines for each mirror.
-    pub fn yaml_of(&self, mirrors: &[(&str, &str, &str, &str)]) -> String {
+    pub(crate) fn yaml_of(&self, mirrors: &[(&str, &str, &str, &str)]) -> String {
         let mut yaml = format!(
             "gitea:\n  url: {}\n  tokenFile: {}\nmirrors:\n",
             self.gitea_url,
@@ -239,13 +207,13 @@ impl World {
     }
 
     /// Starts the service with the mirror `one`.
-    pub async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         let yaml = self.yaml();
         self.start_with(&yaml).await;
     }
 
     /// Starts the service with a configuration, on the journal of the service before it, if there was one.
-    pub async fn start_with(&mut self, yaml: &str) {
+    pub(crate) async fn start_with(&mut self, yaml: &str) {
         std::fs::write(self.path("config.yaml"), yaml).unwrap();
         let options = config::Options {
             config: Some(self.path("config.yaml")),
@@ -264,156 +232,19 @@ impl World {
     }
 
     /// Ends the service as a crash does: nothing is waited for. The journal stays.
-    pub fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.shutdown.force();
         self.service = None;
     }
 
     /// Asks the service to end, as SIGTERM does.
-    pub fn begin_the_end(&self) {
+    pub(crate) fn begin_the_end(&self) {
         self.shutdown.begin();
     }
 
     /// Ends the service and forgets its journal.
-    pub fn lose_the_journal(&mut self) {
+    pub(crate) fn lose_the_journal(&mut self) {
         self.crash();
         self.journal = None;
-    }
-
-    /// Sends a request to the service.
-    pub async fn send(&self, request: Request<Body>) -> Answer {
-        let router = self.service.as_ref().expect("the service was started").router.clone();
-        let Ok(response) = router.oneshot(request).await;
-        let (parts, body) = response.into_parts();
-        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, text }
-    }
-
-    /// A request as the operator.
-    pub fn request(method: Method, path: &str) -> http::request::Builder {
-        Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost:8080")
-            .header(header::AUTHORIZATION, format!("Bearer {OPERATOR}"))
-    }
-
-    /// `GET` as the operator.
-    pub async fn get(&self, path: &str) -> Answer {
-        self.send(Self::request(Method::GET, path).body(Body::empty()).unwrap()).await
-    }
-
-    /// `POST /cutover/mirror` with a JSON body.
-    pub async fn post(&self, body: &Value) -> Answer {
-        let request = Self::request(Method::POST, "/cutover/mirror").header(header::CONTENT_TYPE, "application/json");
-        self.send(request.body(Body::from(body.to_string())).unwrap()).await
-    }
-
-    /// Asks for a run and gives its id.
-    pub async fn ask(&self) -> String {
-        let answer = self.post(&json!({})).await;
-        assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
-        answer.json()["id"].as_str().unwrap().to_owned()
-    }
-
-    /// A run as it is now.
-    pub async fn run_now(&self, id: &str) -> Value {
-        let answer = self.get(&format!("/cutover/runs/{id}")).await;
-        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-        answer.json()
-    }
-
-    /// Waits for the end of a run.
-    pub async fn end_of(&self, id: &str) -> Value {
-        loop {
-            let run = self.run_now(id).await;
-            if !matches!(run["status"].as_str(), Some("queued" | "running")) {
-                return run;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Waits until the mirror `one` of a run is in a phase.
-    pub async fn until_phase(&self, id: &str, phase: &str) {
-        loop {
-            let run = self.run_now(id).await;
-            let now = run["mirrors"][0]["phase"].as_str().unwrap().to_owned();
-            if now == phase {
-                return;
-            }
-            assert!(run["finishedAt"].is_null(), "ended before {phase}: {run:#}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// Asks for a run and waits for its end.
-    pub async fn run(&self) -> Value {
-        let id = self.ask().await;
-        self.end_of(&id).await
-    }
-
-    /// Runs, and demands that it is proven with this outcome.
-    #[track_caller]
-    pub fn expect<'a>(&'a self, outcome: &'a str) -> impl Future<Output = Value> + 'a {
-        let at = std::panic::Location::caller();
-        async move {
-            let run = self.run().await;
-            assert_eq!(run["mirrors"][0]["outcome"], outcome, "at {at}: {run:#}");
-            assert_eq!(run["status"], "succeeded", "at {at}: {run:#}");
-            run
-        }
-    }
-
-    /// Runs, and demands that it fails with this problem.
-    #[track_caller]
-    pub fn expect_failure<'a>(&'a self, code: &'a str) -> impl Future<Output = Value> + 'a {
-        let at = std::panic::Location::caller();
-        async move {
-            let run = self.run().await;
-            assert_eq!(run["mirrors"][0]["problem"]["error"], code, "at {at}: {run:#}");
-            assert_eq!(run["status"], "failed", "at {at}: {run:#}");
-            run["mirrors"][0]["problem"].clone()
-        }
-    }
-
-    /// Calls that have changed something in the stand-in, such as `POST /api/v1/repos/migrate`.
-    pub fn changes(&self) -> Vec<String> {
-        let calls = self.gitea().calls().into_iter();
-        let changing = |call: &standin::Call| call.method != "GET" && !call.path.ends_with("/git-upload-pack");
-        calls.filter(changing).map(|call| format!("{} {}", call.method, call.path)).collect()
-    }
-
-    /// How many calls of a kind the stand-in has received.
-    pub fn count(&self, call: &str) -> usize {
-        self.changes().iter().filter(|one| *one == call).count()
-    }
-
-    /// Calls Gitea's API as the service's user.
-    pub async fn gitea_api(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}/api/v1{path}", self.gitea_url))
-            .header(header::AUTHORIZATION, format!("token {}", self.gitea_token))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body.into())
-            .unwrap();
-        let call = cutover_api::transport::Call {
-            operation: "test",
-            route: cutover_api::transport::Route::Direct,
-            request,
-            timeout: Duration::from_secs(30),
-            largest: 1 << 24,
-        };
-        let answer = self.transport.send(call).await.unwrap();
-        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
-    }
-
-    /// The repository `one` as Gitea shows it.
-    pub async fn repository(&self) -> Value {
-        let (status, body) = self.gitea_api(Method::GET, &format!("/repos/{}/one", self.owner), None).await;
-        assert_eq!(status, 200, "{body}");
-        body
     }
 }

@@ -186,11 +186,7 @@ pub(crate) fn answer(status: u16, content_type: &str, body: String) -> Response 
 }
 
 /// Any answer with any headers.
-pub(crate) fn answer_with(
-    status: u16,
-    headers: &[(&'static str, String)],
-    body: String,
-) -> Response {
+pub(crate) fn answer_with(status: u16, headers: &[(&'static str, String)], body: String) -> Response {
     let mut response = answer(status, "text/plain", body);
     for (name, value) in headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::from_str(value)) {

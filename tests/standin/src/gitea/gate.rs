@@ -84,11 +84,7 @@ impl Gitea {
                 Fault::Status(status, content_type, body) => {
                     return fault::answer(status, content_type, body);
                 }
-                Fault::Response {
-                    status,
-                    headers,
-                    body,
-                } => return fault::answer_with(status, &headers, body),
+                Fault::Response { status, headers, body } => return fault::answer_with(status, &headers, body),
                 Fault::Html => return fault::proxy_page(200),
                 Fault::Hang => std::future::pending().await,
                 Fault::CutBefore => return fault::cut(),

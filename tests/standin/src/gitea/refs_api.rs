@@ -30,11 +30,7 @@ impl Gitea {
         (self.git_dir_of(owner, name), full_name)
     }
 
-    pub(super) async fn branches(
-        &self,
-        asked: &Asked,
-        doer: Option<&Doer>,
-    ) -> Result<Response, Refusal> {
+    pub(super) async fn branches(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "read:repository")?;
         if repository.empty {
             return Ok(counted(self.ok(&Value::Null), 0));
@@ -59,48 +55,26 @@ impl Gitea {
     }
 
     /// The fields of commits, by object id: author, its address, committer, its address, time, message.
-    async fn commits(
-        &self,
-        folder: PathBuf,
-        ids: Vec<String>,
-    ) -> Result<HashMap<String, Vec<String>>, Refusal> {
+    async fn commits(&self, folder: PathBuf, ids: Vec<String>) -> Result<HashMap<String, Vec<String>>, Refusal> {
         let git = self.inner.git.clone();
         let work = move || {
-            let mut args = vec![
-                "log",
-                "--no-walk=unsorted",
-                "-z",
-                "--format=%H%x1f%an%x1f%ae%x1f%cn%x1f%ce%x1f%ct%x1f%B",
-            ];
+            let mut args =
+                vec!["log", "--no-walk=unsorted", "-z", "--format=%H%x1f%an%x1f%ae%x1f%cn%x1f%ce%x1f%ct%x1f%B"];
             args.extend(ids.iter().map(String::as_str));
-            let output = if ids.is_empty() {
-                None
-            } else {
-                Some(git.run_here(&folder, &args, b"")?)
-            };
+            let output = if ids.is_empty() { None } else { Some(git.run_here(&folder, &args, b"")?) };
             let text = output.map(|output| output.text()).unwrap_or_default();
             let fields = |record: &str| {
                 let mut fields = record.split('\u{1f}').map(str::to_owned);
                 Some((fields.next()?, fields.collect()))
             };
-            Ok(text
-                .split('\0')
-                .filter(|record| !record.is_empty())
-                .filter_map(fields)
-                .collect())
+            Ok(text.split('\0').filter(|record| !record.is_empty()).filter_map(fields).collect())
         };
         blocking(work).await.map_err(|_| self.hidden_500())
     }
 
     fn commit_json(&self, full_name: &str, id: &str, fields: Option<&Vec<String>>) -> Value {
-        let field = |index: usize| {
-            fields
-                .and_then(|fields| fields.get(index))
-                .cloned()
-                .unwrap_or_default()
-        };
-        let person =
-            |name: usize| json!({ "name": field(name), "email": field(name + 1), "username": "" });
+        let field = |index: usize| fields.and_then(|fields| fields.get(index)).cloned().unwrap_or_default();
+        let person = |name: usize| json!({ "name": field(name), "email": field(name + 1), "username": "" });
         json!({
             "id": id, "message": field(5), "url": format!("{}/{full_name}/commit/{id}", self.inner.root_url),
             "author": person(0), "committer": person(2),
@@ -111,11 +85,7 @@ impl Gitea {
         })
     }
 
-    pub(super) async fn tags(
-        &self,
-        asked: &Asked,
-        doer: Option<&Doer>,
-    ) -> Result<Response, Refusal> {
+    pub(super) async fn tags(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "read:repository")?;
         let (mut tags, full_name) = self.refs_of(&repository, "refs/tags").await?;
         // The newest first; of two of one second the later name.
@@ -146,11 +116,7 @@ impl Gitea {
     }
 
     /// Every matching ref in one answer, without pages. A single exact match is an object, not a list.
-    pub(super) async fn git_refs(
-        &self,
-        asked: &Asked,
-        doer: Option<&Doer>,
-    ) -> Result<Response, Refusal> {
+    pub(super) async fn git_refs(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "read:repository")?;
         let (all, full_name) = self.refs_of(&repository, "refs").await?;
         let wanted = format!("refs/{}", asked.route.rest);
@@ -170,19 +136,10 @@ impl Gitea {
     }
 
     /// The refs under a prefix; a 500 when the folder is gone.
-    async fn refs_of(
-        &self,
-        repository: &Repository,
-        prefix: &'static str,
-    ) -> Result<(Vec<Ref>, String), Refusal> {
+    async fn refs_of(&self, repository: &Repository, prefix: &'static str) -> Result<(Vec<Ref>, String), Refusal> {
         let (folder, full_name) = self.folder(repository);
         let git = self.inner.git.clone();
-        let read = blocking(move || {
-            Ok(folder
-                .is_dir()
-                .then(|| refs::list(&git, &folder, &[prefix])))
-        })
-        .await;
+        let read = blocking(move || Ok(folder.is_dir().then(|| refs::list(&git, &folder, &[prefix])))).await;
         match read {
             Ok(Some(found)) => Ok((found, full_name)),
             Ok(None) | Err(_) => Err(self.hidden_500()),
@@ -190,30 +147,18 @@ impl Gitea {
     }
 
     /// `/compare/{a}...{b}`: what `b` has and `a` has not.
-    pub(super) async fn compare(
-        &self,
-        asked: &Asked,
-        doer: Option<&Doer>,
-    ) -> Result<Response, Refusal> {
+    pub(super) async fn compare(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "read:repository")?;
         let rest = asked.route.rest.as_str();
         let Some((base, head)) = rest.split_once("...").or_else(|| rest.split_once("..")) else {
             return Err(self.not_found());
         };
         let (folder, full_name) = self.folder(&repository);
-        let (Some(from), Some(to)) = (
-            self.commit_of(&repository, base),
-            self.commit_of(&repository, head),
-        ) else {
+        let (Some(from), Some(to)) = (self.commit_of(&repository, base), self.commit_of(&repository, head)) else {
             return Err(self.not_found_in("BaseNotExist", None));
         };
         let range = format!("{from}..{to}");
-        let output = self
-            .inner
-            .git
-            .run(&folder, &["rev-list", &range, "--"])
-            .await
-            .map_err(|_| self.hidden_500())?;
+        let output = self.inner.git.run(&folder, &["rev-list", &range, "--"]).await.map_err(|_| self.hidden_500())?;
         if !output.ok {
             return Err(self.not_found_in("BaseNotExist", None));
         }
@@ -225,19 +170,12 @@ impl Gitea {
             .iter()
             .map(|id| json!({ "sha": id, "commit": self.commit_json(&full_name, id, commits.get(id)) }))
             .collect();
-        Ok(self.json(
-            StatusCode::OK,
-            &json!({ "total_commits": total, "commits": list, "files": [] }),
-        ))
+        Ok(self.json(StatusCode::OK, &json!({ "total_commits": total, "commits": list, "files": [] })))
     }
 
     /// A branch's commit, or an object id as it is where this version takes one.
     fn commit_of(&self, repository: &Repository, name: &str) -> Option<String> {
-        if let Some((_, id)) = repository
-            .branches
-            .iter()
-            .find(|(branch, _)| branch == name)
-        {
+        if let Some((_, id)) = repository.branches.iter().find(|(branch, _)| branch == name) {
             return Some(id.clone());
         }
         let is_id = name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
@@ -246,11 +184,7 @@ impl Gitea {
 }
 
 fn counted(mut response: Response, total: usize) -> Response {
-    set(
-        &mut response,
-        HeaderName::from_static("x-total-count"),
-        &total.to_string(),
-    );
+    set(&mut response, HeaderName::from_static("x-total-count"), &total.to_string());
     response
 }
 
@@ -262,9 +196,7 @@ fn linked(mut response: Response, asked: &Asked, root: &str, total: usize) -> Re
     let mut links = Vec::new();
     let path = asked.parts.uri.path();
     let mut link = |page: usize, rel: &str| {
-        links.push(format!(
-            "<{root}{path}?limit={limit}&page={page}>; rel=\"{rel}\""
-        ));
+        links.push(format!("<{root}{path}?limit={limit}&page={page}>; rel=\"{rel}\""));
     };
     if number < last {
         link(number + 1, "next");
@@ -290,9 +222,7 @@ fn paging(asked: &Asked) -> (usize, usize) {
     let number = |name: &str| {
         let mut pairs = url::form_urlencoded::parse(query.as_bytes());
         let found = pairs.find(|(key, _)| key == name);
-        found
-            .and_then(|(_, value)| value.parse::<usize>().ok())
-            .filter(|number| *number > 0)
+        found.and_then(|(_, value)| value.parse::<usize>().ok()).filter(|number| *number > 0)
     };
     let limit = number("limit").map_or(USUAL_PAGE, |limit| limit.min(LARGEST_PAGE));
     (number("page").unwrap_or(1), limit)

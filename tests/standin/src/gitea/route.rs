@@ -38,13 +38,7 @@ pub(super) fn parse(method: &Method, path: &str) -> Route {
 
 /// Whether a path of the API exists for any method.
 pub(super) fn is_known(path: &str) -> bool {
-    let methods = [
-        Method::GET,
-        Method::POST,
-        Method::PATCH,
-        Method::DELETE,
-        Method::PUT,
-    ];
+    let methods = [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT];
     let known = |method| parse(method, path).kind != CallKind::Other;
     path.starts_with("/api/v1/") && methods.iter().any(known)
 }

@@ -110,19 +110,10 @@ impl Upstream {
     /// Without a writable folder for temporary files.
     #[must_use]
     pub fn new(base: SystemTime) -> Self {
-        let folder =
-            TempDir::with_prefix("upstream-").expect("tests need a folder for temporary files");
+        let folder = TempDir::with_prefix("upstream-").expect("tests need a folder for temporary files");
         let git = Git::new(folder.path(), BACKEND_LIMIT);
-        let inner = Inner {
-            folder,
-            git,
-            clock: Clock::new(base, 1),
-            state: Mutex::default(),
-        };
-        Self {
-            inner: Arc::new(inner),
-            background: Arc::default(),
-        }
+        let inner = Inner { folder, git, clock: Clock::new(base, 1), state: Mutex::default() };
+        Self { inner: Arc::new(inner), background: Arc::default() }
     }
 
     /// An upstream that listens on a port of the loopback address, served by a thread of its own.
@@ -133,17 +124,12 @@ impl Upstream {
     #[must_use]
     pub fn start(base: SystemTime) -> Self {
         let upstream = Self::new(base);
-        upstream
-            .serve_in_background()
-            .expect("tests need a port of the loopback address");
+        upstream.serve_in_background().expect("tests need a port of the loopback address");
         upstream
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.inner
-            .state
-            .lock()
-            .expect("no code panics while holding this lock")
+        self.inner.state.lock().expect("no code panics while holding this lock")
     }
 
     /// Serves from a thread with a clock of its own until the last handle is dropped: what git children
@@ -153,10 +139,7 @@ impl Upstream {
     ///
     /// When no port can be bound.
     pub fn serve_in_background(&self) -> io::Result<()> {
-        let mut background = self
-            .background
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut background = self.background.lock().unwrap_or_else(PoisonError::into_inner);
         if background.is_some() {
             return Ok(());
         }
@@ -190,11 +173,7 @@ impl Upstream {
     /// Before anything was served.
     #[must_use]
     pub fn url(&self, name: &str) -> String {
-        let url = self
-            .state()
-            .url
-            .clone()
-            .expect("serve the upstream before asking for its address");
+        let url = self.state().url.clone().expect("serve the upstream before asking for its address");
         format!("{url}/{name}.git")
     }
 
@@ -205,33 +184,18 @@ impl Upstream {
 
     /// Makes every answer wrong for one kind of reader, until [`Upstream::clear_faults`].
     pub fn fault_for(&self, reader: Reader, fault: UpstreamFault) {
-        self.state().scripts.push(Script {
-            repository: None,
-            reader,
-            fault,
-            once: false,
-        });
+        self.state().scripts.push(Script { repository: None, reader, fault, once: false });
     }
 
     /// Makes the next answer wrong for one kind of reader.
     pub fn fault_once(&self, reader: Reader, fault: UpstreamFault) {
-        self.state().scripts.push(Script {
-            repository: None,
-            reader,
-            fault,
-            once: true,
-        });
+        self.state().scripts.push(Script { repository: None, reader, fault, once: true });
     }
 
     /// Makes every answer about one repository wrong, until [`Upstream::clear_faults`].
     pub fn fault_at(&self, name: &str, reader: Reader, fault: UpstreamFault) {
         let repository = Some(name.to_owned());
-        self.state().scripts.push(Script {
-            repository,
-            reader,
-            fault,
-            once: false,
-        });
+        self.state().scripts.push(Script { repository, reader, fault, once: false });
     }
 
     /// Ends every fault.
@@ -241,8 +205,7 @@ impl Upstream {
 
     /// Asks for Basic authentication with this user and password from now on; `None`: for nothing.
     pub fn require(&self, credential: Option<(&str, &str)>) {
-        self.state().credential =
-            credential.map(|(user, password)| (user.to_owned(), password.to_owned()));
+        self.state().credential = credential.map(|(user, password)| (user.to_owned(), password.to_owned()));
     }
 
     /// Every request so far.

@@ -51,11 +51,8 @@ impl Upstream {
 
     fn import(&self, name: &str, branch: &str, start: Option<&str>, message: &str, count: usize) -> String {
         let mut stream = String::new();
-        let start = start
-            .map(|start| format!("from {start}\n"))
-            .unwrap_or_default();
-        write!(stream, "reset refs/heads/{branch}\n{start}\n")
-            .expect("writing to a String cannot fail");
+        let start = start.map(|start| format!("from {start}\n")).unwrap_or_default();
+        write!(stream, "reset refs/heads/{branch}\n{start}\n").expect("writing to a String cannot fail");
         let first = {
             let mut state = self.state();
             let first = state.commits + 1;
@@ -73,8 +70,7 @@ impl Upstream {
             .expect("writing to a String cannot fail");
             // One file and one tree for all of them: commits are what is wanted in thousands.
             if number == first {
-                write!(stream, "M 644 inline file\ndata {length}\n{text}")
-                    .expect("writing to a String cannot fail");
+                write!(stream, "M 644 inline file\ndata {length}\n{text}").expect("writing to a String cannot fail");
             }
             stream.push('\n');
         }

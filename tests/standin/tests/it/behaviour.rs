@@ -16,16 +16,10 @@ async fn a_migrate_makes_a_mirror_that_holds_what_upstream_holds() {
         let (status, body) = stage.migrate("one").await;
         assert_eq!(status, 201, "{}: {body}", profile.name());
         assert_eq!(body["mirror_interval"], "10m0s");
-        assert_eq!(
-            stage.gitea.heads_and_tags("acme", "one"),
-            stage.upstream.heads_and_tags("one")
-        );
+        assert_eq!(stage.gitea.heads_and_tags("acme", "one"), stage.upstream.heads_and_tags("one"));
         stage.upstream.commit("one", "main", 300);
         stage.sync().await;
-        assert_eq!(
-            stage.gitea.heads_and_tags("acme", "one"),
-            stage.upstream.heads_and_tags("one")
-        );
+        assert_eq!(stage.gitea.heads_and_tags("acme", "one"), stage.upstream.heads_and_tags("one"));
     }
 }
 
@@ -42,68 +36,28 @@ async fn an_empty_plain_answer_wipes_a_pruning_mirror_and_no_other() {
     for prune in [true, false] {
         let stage = Stage::new(Profile::Gitea127);
         stage.migrate("one").await;
-        stage
-            .call(
-                "PATCH",
-                "/api/v1/repos/acme/one",
-                json!({ "enable_prune": prune }),
-            )
-            .await;
+        stage.call("PATCH", "/api/v1/repos/acme/one", json!({ "enable_prune": prune })).await;
         stage.upstream.fault(UpstreamFault::EmptyPlain);
         stage.sync().await;
         assert_eq!(stage.gitea.heads_and_tags("acme", "one").is_empty(), prune);
-        assert!(
-            stage
-                .gitea
-                .repository("acme", "one")
-                .unwrap()
-                .mirror_last_sync
-                .is_some()
-        );
+        assert!(stage.gitea.repository("acme", "one").unwrap().mirror_last_sync.is_some());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_migrate_leaves_a_placeholder_that_nothing_but_a_delete_removes() {
     let stage = Stage::new(Profile::Gitea126);
-    stage
-        .upstream
-        .fault_for(Reader::Git, UpstreamFault::Status(404));
+    stage.upstream.fault_for(Reader::Git, UpstreamFault::Status(404));
     let (status, body) = stage.migrate("one").await;
     assert_eq!(status, 422);
-    assert!(
-        body["message"].as_str().unwrap().contains("not found"),
-        "{body}"
-    );
+    assert!(body["message"].as_str().unwrap().contains("not found"), "{body}");
     stage.upstream.clear_faults();
     assert!(stage.gitea.repository("acme", "one").unwrap().placeholder);
     assert_eq!(stage.migrate("one").await.0, 409);
     let path = "/api/v1/repos/acme/one";
-    assert_eq!(
-        stage
-            .call("POST", &format!("{path}/mirror-sync"), Value::Null)
-            .await
-            .0,
-        400
-    );
-    assert_eq!(
-        stage
-            .call("PATCH", path, json!({ "mirror_interval": "10m0s" }))
-            .await
-            .0,
-        500
-    );
-    assert_eq!(
-        stage
-            .call(
-                "GET",
-                "/acme/one.git/info/refs?service=git-upload-pack",
-                Value::Null
-            )
-            .await
-            .0,
-        500
-    );
+    assert_eq!(stage.call("POST", &format!("{path}/mirror-sync"), Value::Null).await.0, 400);
+    assert_eq!(stage.call("PATCH", path, json!({ "mirror_interval": "10m0s" })).await.0, 500);
+    assert_eq!(stage.call("GET", "/acme/one.git/info/refs?service=git-upload-pack", Value::Null).await.0, 500);
     assert_eq!(stage.call("DELETE", path, Value::Null).await.0, 204);
     assert_eq!(stage.migrate("one").await.0, 201);
 }
@@ -123,21 +77,13 @@ async fn a_clone_goes_on_when_its_client_leaves_and_dies_with_its_server() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         gitea.kill();
     });
-    let cut = stage
-        .send("POST", "/api/v1/repos/migrate", stage.wanted("two"))
-        .await;
+    let cut = stage.send("POST", "/api/v1/repos/migrate", stage.wanted("two")).await;
     assert!(cut.extensions().get::<Cut>().is_some());
     assert!(cut.into_body().collect().await.is_err());
     stage.gitea.restart();
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert!(stage.gitea.repository("acme", "two").unwrap().placeholder);
-    let (status, _) = stage
-        .call(
-            "GET",
-            "/acme/two.git/info/refs?service=git-upload-pack",
-            Value::Null,
-        )
-        .await;
+    let (status, _) = stage.call("GET", "/acme/two.git/info/refs?service=git-upload-pack", Value::Null).await;
     assert_eq!(status, 200);
 }
 
@@ -146,77 +92,40 @@ async fn a_running_sync_writes_an_old_interval_back() {
     let stage = Stage::new(Profile::Gitea126);
     stage.migrate("one").await;
     stage.gitea.set_sync_delay(Duration::from_secs(5));
-    stage
-        .call("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null)
-        .await;
+    stage.call("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (_, body) = stage
-        .call(
-            "PATCH",
-            "/api/v1/repos/acme/one",
-            json!({ "mirror_interval": "30m" }),
-        )
-        .await;
+    let (_, body) = stage.call("PATCH", "/api/v1/repos/acme/one", json!({ "mirror_interval": "30m" })).await;
     assert_eq!(body["mirror_interval"], "30m0s");
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(
-        stage.gitea.repository("acme", "one").unwrap().interval,
-        Some(Duration::from_mins(10))
-    );
+    assert_eq!(stage.gitea.repository("acme", "one").unwrap().interval, Some(Duration::from_mins(10)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn cron_takes_every_second_tick() {
     let stage = Stage::new(Profile::Gitea126);
-    stage
-        .gitea
-        .configure(|settings| settings.cron = Some(Duration::from_mins(10)));
+    stage.gitea.configure(|settings| settings.cron = Some(Duration::from_mins(10)));
     stage.gitea.run_cron();
     stage.migrate("one").await;
     stage.upstream.clear_calls();
     tokio::time::sleep(Duration::from_secs(3_700)).await;
-    let asked = stage
-        .upstream
-        .calls()
-        .iter()
-        .filter(|call| call.path.contains("info/refs"))
-        .count();
+    let asked = stage.upstream.calls().iter().filter(|call| call.path.contains("info/refs")).count();
     assert_eq!(asked, 3, "at 600, 1800 and 3000 s");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_fault_is_for_one_call_or_until_cleared() {
     let stage = Stage::new(Profile::Gitea126);
-    stage
-        .gitea
-        .fault_once(CallKind::Migrate, Fault::ExecuteThenCut);
-    let cut = stage
-        .send("POST", "/api/v1/repos/migrate", stage.wanted("one"))
-        .await;
+    stage.gitea.fault_once(CallKind::Migrate, Fault::ExecuteThenCut);
+    let cut = stage.send("POST", "/api/v1/repos/migrate", stage.wanted("one")).await;
     assert!(cut.extensions().get::<Cut>().is_some());
     assert!(!stage.gitea.repository("acme", "one").unwrap().placeholder);
-    stage.gitea.fault(
-        CallKind::Api,
-        Fault::Status(502, "text/html", "<html></html>".to_owned()),
-    );
-    assert_eq!(
-        stage.call("GET", "/api/v1/version", Value::Null).await.0,
-        502
-    );
-    assert_eq!(
-        stage.call("GET", "/api/v1/version", Value::Null).await.0,
-        502
-    );
+    stage.gitea.fault(CallKind::Api, Fault::Status(502, "text/html", "<html></html>".to_owned()));
+    assert_eq!(stage.call("GET", "/api/v1/version", Value::Null).await.0, 502);
+    assert_eq!(stage.call("GET", "/api/v1/version", Value::Null).await.0, 502);
     stage.gitea.clear_faults();
-    assert_eq!(
-        stage.call("GET", "/api/v1/version", Value::Null).await.0,
-        200
-    );
+    assert_eq!(stage.call("GET", "/api/v1/version", Value::Null).await.0, 200);
     stage.gitea.set_migrate_delay(Duration::from_mins(2));
-    stage.gitea.fault_once(
-        CallKind::Migrate,
-        Fault::ProxyTimeout(Duration::from_mins(1)),
-    );
+    stage.gitea.fault_once(CallKind::Migrate, Fault::ProxyTimeout(Duration::from_mins(1)));
     assert_eq!(stage.migrate("two").await.0, 504);
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert!(!stage.gitea.repository("acme", "two").unwrap().placeholder);
@@ -225,56 +134,29 @@ async fn a_fault_is_for_one_call_or_until_cleared() {
 #[tokio::test(start_paused = true)]
 async fn somebody_else_makes_the_organisation_between_look_and_call() {
     let stage = Stage::new(Profile::Gitea122);
-    stage
-        .gitea
-        .before_next(CallKind::CreateOrg, |gitea| gitea.add_org("late", "bot"));
-    let (status, body) = stage
-        .call("POST", "/api/v1/orgs", json!({ "username": "late" }))
-        .await;
-    assert_eq!(
-        (status.as_u16(), &body["message"]),
-        (422, &json!("user already exists [name: late]"))
-    );
+    stage.gitea.before_next(CallKind::CreateOrg, |gitea| gitea.add_org("late", "bot"));
+    let (status, body) = stage.call("POST", "/api/v1/orgs", json!({ "username": "late" })).await;
+    assert_eq!((status.as_u16(), &body["message"]), (422, &json!("user already exists [name: late]")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rename_leaves_a_redirect_that_a_new_repository_takes_away() {
     let stage = Stage::new(Profile::Forgejo11);
     stage.gitea.add_repository("acme", "one");
-    let (status, _) = stage
-        .call(
-            "PATCH",
-            "/api/v1/repos/acme/one",
-            json!({ "name": "one-legacy" }),
-        )
-        .await;
+    let (status, _) = stage.call("PATCH", "/api/v1/repos/acme/one", json!({ "name": "one-legacy" })).await;
     assert_eq!(status, 200);
-    let moved = stage
-        .send("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null)
-        .await;
+    let moved = stage.send("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null).await;
     assert_eq!(moved.status(), 307);
-    assert_eq!(
-        moved.headers()["location"],
-        "/api/v1/repos/acme/one-legacy/mirror-sync"
-    );
+    assert_eq!(moved.headers()["location"], "/api/v1/repos/acme/one-legacy/mirror-sync");
     assert_eq!(stage.migrate("one").await.0, 201);
-    assert_eq!(
-        stage
-            .call("GET", "/api/v1/repos/acme/one", Value::Null)
-            .await
-            .1["mirror"],
-        true
-    );
+    assert_eq!(stage.call("GET", "/api/v1/repos/acme/one", Value::Null).await.1["mirror"], true);
 }
 
 #[tokio::test]
 async fn over_a_socket_a_cut_sends_nothing_and_git_can_clone() {
     let stage = Stage::new(Profile::Gitea126);
     stage.migrate("one").await;
-    let served = stage
-        .gitea
-        .serve_in_background(([127, 0, 0, 1], 0).into())
-        .unwrap();
+    let served = stage.gitea.serve_in_background(([127, 0, 0, 1], 0).into()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("{}/acme/one.git", served.url);
     let clone = move || {
@@ -313,9 +195,7 @@ async fn the_last_handle_of_upstream_takes_its_folder_along_though_a_request_han
         if !folder.exists() {
             return;
         }
-        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10)))
-            .await
-            .unwrap();
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10))).await.unwrap();
     }
     panic!("the folder stayed");
 }

@@ -24,24 +24,13 @@ impl Stage {
     }
 
     pub(crate) fn with_git_timeout(profile: Profile, git_timeout: Duration) -> Self {
-        let gitea = Gitea::new(Options {
-            profile,
-            git_timeout,
-            ..Options::default()
-        });
+        let gitea = Gitea::new(Options { profile, git_timeout, ..Options::default() });
         gitea.add_user("bot", "secret", false);
         gitea.add_org("acme", "bot");
-        let token = gitea.add_token(
-            "bot",
-            &["write:repository", "write:organization", "read:user"],
-        );
+        let token = gitea.add_token("bot", &["write:repository", "write:organization", "read:user"]);
         let upstream = Upstream::start(BASE);
         upstream.create_sample("one");
-        Self {
-            gitea,
-            upstream,
-            token,
-        }
+        Self { gitea, upstream, token }
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, body: Value) -> Response {
@@ -49,11 +38,7 @@ impl Stage {
         if !self.token.is_empty() {
             request = request.header("authorization", format!("token {}", self.token));
         }
-        let body = if body.is_null() {
-            Body::empty()
-        } else {
-            Body::from(body.to_string())
-        };
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let request = request.body(body).unwrap();
         self.gitea.router().oneshot(request).await.unwrap()
     }
@@ -62,10 +47,7 @@ impl Stage {
         let response = self.send(method, path, body).await;
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        (
-            status,
-            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        )
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
@@ -78,19 +60,13 @@ impl Stage {
     }
 
     pub(crate) async fn migrate(&self, name: &str) -> (StatusCode, Value) {
-        self.call("POST", "/api/v1/repos/migrate", self.wanted(name))
-            .await
+        self.call("POST", "/api/v1/repos/migrate", self.wanted(name)).await
     }
 
     pub(crate) async fn sync(&self) {
         let before = self.gitea.repository("acme", "one").unwrap().mirror_updated;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(
-            self.call("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null)
-                .await
-                .0,
-            200
-        );
+        assert_eq!(self.call("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null).await.0, 200);
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_millis(100)).await;
             if self.gitea.repository("acme", "one").unwrap().mirror_updated != before {

@@ -1,0 +1,159 @@
+//! Gitea or upstream down, or answering nonsense: what is waited for, what fails, and that nothing is changed by it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use standin::{CallKind, Fault, Profile, Reader, UpstreamFault};
+
+use crate::world::{World, story, story_on};
+
+const SYNC: &str = "POST /api/v1/repos/openova/one/mirror-sync";
+
+fn minutes(minutes: u64) -> Duration {
+    Duration::from_mins(minutes)
+}
+
+#[test]
+fn a_gitea_that_is_not_there_is_waited_for_and_seen_within_thirty_seconds() {
+    story(async |mut world| {
+        let router = world.in_process.down(crate::world::GITEA).unwrap();
+        world.start().await;
+        let id = world.ask().await;
+        world.until_phase(&id, "connecting").await;
+        tokio::time::sleep(minutes(10)).await;
+        let status = world.get("/status").await.json();
+        assert_eq!(status["mirrors"][0]["waitingFor"]["error"], "gitea-unreachable", "{status:#}");
+        assert_eq!(status["gitea"]["reachable"], false);
+        assert_eq!(world.get("/readyz").await.status, 200, "that Gitea is down is no unreadiness of ours");
+        world.in_process.up(crate::world::GITEA, router);
+        let back = tokio::time::Instant::now();
+        let run = world.end_of(&id).await;
+        assert_eq!(run["mirrors"][0]["outcome"], "created", "{run:#}");
+        assert!(back.elapsed() <= Duration::from_secs(32), "{:?}", back.elapsed());
+    });
+}
+
+#[test]
+fn a_gitea_that_stays_away_fails_the_run_at_its_deadline() {
+    story(async |mut world| {
+        world.in_process.down(crate::world::GITEA);
+        world.start().await;
+        let began = tokio::time::Instant::now();
+        let problem = world.expect_failure("gitea-unreachable").await;
+        assert_eq!(problem["retryable"], true);
+        assert!((minutes(30)..minutes(31)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn what_is_not_gitea_is_never_taken_for_an_absent_repository() {
+    for change in [
+        (|world: &World| world.gitea().configure(|settings| settings.not_installed = true)) as fn(&World),
+        |world| world.gitea().configure(|settings| settings.maintenance = true),
+        |world| world.gitea().fault(CallKind::Any, Fault::Html),
+        |world| world.gitea().fault(CallKind::Any, Fault::Status(502, "text/html", "<html>bad gateway</html>".into())),
+        |world| world.gitea().fault(CallKind::Any, Fault::Status(404, "text/html", "<html>not found</html>".into())),
+    ] {
+        story(async |mut world| {
+            change(&world);
+            world.start().await;
+            let run = world.run().await;
+            assert_eq!(run["status"], "failed", "{run:#}");
+            assert_eq!(world.changes(), Vec::<String>::new());
+        });
+    }
+}
+
+#[test]
+fn a_redirect_of_a_renamed_repository_is_an_absent_name() {
+    for profile in Profile::ALL {
+        story_on(profile, async |mut world| {
+            world.gitea().add_org("openova", "bot");
+            world.gitea().add_repository("openova", "one");
+            world.gitea_api(http::Method::PATCH, "/repos/openova/one", Some(json!({"name": "one-old"}))).await;
+            world.start().await;
+            world.expect("created").await;
+            assert!(!world.gitea().repository("openova", "one-old").unwrap().mirror);
+        });
+    }
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_us_gives_unverified_and_never_succeeded() {
+    story(async |mut world| {
+        world.start().await;
+        world.upstream.fault_for(Reader::Service, UpstreamFault::Drop);
+        let began = tokio::time::Instant::now();
+        let run = world.run().await;
+        assert_eq!(run["status"], "unverified", "{run:#}");
+        assert_eq!(run["mirrors"][0]["problem"]["error"], "upstream-unreachable");
+        assert_eq!((&run["mirrors"][0]["outcome"], &run["mirrors"][0]["evidence"]), (&Value::Null, &Value::Null));
+        assert!(began.elapsed() < minutes(2), "{:?}", began.elapsed());
+        // Gitea could clone: the mirror is there, with pruning off, and the next run proves it
+        assert_eq!(world.gitea().repository("openova", "one").unwrap().enable_prune, Some(false));
+        // and a sync beside an upstream that we cannot read is asked for, since pruning is known to be off
+        world.gitea().clear_calls();
+        let run = world.run().await;
+        assert_eq!(run["status"], "unverified", "{run:#}");
+        assert_eq!(world.changes(), [SYNC]);
+        let status = world.get("/status").await.json();
+        assert_eq!(status["steps"][0]["result"], "skipped", "{status:#}");
+        world.upstream.clear_faults();
+        world.expect("noop").await;
+    });
+}
+
+#[test]
+fn an_upstream_that_is_down_for_everybody_fails_what_is_not_there_yet() {
+    story(async |mut world| {
+        world.upstream.fault(UpstreamFault::Drop);
+        world.start().await;
+        let problem = world.expect_failure("migrate-failed").await;
+        assert!(problem["remedy"].as_str().unwrap().len() > 20);
+    });
+}
+
+#[test]
+fn no_sync_is_asked_beside_an_unreadable_upstream_while_pruning_is_not_known_to_be_off() {
+    story(async |mut world| {
+        world.start().await;
+        world.expect("created").await;
+        world.lose_the_journal();
+        world.start().await;
+        world.gitea().clear_calls();
+        world.upstream.fault_for(Reader::Service, UpstreamFault::Status(503));
+        let run = world.run().await;
+        assert_eq!(run["status"], "unverified", "{run:#}");
+        assert_eq!(world.count(SYNC), 0, "{:?}", world.changes());
+    });
+}
+
+#[test]
+fn an_upstream_of_protocol_v0_is_read_by_its_advertisement() {
+    story(async |mut world| {
+        world.upstream.fault(UpstreamFault::V0Only);
+        world.start().await;
+        world.expect("created").await;
+        world.expect("noop").await;
+    });
+}
+
+#[test]
+fn half_a_list_of_refs_is_never_a_list() {
+    story(async |mut world| {
+        world.start().await;
+        world.expect("created").await;
+        world.gitea().clear_calls();
+        for bytes in [0, 1, 40, 100, 200] {
+            world.upstream.fault_for(Reader::Service, UpstreamFault::CutAfter(bytes));
+            let run = world.run().await;
+            assert_eq!(run["status"], "unverified", "cut after {bytes}: {run:#}");
+            world.upstream.clear_faults();
+        }
+        for bytes in [40, 100, 200] {
+            world.upstream.fault_for(Reader::Service, UpstreamFault::Truncate(bytes));
+            world.expect_failure("upstream-suspect").await;
+            world.upstream.clear_faults();
+        }
+    });
+}

@@ -1,0 +1,181 @@
+//! What a test asks the service and Gitea, and what it demands of the answers.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::{OPERATOR, World};
+
+/// An answer of the service.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// The code of the problem that this answer is.
+    #[track_caller]
+    pub(crate) fn problem(&self) -> String {
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json", "{self:?}");
+        let body = self.json();
+        for member in ["type", "title", "status", "detail", "error", "retryable", "remedy"] {
+            assert!(body.get(member).is_some(), "a problem without `{member}`: {body}");
+        }
+        assert_eq!(body["status"], self.status.as_u16());
+        body["error"].as_str().unwrap().to_owned()
+    }
+}
+
+impl World {
+    /// Sends a request to the service.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let router = self.service.as_ref().expect("the service was started").router.clone();
+        let Ok(response) = router.oneshot(request).await;
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    /// A request as the operator.
+    pub(crate) fn request(method: Method, path: &str) -> http::request::Builder {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost:8080")
+            .header(header::AUTHORIZATION, format!("Bearer {OPERATOR}"))
+    }
+
+    /// `GET` as the operator.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Self::request(Method::GET, path).body(Body::empty()).unwrap()).await
+    }
+
+    /// `POST /cutover/mirror` with a JSON body.
+    pub(crate) async fn post(&self, body: &Value) -> Answer {
+        let request = Self::request(Method::POST, "/cutover/mirror").header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    /// Asks for a run and gives its id.
+    pub(crate) async fn ask(&self) -> String {
+        let answer = self.post(&json!({})).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A run as it is now.
+    pub(crate) async fn run_now(&self, id: &str) -> Value {
+        let answer = self.get(&format!("/cutover/runs/{id}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.json()
+    }
+
+    /// Waits for the end of a run.
+    pub(crate) async fn end_of(&self, id: &str) -> Value {
+        let began = tokio::time::Instant::now();
+        loop {
+            let run = self.run_now(id).await;
+            if !matches!(run["status"].as_str(), Some("queued" | "running")) {
+                return run;
+            }
+            // finer than anything that is measured, and no finer: half an hour is waited through in some stories
+            let pause = began.elapsed() / 20;
+            tokio::time::sleep(pause.clamp(Duration::from_millis(20), Duration::from_secs(1))).await;
+        }
+    }
+
+    /// Waits until the mirror `one` of a run is in a phase.
+    pub(crate) async fn until_phase(&self, id: &str, phase: &str) {
+        loop {
+            let run = self.run_now(id).await;
+            let now = run["mirrors"][0]["phase"].as_str().unwrap().to_owned();
+            if now == phase {
+                return;
+            }
+            assert!(run["finishedAt"].is_null(), "ended before {phase}: {run:#}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Asks for a run and waits for its end.
+    pub(crate) async fn run(&self) -> Value {
+        let id = self.ask().await;
+        self.end_of(&id).await
+    }
+
+    /// Runs, and demands that it is proven with this outcome.
+    #[track_caller]
+    pub(crate) fn expect<'a>(&'a self, outcome: &'a str) -> impl Future<Output = Value> + 'a {
+        let at = std::panic::Location::caller();
+        async move {
+            let run = self.run().await;
+            assert_eq!(run["mirrors"][0]["outcome"], outcome, "at {at}: {run:#}");
+            assert_eq!(run["status"], "succeeded", "at {at}: {run:#}");
+            run
+        }
+    }
+
+    /// Runs, and demands that it fails with this problem.
+    #[track_caller]
+    pub(crate) fn expect_failure<'a>(&'a self, code: &'a str) -> impl Future<Output = Value> + 'a {
+        let at = std::panic::Location::caller();
+        async move {
+            let run = self.run().await;
+            assert_eq!(run["mirrors"][0]["problem"]["error"], code, "at {at}: {run:#}");
+            assert_eq!(run["status"], "failed", "at {at}: {run:#}");
+            run["mirrors"][0]["problem"].clone()
+        }
+    }
+
+    /// Calls that have changed something in the stand-in, such as `POST /api/v1/repos/migrate`.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let calls = self.gitea().calls().into_iter();
+        let changing = |call: &standin::Call| call.method != "GET" && !call.path.ends_with("/git-upload-pack");
+        calls.filter(changing).map(|call| format!("{} {}", call.method, call.path)).collect()
+    }
+
+    /// How many calls of a kind the stand-in has received.
+    pub(crate) fn count(&self, call: &str) -> usize {
+        self.changes().iter().filter(|one| *one == call).count()
+    }
+
+    /// Calls Gitea's API as the service's user.
+    pub(crate) async fn gitea_api(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1{path}", self.gitea_url))
+            .header(header::AUTHORIZATION, format!("token {}", self.gitea_token))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.into())
+            .unwrap();
+        let call = cutover_api::transport::Call {
+            operation: "test",
+            route: cutover_api::transport::Route::Direct,
+            request,
+            timeout: Duration::from_secs(30),
+            largest: 1 << 24,
+        };
+        let answer = self.transport.send(call).await.unwrap();
+        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
+    }
+
+    /// The repository `one` as Gitea shows it.
+    pub(crate) async fn repository(&self) -> Value {
+        let (status, body) = self.gitea_api(Method::GET, &format!("/repos/{}/one", self.owner), None).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+}
