@@ -23,7 +23,6 @@ use axum::Router;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
-use crate::shutdown::Shutdown;
 use edge::Edge;
 
 pub use access::{Access, Authenticator};
@@ -32,27 +31,14 @@ pub use spec::openapi;
 /// What the API works with.
 #[derive(Clone)]
 pub struct ApiState {
-    engine: Engine,
-    access: Access,
-    metrics: Arc<Metrics>,
-    clock: Arc<dyn Clock>,
-    shutdown: Shutdown,
-}
-
-impl ApiState {
-    /// `engine` takes the commands; `access` says who is let in, and without authentication host names are checked;
-    /// `metrics` are counted into and scraped; `clock` tells how old a proof is; once `shutdown` has begun, the service
-    /// is not ready any more.
-    #[must_use]
-    pub fn new(
-        engine: Engine,
-        access: Access,
-        metrics: Arc<Metrics>,
-        clock: Arc<dyn Clock>,
-        shutdown: Shutdown,
-    ) -> Self {
-        Self { engine, access, metrics, clock, shutdown }
-    }
+    /// Takes the commands.
+    pub engine: Engine,
+    /// Who is let in; without authentication, host names are checked.
+    pub access: Access,
+    /// Counts, and is scraped.
+    pub metrics: Arc<Metrics>,
+    /// Tells how old a proof is.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for ApiState {

@@ -12,7 +12,6 @@ use super::problem::{self, Refusal};
 use super::wire::Well;
 use super::{ApiState, spec};
 use crate::domain::problem::Code;
-use crate::engine::NotAccepted;
 use crate::metrics;
 
 /// Ask whether the process is alive
@@ -34,9 +33,6 @@ pub(super) async fn healthz() -> Json<Well> {
     responses((status = 200, description = "Runs would be accepted now.", body = Well)),
 )]
 pub(super) async fn readyz(State(state): State<ApiState>) -> Result<Json<Well>, Refusal> {
-    if state.shutdown.has_begun() {
-        return Err(NotAccepted::ShuttingDown.into());
-    }
     state.engine.ready().await?;
     Ok(Json(Well { status: "ok" }))
 }
