@@ -83,7 +83,10 @@ fn identify(edge: &Edge, headers: &HeaderMap) -> Result<Principal, Refusal> {
         edge.metrics.auth_failure(reason);
         Refusal::unauthenticated()
     };
-    let presented = bearer(headers).ok_or_else(|| refuse(AuthFailure::Missing))?;
+    if !headers.contains_key(header::AUTHORIZATION) {
+        return Err(refuse(AuthFailure::Missing));
+    }
+    let presented = bearer(headers).ok_or_else(|| refuse(AuthFailure::Invalid))?;
     match authenticator.authenticate(presented) {
         Ok(Some(principal)) => Ok(principal),
         Ok(None) => Err(refuse(AuthFailure::Invalid)),
