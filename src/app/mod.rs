@@ -2,6 +2,7 @@
 //!
 //! Owns what depends on everything else. Holds no rule about mirrors: those are in `domain`.
 
+mod command;
 mod serve;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::transport::{Observer, Transport};
 
+pub use command::run;
 pub use serve::{Ended, StartError, serve};
 
 /// The service without its sockets: what answers, and what works.

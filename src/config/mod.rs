@@ -121,7 +121,7 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
     let listen = serving::listen(options, report);
     serving::state_dir(options, report);
     let auth = serving::auth(options, listen, report);
-    let draft = match &options.config {
+    let draft = match options.config() {
         Some(path) => {
             environment::warn_that_ignored(variables, report);
             let text = read_file(path, report)?;

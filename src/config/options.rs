@@ -3,8 +3,10 @@
 //! Owns their names and help texts, which people type into charts and scripts. Judges nothing: [`load`](super::load)
 //! does, so that what is wrong here is reported together with what is wrong in the file.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
 /// What is given on the command line.
@@ -12,7 +14,7 @@ use clap::{Args, ValueEnum};
 pub struct Options {
     /// Reads the configuration from this YAML file. Without it, one mirror is taken from the environment
     /// (`GITEA_INTERNAL_URL`, `UPSTREAM_REPO_URL` and so on).
-    #[arg(long, env = "CUTOVER_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "CUTOVER_CONFIG", value_name = "FILE", value_parser = OsStringValueParser::new().map(path))]
     pub config: Option<PathBuf>,
 
     /// Listens on this address and port, such as 127.0.0.1:8080 or [::]:8080.
@@ -34,7 +36,7 @@ pub struct Options {
 
     /// Takes bearer tokens from this file: a line each, `role name token` or `role name sha256:HEX`, where the role is
     /// viewer or operator. It is read again at each use.
-    #[arg(long, env = "CUTOVER_TOKENS_FILE", value_name = "FILE")]
+    #[arg(long, env = "CUTOVER_TOKENS_FILE", value_name = "FILE", value_parser = OsStringValueParser::new().map(path))]
     pub tokens_file: Option<PathBuf>,
 
     /// Writes the log in this form; without it, text on a terminal and JSON elsewhere. `CUTOVER_LOG` sets the level,
@@ -56,6 +58,22 @@ impl Default for Options {
             log_format: None,
         }
     }
+}
+
+impl Options {
+    /// `--config`. A variable that is set to nothing counts as not set: charts render such.
+    pub(super) fn config(&self) -> Option<&Path> {
+        self.config.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// `--tokens-file`.
+    pub(super) fn tokens_file(&self) -> Option<&Path> {
+        self.tokens_file.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+}
+
+fn path(text: OsString) -> PathBuf {
+    PathBuf::from(text)
 }
 
 /// Examples for the help of the commands that take [`Options`].

@@ -31,7 +31,7 @@ pub(super) fn state_dir(options: &Options, report: &mut Report) {
 /// `--auth`, `--tokens-file` and `--allow-anonymous-remote`.
 pub(super) fn auth(options: &Options, listen: Option<SocketAddr>, report: &mut Report) -> Option<AuthConfig> {
     let place = Place::named("--tokens-file");
-    match (options.auth, &options.tokens_file) {
+    match (options.auth, options.tokens_file()) {
         (AuthMode::None, file) => {
             if file.is_some() {
                 report.warn(&place, "this is ignored: --auth none recognises nobody");
@@ -62,7 +62,7 @@ pub(super) fn auth(options: &Options, listen: Option<SocketAddr>, report: &mut R
             if options.allow_anonymous_remote {
                 report.warn(&Place::named("--allow-anonymous-remote"), "this has no effect with --auth tokens");
             }
-            let file = TokensFile::new(path.clone());
+            let file = TokensFile::new(path.to_owned());
             usable(&file, &place, report).then(|| AuthConfig::Tokens(Arc::new(file)))
         }
     }

@@ -56,9 +56,9 @@ pub enum TroubleKind {
     TooLarge,
     /// An answer in a form that this server never gives: another program speaks, or a proxy.
     Foreign,
-    /// A 5xx.
+    /// A 5xx of the server's own.
     ServerError,
-    /// A 408, 429 or 503: asked to come again.
+    /// A 408, 429, 502, 503 or 504: asked to come again, or a proxy that does not reach the server.
     Busy,
     /// Our own credential file cannot be read.
     Credential,
@@ -221,6 +221,33 @@ pub enum MigrateAnswer {
     Refused(Refusal),
     /// Nobody knows whether it was begun, or has ended.
     Unknown(Trouble),
+}
+
+impl MigrateAnswer {
+    /// Whether a row of the repository can be this migrate's: Gitea refuses some before it makes one.
+    #[must_use]
+    pub const fn may_have_made_a_row(&self) -> bool {
+        match self {
+            // an address is looked at again after the row was made
+            Self::Created
+            | Self::UrlRefused { .. }
+            | Self::HostNotAllowed
+            | Self::CloneFailed { .. }
+            | Self::ServerError
+            | Self::Other { .. }
+            | Self::Unknown(_) => true,
+            Self::Exists
+            | Self::FilesExist
+            | Self::NotOwner
+            | Self::NotOrganisation
+            | Self::MirrorsDisabled
+            | Self::MigrationsDisabled
+            | Self::OwnerMissing
+            | Self::LimitReached { .. }
+            | Self::NameRefused { .. }
+            | Self::Refused(_) => false,
+        }
+    }
 }
 
 /// `PATCH /repos/{owner}/{repo}`.

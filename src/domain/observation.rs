@@ -115,6 +115,8 @@ pub struct Sync {
     pub moved_at: Option<Duration>,
     /// Whether upstream's list was read again after that.
     pub upstream_read_since: bool,
+    /// How many asks in a row, with this one, were not taken as far as anybody knows.
+    pub asks: u32,
 }
 
 /// What a driver knows of its own run, and what the journal knew before it began.
@@ -124,6 +126,10 @@ pub struct History {
     pub elapsed: Duration,
     /// Trouble with Gitea, in a row up to the latest look.
     pub streak: Option<Streak>,
+    /// How many looks at the owner had trouble, in a row: looks at the repository in between do not end it.
+    pub owner_troubles: u32,
+    /// How many looks at Gitea's refs brought no list, in a row: looks at the repository in between do not end it.
+    pub git_troubles: u32,
     /// How often upstream was asked in vain, in a row, and when first.
     pub upstream_tries: u32,
     /// When the first of them was.
@@ -132,6 +138,8 @@ pub struct History {
     pub organisation: Option<CreateOrganisationAnswer>,
     /// How many were sent.
     pub organisations: u32,
+    /// When the latest was answered.
+    pub organisation_at: Option<Duration>,
     /// The latest migrate of this run.
     pub migrate: Option<Migrate>,
     /// How many were sent since this process started, and when the first.
@@ -185,6 +193,12 @@ impl History {
         }
     }
 
+    /// How long ago something was, by the driver's own clock.
+    #[must_use]
+    pub const fn since(&self, at: Duration) -> Duration {
+        self.elapsed.saturating_sub(at)
+    }
+
     /// Takes note of trouble with Gitea.
     pub fn note_trouble(&mut self, trouble: &Trouble) {
         let count = self.streak.as_ref().map_or(0, |streak| streak.count) + 1;
@@ -195,6 +209,9 @@ impl History {
     pub fn saw_owner(&mut self, seen: &OwnerAnswer) {
         if let OwnerAnswer::Trouble(trouble) = seen {
             self.note_trouble(trouble);
+            self.owner_troubles += 1;
+        } else {
+            self.owner_troubles = 0;
         }
     }
 
@@ -218,6 +235,7 @@ impl History {
     /// Takes note of a look at Gitea's refs; `proven`: they are as they must be.
     pub fn saw_local_refs(&mut self, seen: &LocalRefsAnswer, proven: bool) {
         let elapsed = self.elapsed;
+        self.git_troubles = if matches!(seen, LocalRefsAnswer::List(_)) { 0 } else { self.git_troubles + 1 };
         match seen {
             LocalRefsAnswer::Trouble(trouble) => self.note_trouble(trouble),
             LocalRefsAnswer::List(_) => {
@@ -242,6 +260,7 @@ impl History {
     pub fn created_organisation(&mut self, answer: CreateOrganisationAnswer) {
         self.organisation = Some(answer);
         self.organisations += 1;
+        self.organisation_at = Some(self.elapsed);
     }
 
     /// Takes note of a migrate that is about to be sent.
@@ -251,6 +270,7 @@ impl History {
         self.first_migrate.get_or_insert(self.elapsed);
         self.absent_since = None;
         self.folder_gone_since = None;
+        self.git_troubles = 0;
     }
 
     /// Takes note of its answer.
@@ -291,7 +311,9 @@ impl History {
         if self.syncs == 0 {
             self.tracked_before = tracked;
         }
-        let barren = self.sync.take().is_some_and(|sync| sync.moved_at.is_some() && sync.upstream == upstream);
+        let before = self.sync.take();
+        let asks = before.as_ref().filter(|sync| sync.moved_at.is_none()).map_or(1, |sync| sync.asks + 1);
+        let barren = before.is_some_and(|sync| sync.moved_at.is_some() && sync.upstream == upstream);
         self.barren_syncs = if barren { self.barren_syncs + 1 } else { 0 };
         self.syncs += 1;
         self.sync = Some(Sync {
@@ -302,6 +324,7 @@ impl History {
             proven_at: None,
             moved_at: None,
             upstream_read_since: false,
+            asks,
         });
     }
 
@@ -309,7 +332,8 @@ impl History {
     #[must_use]
     pub fn made(&self, repository: &Repository) -> bool {
         self.migrate.as_ref().is_some_and(|migrate| {
-            repository.created_at >= migrate.gitea_date && migrate.answer != Some(MigrateAnswer::Exists)
+            repository.created_at >= migrate.gitea_date
+                && migrate.answer.as_ref().is_none_or(MigrateAnswer::may_have_made_a_row)
         })
     }
 

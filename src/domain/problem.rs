@@ -77,7 +77,7 @@ codes! {
     UnsupportedMediaType = "unsupported-media-type", 415, change, "The body is not JSON",
         "Send `Content-Type: application/json` with the body, or no body at all.";
     InvalidField = "invalid-field", 422, change, "A member of the body is not as it should be",
-        "Correct the member that `detail` names.";
+        "Correct the member of the body that `detail` names; /openapi.json describes each of them.";
     UnknownField = "unknown-field", 422, change, "The body has a member that is not known",
         "Leave the member out; the only one is `mirrors`, a list of mirror names.";
     UnknownMirror = "unknown-mirror", 422, change, "No mirror of that name is configured",
@@ -169,7 +169,7 @@ codes! {
 
     // what the work came to
     MigrateFailed = "migrate-failed", 424, change, "Gitea could not clone upstream",
-        "Gitea's words are in `detail`. It left an unfinished repository of that name: put the cause right, delete it in Gitea, then ask again.";
+        "Gitea's words are in `detail`: put the cause right. Where it left an unfinished repository of that name, delete that in Gitea. Then ask again.";
     DefaultBranchRefused = "default-branch-refused", 424, again, "Gitea does not take over the default branch",
         "Set the default branch in Gitea (Settings, Branches) to the one that `detail` names, then ask again.";
     GiteaGitBroken = "gitea-git-broken", 502, again, "Gitea cannot read its own copy",

@@ -45,11 +45,20 @@ pub(super) struct Driver {
 
 /// What the loop keeps.
 struct Work {
+    began: Instant,
     observation: Observation,
     history: History,
     seen: LastSeen,
     phase: Option<(Phase, Option<Problem>)>,
     acted: bool,
+}
+
+impl Work {
+    /// Brings the driver's clock up to now: before each decision, and before an answer is written down that may have
+    /// taken long.
+    fn tick(&mut self) {
+        self.history.elapsed = self.began.elapsed();
+    }
 }
 
 impl Driver {
@@ -80,6 +89,7 @@ impl Driver {
         // everything beyond this many works in line: a thousand mirrors are not cloned at once
         let _turn = self.around.turns.acquire().await;
         let mut work = Work {
+            began,
             observation: Observation::default(),
             history: self.recall().await?,
             seen: LastSeen::default(),
@@ -87,7 +97,7 @@ impl Driver {
             acted: false,
         };
         loop {
-            work.history.elapsed = began.elapsed();
+            work.tick();
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
                 Next::Look(look) => self.look(look, &mut work).await,
                 Next::Wait(wait) => self.wait(wait, &mut work).await,
@@ -129,6 +139,7 @@ impl Driver {
             Look::Owner => {
                 self.enter(looking, None, work).await;
                 let answer = self.around.gitea.owner(&self.spec.owner).await;
+                work.tick();
                 work.history.saw_owner(&answer);
                 work.observation.owner = Some(answer);
             }
@@ -144,6 +155,7 @@ impl Driver {
                 let gitea = &self.around.gitea;
                 let answer =
                     self.around.lister.gitea(gitea.url(), &self.spec.owner, &self.spec.repo, gitea.credential()).await;
+                work.tick();
                 let differing = self.differing(&work.observation, &answer);
                 work.history.saw_local_refs(&answer, differing == Some(0));
                 work.seen.local_refs(&self.spec, &answer, differing);
@@ -154,6 +166,7 @@ impl Driver {
 
     async fn look_at_the_repository(&self, work: &mut Work) {
         let (answer, date) = self.around.gitea.repository(&self.spec).await;
+        work.tick();
         let now = self.around.clock.now();
         let reached = !matches!(answer, RepositoryAnswer::Trouble(_));
         self.around.note_gitea(reached, now).await;
@@ -176,7 +189,12 @@ impl Driver {
     async fn wait(&self, wait: Wait, work: &mut Work) {
         self.enter(wait.phase, wait.because, work).await;
         tokio::time::sleep(if wait.jitter { super::jitter::spread(wait.pause) } else { wait.pause }).await;
-        work.observation.forget();
+        // an outage may take long, and what upstream showed before it is no ground for a change after it
+        if wait.phase == Phase::Connecting {
+            work.observation.forget_upstream();
+        } else {
+            work.observation.forget();
+        }
     }
 
     async fn act(&self, action: Action, work: &mut Work) -> Result<(), JournalError> {
@@ -187,6 +205,7 @@ impl Driver {
                 let intent = self.intend("create_organisation", work).await?;
                 let answer = self.around.gitea.create_organisation(&self.spec.owner, self.spec.visibility).await;
                 self.answered(intent, &answer).await?;
+                work.tick();
                 work.history.created_organisation(answer);
                 work.observation.forget();
             }
@@ -213,6 +232,7 @@ impl Driver {
                 let intent = self.intend("patch_settings", work).await?;
                 let answer = self.around.gitea.patch_settings(&self.spec, interval, prune).await;
                 self.answered(intent, &answer).await?;
+                work.tick();
                 if let Some(repository) = repository {
                     work.history.patched(&self.spec, &repository, answer);
                 }
@@ -223,6 +243,7 @@ impl Driver {
                 let intent = self.intend("patch_default_branch", work).await?;
                 let answer = self.around.gitea.patch_default_branch(&self.spec, &branch).await;
                 self.answered(intent, &answer).await?;
+                work.tick();
                 work.history.patched_branch(answer);
                 work.observation.forget();
             }
@@ -233,6 +254,7 @@ impl Driver {
                 let intent = self.intend("mirror_sync", work).await?;
                 let answer = self.around.gitea.sync(&self.spec).await;
                 self.answered(intent, &answer).await?;
+                work.tick();
                 if let Some(repository) = repository {
                     work.history.synced(&repository, answer, upstream, tracked);
                 }

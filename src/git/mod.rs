@@ -44,8 +44,9 @@ enum Reading {
     Status(Response<Bytes>),
     /// 200, and no list in it.
     NotAList(NotAList),
-    /// What Gitea answers where a repository has no folder.
-    FolderGone,
+    /// What Gitea answers where a repository has no folder: a service named and nothing after it, or, to a server
+    /// that has just said that it is git, an empty body.
+    FolderGone(NotAList),
     Trouble(Trouble),
 }
 
@@ -73,9 +74,7 @@ impl Lister {
             Reading::NotAList(why) => {
                 UpstreamAnswer::NotGit { detail: redactor.redact(&format!("upstream answers 200 with {why}")) }
             }
-            Reading::FolderGone => {
-                UpstreamAnswer::NotGit { detail: format!("upstream answers 200 with {}", NotAList::NoEnd) }
-            }
+            Reading::FolderGone(why) => UpstreamAnswer::NotGit { detail: format!("upstream answers 200 with {why}") },
             Reading::Status(response) => upstream_status(&response),
         }
     }
@@ -96,7 +95,7 @@ impl Lister {
         let remote = Remote { base, route: Route::Direct, operation: "gitea_refs", credential };
         match self.read(&remote).await {
             Reading::List(list) => LocalRefsAnswer::List(list),
-            Reading::FolderGone | Reading::NotAList(NotAList::Empty) => LocalRefsAnswer::FolderGone,
+            Reading::FolderGone(_) => LocalRefsAnswer::FolderGone,
             Reading::Trouble(trouble) => LocalRefsAnswer::Trouble(trouble),
             Reading::NotAList(why) => {
                 let kind = if why == NotAList::NoEnd { TroubleKind::Cut } else { TroubleKind::Foreign };
@@ -128,7 +127,7 @@ impl Lister {
                 return Reading::NotAList(NotAList::NotGit);
             }
             Ok(Advertisement::V0(list)) => return Reading::List(list),
-            Ok(Advertisement::NothingAfterService) => return Reading::FolderGone,
+            Ok(Advertisement::NothingAfterService) => return Reading::FolderGone(NotAList::NoEnd),
             Ok(Advertisement::V2 { sha256 }) => sha256,
             Err(why) => return Reading::NotAList(why),
         };
@@ -143,6 +142,7 @@ impl Lister {
         match parse::ls_refs(response.body()) {
             Ok(_) if !has_media_type(&response, RESULT) => Reading::NotAList(NotAList::NotGit),
             Ok(list) => Reading::List(list),
+            Err(NotAList::Empty) => Reading::FolderGone(NotAList::Empty),
             Err(why) => Reading::NotAList(why),
         }
     }

@@ -34,8 +34,8 @@ pub(super) fn sort(response: &Response<Bytes>, redactor: &Redactor, empty_is_fin
     if (300..=399).contains(&status) {
         return if redirects_to_a_name(response) { Sorted::Renamed } else { Sorted::Trouble(foreign(response)) };
     }
-    let json = has_media_type(response, "application/json");
-    if !json && !(empty_is_fine && status == 200 && response.body().is_empty()) {
+    let nothing_is_fine = empty_is_fine && status == 200 && response.body().is_empty();
+    if !nothing_is_fine && !has_media_type(response, "application/json") {
         return Sorted::Trouble(foreign(response));
     }
     // Gitea produces no 429 and no 502 to 504; a proxy that answers in JSON does
@@ -70,7 +70,12 @@ fn foreign(response: &Response<Bytes>) -> Trouble {
 
 /// A renamed repository or organisation: a relative address under the API. Any other redirect is not Gitea's.
 fn redirects_to_a_name(response: &Response<Bytes>) -> bool {
+    if !matches!(response.status().as_u16(), 301 | 307 | 308) {
+        return false;
+    }
     let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // a log-in page's address carries the one that was asked for, behind a question mark
+    let location = location.split(['?', '#']).next().unwrap_or_default();
     location.starts_with('/')
         && !location.starts_with("//")
         && (location.contains("/api/v1/repos/")
@@ -193,6 +198,9 @@ fn migrate_422(message: String) -> MigrateAnswer {
     // what git said comes first: it may hold any of the words below
     if says("Authentication failed:") || says("Migration failed:") {
         MigrateAnswer::CloneFailed { message }
+    } else if says("migration/cloning from") {
+        // names the host, which may hold any of the words below, too
+        MigrateAnswer::UrlRefused { message }
     } else if says("user does not exist") {
         MigrateAnswer::OwnerMissing
     } else if says("disallowed hosts") {

@@ -62,7 +62,7 @@ pub fn status_trouble(response: &Response<Bytes>) -> Trouble {
     let status = response.status().as_u16();
     let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let kind = match status {
-        408 | 429 | 503 => TroubleKind::Busy,
+        408 | 429 | 502..=504 => TroubleKind::Busy,
         500..=599 => TroubleKind::ServerError,
         _ => TroubleKind::Foreign,
     };

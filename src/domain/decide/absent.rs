@@ -36,7 +36,7 @@ impl Table<'_> {
                 format!("the organisation {} was renamed in Gitea; its old name is a redirect", self.spec.owner),
             )),
             Some(OwnerAnswer::Refused(refusal)) => fail(failing::refused(refusal)),
-            Some(OwnerAnswer::Trouble(trouble)) => self.wait_for_gitea(trouble),
+            Some(OwnerAnswer::Trouble(trouble)) => Self::wait_for_gitea(trouble, self.history.owner_troubles),
         }
     }
 
@@ -136,11 +136,24 @@ impl Table<'_> {
             }
             Some(answer) => match failing::organisation(answer, owner) {
                 Some(problem) => fail(problem),
-                None if self.history.organisations >= FEW_TRIES => fail(Problem::new(
-                    Code::OwnerUnavailable,
-                    format!("the organisation {owner} was asked for {FEW_TRIES} times, and Gitea does not show it"),
-                )),
-                None => Next::Act(Action::CreateOrganisation),
+                None if self.history.organisations >= FEW_TRIES => fail(match answer {
+                    CreateOrganisationAnswer::Unknown(trouble) => failing::gitea_trouble(trouble),
+                    CreateOrganisationAnswer::Created
+                    | CreateOrganisationAnswer::Taken
+                    | CreateOrganisationAnswer::NotAllowed
+                    | CreateOrganisationAnswer::NameRefused { .. }
+                    | CreateOrganisationAnswer::Refused(_) => Problem::new(
+                        Code::OwnerUnavailable,
+                        format!("the organisation {owner} was made {FEW_TRIES} times, and Gitea does not show it"),
+                    ),
+                }),
+                None => {
+                    let since = self.history.organisation_at.map_or(BETWEEN_TRIES, |at| self.history.since(at));
+                    if since < BETWEEN_TRIES {
+                        return wait(Phase::Migrating, BETWEEN_TRIES.saturating_sub(since));
+                    }
+                    Next::Act(Action::CreateOrganisation)
+                }
             },
         }
     }

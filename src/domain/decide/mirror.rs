@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Action, Look, Next, Table, UpstreamAnswer, backoff, fail, failing, interval_is_right, list, wait};
+use super::{
+    Action, FEW_TRIES, Look, Next, Table, UpstreamAnswer, backoff, fail, failing, interval_is_right, list, wait,
+};
 use crate::domain::answer::{LocalRefsAnswer, Repository, SyncAnswer, TroubleKind};
 use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{PruneCertainty, Seen};
@@ -23,8 +25,14 @@ const PROVEN_WITHOUT_A_MOVE: Duration = Duration::from_secs(5);
 /// How many syncs in a row may end without the refs, upstream standing still, before they count as failing.
 const BARREN_SYNCS: u32 = 2;
 
+/// How far `mirror_updated` may be ahead of Gitea's `Date` and be waited for.
+const SECONDS_AHEAD: SignedDuration = SignedDuration::from_secs(5);
+
 /// A sync whose answer was lost is asked for again after this: the queue is unique, so that costs nothing.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// A sync that Gitea refused, though it shows a mirror, is asked for again after this.
+const ASK_A_REFUSED_ONE_AGAIN: Duration = Duration::from_secs(10);
 
 /// How often Gitea's git may fail on a healthy mirror before that is what is wrong.
 const GIT_TRIES: u32 = 6;
@@ -66,8 +74,8 @@ impl Table<'_> {
         let Some(seen) = &self.seen.local_refs else {
             return Err(Next::Look(Look::LocalRefs));
         };
+        let count = self.history.git_troubles;
         let broken = |what: &str| {
-            let count = self.history.streak.as_ref().map_or(1, |streak| streak.count);
             if count >= GIT_TRIES {
                 fail(Problem::new(
                     Code::GiteaGitBroken,
@@ -84,7 +92,7 @@ impl Table<'_> {
             }
             LocalRefsAnswer::FolderGone => Err(broken("its git finds no folder")),
             LocalRefsAnswer::Gone => Err(broken("its git knows no such repository")),
-            LocalRefsAnswer::Trouble(trouble) => Err(self.wait_for_gitea(trouble)),
+            LocalRefsAnswer::Trouble(trouble) => Err(Self::wait_for_gitea(trouble, count)),
             LocalRefsAnswer::Refused(refusal) => Err(fail(failing::refused(refusal))),
             LocalRefsAnswer::HttpGitDisabled => Err(fail(Problem::new(
                 Code::HttpGitDisabled,
@@ -129,8 +137,10 @@ impl Table<'_> {
         if let Some(problem) = comparison.and_then(|comparison| self.blocked(comparison, local)) {
             return fail(problem);
         }
-        // its end is a move of `mirror_updated`, which counts in whole seconds: not in the second of the last move
-        if date <= repository.mirror_updated {
+        // its end is a move of `mirror_updated`, which counts in whole seconds: not in the second of the last move. A
+        // clock that was set back is not waited for: then any other second is a move as well
+        let ahead = repository.mirror_updated.duration_since(date);
+        if !ahead.is_negative() && ahead <= SECONDS_AHEAD {
             return wait(Phase::Syncing, Duration::from_secs(1));
         }
         Next::Act(Action::Sync)
@@ -149,9 +159,9 @@ impl Table<'_> {
         if let Some(next) = self.refused_sync(sync) {
             return next;
         }
-        let waited = self.history.elapsed.saturating_sub(sync.at);
+        let waited = self.history.since(sync.at);
         if sync.moved_at.is_none() {
-            if matches!(sync.answer, SyncAnswer::Unknown(_)) && waited >= ASK_AGAIN {
+            if again_after(&sync.answer).is_some_and(|pause| waited >= pause) {
                 return self.ask_for_a_sync(repository, date, Some(comparison), local);
             }
             if waited >= self.policy.sync {
@@ -190,14 +200,26 @@ impl Table<'_> {
         if let Some(problem) = failing::sync(&sync.answer, &self.spec.full_name()) {
             return Some(fail(problem));
         }
-        // the repository was looked at since and is a mirror: Gitea disagrees with itself, which may pass
-        let disagrees = matches!(sync.answer, SyncAnswer::NotAMirror | SyncAnswer::Gone);
-        (disagrees && self.history.syncs >= super::FEW_TRIES).then(|| {
-            let name = self.spec.full_name();
-            fail(Problem::new(
-                Code::BrokenMirror,
-                format!("Gitea shows {name} as a mirror and answers a sync with the contrary"),
-            ))
+        let waited = self.history.since(sync.at);
+        let pause = again_after(&sync.answer).filter(|_| sync.moved_at.is_none() && sync.asks >= FEW_TRIES)?;
+        (waited >= pause).then(|| {
+            fail(match &sync.answer {
+                SyncAnswer::Unknown(trouble) => failing::gitea_trouble(trouble),
+                // the repository was looked at since and is a mirror: Gitea disagrees with itself
+                SyncAnswer::NotAMirror
+                | SyncAnswer::Gone
+                | SyncAnswer::Queued
+                | SyncAnswer::MirrorsDisabled
+                | SyncAnswer::Archived
+                | SyncAnswer::LimitReached { .. }
+                | SyncAnswer::Refused(_) => {
+                    let name = self.spec.full_name();
+                    Problem::new(
+                        Code::BrokenMirror,
+                        format!("Gitea shows {name} as a mirror and answers a sync with the contrary"),
+                    )
+                }
+            })
         })
     }
 
@@ -250,8 +272,10 @@ impl Table<'_> {
                 if let Some(next) = self.refused_sync(sync) {
                     return next;
                 }
-                let waited = self.history.elapsed.saturating_sub(sync.at);
-                if sync.moved_at.is_none() && waited < self.policy.sync {
+                let waited = self.history.since(sync.at);
+                let taken = again_after(&sync.answer).is_none();
+                let limit = if taken { self.policy.sync } else { ASK_AGAIN };
+                if sync.moved_at.is_none() && waited < limit {
                     return wait(
                         Phase::Syncing,
                         backoff::polling(waited, Duration::from_millis(200), Duration::from_secs(5)),
@@ -260,10 +284,9 @@ impl Table<'_> {
             }
             None => {}
         }
-        if !interval_is_right(self.spec, repository) || self.history.patch.is_some() {
-            if let Some(next) = self.settings(repository) {
-                return next;
-            }
+        let patching = !interval_is_right(self.spec, repository) || self.history.patch.is_some();
+        if let Some(next) = patching.then(|| self.settings(repository)).flatten() {
+            return next;
         }
         Next::End(Box::new(End::Unverified { problem: because }))
     }
@@ -273,9 +296,23 @@ impl Table<'_> {
         Problem::new(
             Code::GiteaQueueStuck,
             format!(
-                "{waited} after Gitea took the sync of {}, neither its refs nor mirror_updated have moved",
+                "{waited} after Gitea took the sync of {}, its refs still differ and mirror_updated has not moved",
                 self.spec.full_name()
             ),
         )
+    }
+}
+
+/// When a sync is to be asked for again that Gitea did not take, or nobody knows; `None`: it is queued, or refused for
+/// good.
+const fn again_after(answer: &SyncAnswer) -> Option<Duration> {
+    match answer {
+        SyncAnswer::Unknown(_) => Some(ASK_AGAIN),
+        SyncAnswer::NotAMirror | SyncAnswer::Gone => Some(ASK_A_REFUSED_ONE_AGAIN),
+        SyncAnswer::Queued
+        | SyncAnswer::MirrorsDisabled
+        | SyncAnswer::Archived
+        | SyncAnswer::LimitReached { .. }
+        | SyncAnswer::Refused(_) => None,
     }
 }

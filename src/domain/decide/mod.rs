@@ -18,7 +18,7 @@ mod tests;
 
 use std::time::Duration;
 
-use super::answer::{Repository, RepositoryAnswer, TroubleKind, UpstreamAnswer};
+use super::answer::{Repository, RepositoryAnswer, Trouble, TroubleKind, UpstreamAnswer};
 use super::backoff;
 use super::duration::GoDuration;
 use super::evidence::{PruneMemory, Seen};
@@ -92,7 +92,7 @@ pub enum Action {
 
 /// How often upstream is asked in vain before we go on without it, and for how long at most.
 const UPSTREAM_TRIES: u32 = 5;
-const UPSTREAM_PATIENCE: Duration = Duration::from_secs(60);
+const UPSTREAM_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a call is sent whose answer may be a passing one, and within which time.
 const FEW_TRIES: u32 = 3;
@@ -121,7 +121,9 @@ impl Table<'_> {
             return Next::Look(Look::Repository);
         };
         match answer {
-            RepositoryAnswer::Trouble(trouble) => self.wait_for_gitea(trouble),
+            RepositoryAnswer::Trouble(trouble) => {
+                Self::wait_for_gitea(trouble, self.history.streak.as_ref().map_or(1, |streak| streak.count))
+            }
             RepositoryAnswer::Refused(refusal) => fail(failing::refused(refusal)),
             RepositoryAnswer::Absent => self.absent(),
             RepositoryAnswer::Present(repository) if !repository.mirror => {
@@ -146,9 +148,9 @@ impl Table<'_> {
         }
     }
 
-    /// Gitea gives no usable answer: try again, slower and slower, until the run's deadline.
-    fn wait_for_gitea(&self, trouble: &super::answer::Trouble) -> Next {
-        let count = self.history.streak.as_ref().map_or(1, |streak| streak.count);
+    /// Gitea gives no usable answer, for the `count`th time in a row: try again, slower and slower, until the run's
+    /// deadline.
+    fn wait_for_gitea(trouble: &Trouble, count: u32) -> Next {
         let asked = trouble.retry_after.unwrap_or_default().min(Duration::from_mins(5));
         Next::Wait(Wait {
             phase: Phase::Connecting,
@@ -191,7 +193,8 @@ impl Table<'_> {
                     .saturating_sub(self.history.upstream_first_try.unwrap_or(self.history.elapsed));
                 let pause =
                     backoff::exponential(self.history.upstream_tries + 1).max(trouble.retry_after.unwrap_or_default());
-                if self.history.upstream_tries >= UPSTREAM_TRIES || waited + pause > UPSTREAM_PATIENCE {
+                // upstream may ask for any pause at all
+                if self.history.upstream_tries >= UPSTREAM_TRIES || waited.saturating_add(pause) > UPSTREAM_PATIENCE {
                     return Ok(None);
                 }
                 Err(Next::Wait(Wait {
@@ -211,7 +214,7 @@ impl Table<'_> {
                 let problem = failing::gitea_trouble(&streak.trouble);
                 Problem::new(
                     problem.code,
-                    format!("{}; so it was for as long as a run may take, {limit}", problem.detail),
+                    format!("{}; so it was when the run had taken {limit}, as long as it may", problem.detail),
                 )
             }
             None => Problem::new(

@@ -42,7 +42,7 @@ impl Table<'_> {
             None => return Next::Look(Look::LocalRefs),
             Some(refs) => match &refs.value {
                 LocalRefsAnswer::Trouble(trouble) if trouble.kind != TroubleKind::ServerError => {
-                    return self.wait_for_gitea(trouble);
+                    return Self::wait_for_gitea(trouble, self.history.git_troubles);
                 }
                 LocalRefsAnswer::Refused(refusal) => return fail(failing::refused(refusal)),
                 LocalRefsAnswer::FolderGone | LocalRefsAnswer::Trouble(_) => {

@@ -108,7 +108,7 @@ impl Table<'_> {
                 });
             }
             let since = self.history.elapsed.saturating_sub(patch.at);
-            if patch.answer != PatchAnswer::Done && since < AFTER_A_500 {
+            if (patch.answer != PatchAnswer::Done || unmoved) && since < AFTER_A_500 {
                 return wait(Phase::Patching, AFTER_A_500.saturating_sub(since));
             }
         }

@@ -1,0 +1,103 @@
+//! From a command line to an exit code.
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::api;
+use crate::cli::{self, ClientCommand, Command, Console, ExitStatus};
+use crate::config::{self, LogFormat, Options};
+use crate::shutdown::Shutdown;
+use crate::telemetry::{self, Format};
+use crate::transport::HttpTransport;
+
+/// Carries out one command line.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = match cli::parse(arguments) {
+        Ok(command) => command,
+        Err(error) => {
+            // a closed pipe is nobody's fault, and there is no better place to say it
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage.code()));
+        }
+    };
+    let variables = |name: &str| std::env::var(name).ok();
+    match command {
+        Command::Serve(options) => serve(&options, &variables),
+        Command::Client(command) => client(command).into(),
+        Command::CheckConfig(options) => cli::check_config(&options, &variables, &mut Console::standard()).into(),
+        Command::Openapi => print(api::openapi().as_bytes()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            cli::completions(shell, &mut script);
+            print(&script)
+        }
+    }
+}
+
+/// A reader that has had enough closes the pipe; that is no failure.
+fn print(bytes: &[u8]) -> ExitCode {
+    match io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
+}
+
+fn client(command: ClientCommand) -> ExitStatus {
+    let mut console = Console::standard();
+    let transport = match HttpTransport::new(None) {
+        Ok(transport) => Arc::new(transport),
+        Err(trouble) => {
+            let _ = writeln!(io::stderr(), "error: {}", trouble.detail);
+            return ExitStatus::Unreachable;
+        }
+    };
+    match runtime(1) {
+        Ok(runtime) => runtime.block_on(cli::run(command, transport, &mut console)),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: no thread can be started: {error}");
+            ExitStatus::Failed
+        }
+    }
+}
+
+fn serve(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> ExitCode {
+    let format = options.log_format.map(|format| match format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    });
+    let log = telemetry::init(format, variables("CUTOVER_LOG").as_deref());
+    let loaded = match config::load(options, variables) {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            // for a person and not for the log: it is several lines, and nothing has been started
+            let _ = writeln!(io::stderr(), "{faults}");
+            return ExitStatus::Usage.into();
+        }
+    };
+    if let Err(bad_filter) = log {
+        tracing::warn!("{bad_filter}");
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let ended = runtime(2).map(|runtime| runtime.block_on(super::serve(&loaded.config, Shutdown::new(), |_| {})));
+    match ended {
+        Ok(Ok(_)) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            tracing::error!("{error}");
+            ExitStatus::Usage.into()
+        }
+        Err(error) => {
+            tracing::error!("no thread can be started: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A runtime of so many threads: the work is waiting, and each thread costs memory.
+fn runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).max_blocking_threads(4).enable_all().build()
+}

@@ -1,0 +1,192 @@
+//! The HTTP API from the caller's side: one method a call, and what each refusal means for the exit code.
+//!
+//! Owns the requests and the sorting of answers. Prints nothing and repeats nothing: the commands do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::ExitStatus;
+use super::args::{DEFAULT_URL, ServiceArgs};
+use super::wire::{self, Problem};
+use crate::config::ConfiguredCredential;
+use crate::domain::answer::Trouble;
+use crate::domain::credential::{Credential, CredentialSource as _};
+use crate::domain::names::MirrorName;
+use crate::transport::{Call, Route, Transport};
+
+/// How long an answer may take: the service answers at once, whatever it is doing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The largest answer that is read: the status of thousands of mirrors.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+/// Why a call did not do what it should.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What the process is to end with.
+    pub(super) exit: ExitStatus,
+    /// What happened, in one line.
+    pub(super) what: String,
+    /// The service's own words.
+    pub(super) problem: Option<Problem>,
+    /// Whether asking again, with nothing changed, can help.
+    pub(super) again: bool,
+}
+
+impl Failure {
+    pub(super) fn new(exit: ExitStatus, what: impl Into<String>) -> Self {
+        Self { exit, what: what.into(), problem: None, again: false }
+    }
+
+    pub(super) fn passing(mut self) -> Self {
+        self.again = true;
+        self
+    }
+}
+
+/// Asks one service.
+#[derive(Debug)]
+pub(super) struct Client {
+    base: String,
+    token: Option<ConfiguredCredential>,
+    transport: Arc<dyn Transport>,
+}
+
+impl Client {
+    /// A client for the service that the flags name.
+    pub(super) fn new(service: &ServiceArgs, transport: Arc<dyn Transport>) -> Result<Self, Failure> {
+        // a variable that is set to nothing counts as not set: charts render such
+        let token = service.token_file.clone().filter(|path| !path.as_os_str().is_empty());
+        let token = token.map(ConfiguredCredential::token_file);
+        Ok(Self { base: base(&service.url)?, token, transport })
+    }
+
+    /// `POST /cutover/mirror`. `key` makes it safe to send again.
+    pub(super) async fn mirror(&self, names: &[MirrorName], key: &str) -> Result<Value, Failure> {
+        let mut body = json!({});
+        if !names.is_empty() {
+            let mut once: Vec<&str> = Vec::new();
+            for name in names.iter().map(MirrorName::as_str) {
+                if !once.contains(&name) {
+                    once.push(name);
+                }
+            }
+            body = json!({ "mirrors": once });
+        }
+        let request = Request::builder()
+            .method(Method::POST)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", key);
+        self.ask("cli-mirror", request, "/cutover/mirror", Bytes::from(body.to_string())).await
+    }
+
+    /// `GET /cutover/runs/{id}`.
+    pub(super) async fn run(&self, id: &str) -> Result<Value, Failure> {
+        self.get("cli-run", &format!("/cutover/runs/{id}")).await
+    }
+
+    /// `GET /status` or `GET /status/{name}`.
+    pub(super) async fn status(&self, name: Option<&MirrorName>) -> Result<Value, Failure> {
+        let path = name.map_or_else(|| "/status".to_owned(), |name| format!("/status/{name}"));
+        self.get("cli-status", &path).await
+    }
+
+    async fn get(&self, operation: &'static str, path: &str) -> Result<Value, Failure> {
+        self.ask(operation, Request::builder(), path, Bytes::new()).await
+    }
+
+    async fn ask(
+        &self,
+        operation: &'static str,
+        request: http::request::Builder,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Value, Failure> {
+        let mut request = request.uri(format!("{}{path}", self.base)).header(header::ACCEPT, "application/json");
+        if let Some(authorization) = self.authorization()? {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let request = request.body(body).map_err(|_| bad_url())?;
+        let call = Call { operation, route: Route::Direct, request, timeout: PATIENCE, largest: LARGEST };
+        match self.transport.send(call).await {
+            Ok(response) => sort(&response, &self.base),
+            Err(trouble) => Err(unreachable(&trouble, &self.base)),
+        }
+    }
+
+    fn authorization(&self) -> Result<Option<HeaderValue>, Failure> {
+        let Some(source) = &self.token else { return Ok(None) };
+        let read = source.read().map_err(|error| Failure::new(ExitStatus::Usage, format!("The token: {error}.")))?;
+        let Some(Credential::Token(token)) = read else { return Ok(None) };
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| Failure::new(ExitStatus::Usage, "The token file holds no token."))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+/// `GET` of a probe: whether its status is 2xx, without a token.
+pub(super) async fn probe(url: &str, timeout: Duration, transport: &dyn Transport) -> Result<(), Failure> {
+    let base = base(url)?;
+    let address =
+        if ["/healthz", "/readyz"].iter().any(|end| base.ends_with(end)) { base } else { format!("{base}/healthz") };
+    let request = Request::builder().uri(&address).body(Bytes::new()).map_err(|_| bad_url())?;
+    let call = Call { operation: "cli-healthcheck", route: Route::Direct, request, timeout, largest: LARGEST };
+    match transport.send(call).await {
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => {
+            let what = format!("{address} answers {}.", response.status().as_u16());
+            Err(Failure::new(ExitStatus::Unreachable, what))
+        }
+        Err(trouble) => Err(unreachable(&trouble, &address)),
+    }
+}
+
+fn base(url: &str) -> Result<String, Failure> {
+    let url = if url.is_empty() { DEFAULT_URL } else { url };
+    let parsed = Url::parse(url).map_err(|_| bad_url())?;
+    let plain = matches!(parsed.scheme(), "http" | "https")
+        && parsed.username().is_empty()
+        && parsed.password().is_none()
+        && parsed.query().is_none()
+        && parsed.fragment().is_none();
+    if plain { Ok(parsed.as_str().trim_end_matches('/').to_owned()) } else { Err(bad_url()) }
+}
+
+fn bad_url() -> Failure {
+    let what = "--url (CUTOVER_URL) is an http or https address without a credential, such as http://127.0.0.1:8080.";
+    Failure::new(ExitStatus::Usage, what)
+}
+
+fn unreachable(trouble: &Trouble, base: &str) -> Failure {
+    let what = format!("The service cannot be reached at {base}: {}.", trouble.detail);
+    Failure::new(ExitStatus::Unreachable, what).passing()
+}
+
+fn sort(response: &Response<Bytes>, base: &str) -> Result<Value, Failure> {
+    let status = response.status().as_u16();
+    let body: Option<Value> = serde_json::from_slice(response.body()).ok().filter(Value::is_object);
+    if let (200 | 202, Some(value)) = (status, body.as_ref()) {
+        return Ok(value.clone());
+    }
+    let problem: Option<Problem> =
+        body.as_ref().and_then(wire::read).filter(|problem: &Problem| !problem.error.is_empty());
+    let (exit, again) = match (status, &problem) {
+        (401 | 403 | 409 | 421, _) => (ExitStatus::Refused, false),
+        (429, _) => (ExitStatus::Refused, true),
+        (400..=499, Some(_)) => (ExitStatus::Usage, false),
+        (_, problem) => (ExitStatus::Unreachable, problem.as_ref().is_none_or(|problem| problem.retryable)),
+    };
+    let what = match (&problem, status) {
+        (Some(_), _) => format!("The service at {base} answers {status}."),
+        (None, 401) => format!("{base} demands a token (401); name its file with --token-file."),
+        (None, _) => format!("{base} answers {status}, and not as this service does; check --url (CUTOVER_URL)."),
+    };
+    Err(Failure { exit, what, problem, again })
+}

@@ -1,0 +1,149 @@
+//! Where a command writes: results to stdout, all else to stderr.
+//!
+//! Owns the colours and the marks. Text from the service is stripped of control characters before it gets here: it
+//! could rewrite a terminal. A reader who has gone (`| head`) is no error.
+
+use std::io::{IsTerminal as _, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use super::client::Failure;
+use super::wire::{Evidence, Part, Problem, Run};
+use crate::domain::run::{self, Phase};
+
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
+pub(super) const DOUBT: Style = AnsiColor::Yellow.on_default();
+pub(super) const DIM: Style = Style::new().dimmed();
+pub(super) const STRONG: Style = Style::new().bold();
+
+/// Formats onto the end of a `String`.
+macro_rules! append {
+    ($text:expr, $($arguments:tt)*) => {
+        std::fmt::Write::write_fmt(&mut $text, format_args!($($arguments)*)).expect("writing to a String cannot fail")
+    };
+}
+pub(super) use append;
+
+/// The two streams of a command.
+pub struct Console {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    /// Whether somebody is looking: then progress is drawn and a watched status repainted.
+    pub(super) interactive: bool,
+}
+
+impl std::fmt::Debug for Console {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Console").field("interactive", &self.interactive).finish_non_exhaustive()
+    }
+}
+
+impl Console {
+    /// The process's own streams, in colour where that is wanted (a terminal, and no `NO_COLOR`).
+    #[must_use]
+    pub fn standard() -> Self {
+        let interactive = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
+        Self { out: Box::new(anstream::stdout()), err: Box::new(anstream::stderr()), interactive }
+    }
+
+    /// Other streams, which get no colours.
+    #[must_use]
+    pub fn plain(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+        let strip = |stream| Box::new(anstream::StripStream::new(stream));
+        Self { out: strip(out), err: strip(err), interactive: false }
+    }
+
+    /// A result.
+    pub(super) fn result(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+    }
+
+    /// Something besides the result.
+    pub(super) fn note(&mut self, text: &str) {
+        let _ = writeln!(self.err, "{text}").and_then(|()| self.err.flush());
+    }
+
+    /// Why the command did not do what it should.
+    pub(super) fn failure(&mut self, failure: &Failure) {
+        self.note(&format!("{BAD}✗{BAD:#} {}", plain(&failure.what)));
+        if let Some(problem) = &failure.problem {
+            self.note(&problem_lines(problem));
+        }
+    }
+}
+
+/// A text of the service, without what could move a cursor.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A problem, indented under what it belongs to.
+pub(super) fn problem_lines(problem: &Problem) -> String {
+    let mut lines = format!("    {STRONG}{}{STRONG:#}", plain(&problem.error));
+    if let Some(detail) = &problem.detail {
+        append!(lines, ": {}", plain(detail));
+    }
+    if let Some(remedy) = &problem.remedy {
+        append!(lines, "\n    → {}", plain(remedy));
+    }
+    if problem.retryable {
+        append!(lines, "\n    {DIM}Asking again can help.{DIM:#}");
+    }
+    lines
+}
+
+/// How a run ended, a mirror after the other.
+pub(super) fn run_lines(run: &Run) -> String {
+    let mut lines: Vec<String> = run.mirrors.iter().map(part_lines).collect();
+    let (style, word) = match run.status() {
+        Some(run::Status::Succeeded) => (GOOD, "succeeded"),
+        Some(run::Status::Unverified) => {
+            (DOUBT, "ended unverified: upstream did not answer, so that nothing is proven")
+        }
+        Some(run::Status::Canceled) => (BAD, "was canceled"),
+        Some(run::Status::Failed | run::Status::Queued | run::Status::Running) | None => (BAD, "failed"),
+    };
+    lines.push(format!("{style}Run {} {word}.{style:#}", plain(run.id.as_deref().unwrap_or("?"))));
+    lines.join("\n")
+}
+
+fn part_lines(part: &Part) -> String {
+    let name = plain(&part.name);
+    let phase = plain(&part.phase);
+    let mut lines = match Phase::from_label(&part.phase) {
+        Some(Phase::Succeeded) => {
+            let outcome = part.outcome.as_deref().map_or(phase, plain);
+            let proof = part.evidence.as_ref().map(evidence_line).unwrap_or_default();
+            format!("{GOOD}✓{GOOD:#} {STRONG}{name}{STRONG:#}  {outcome}{proof}")
+        }
+        Some(Phase::Unverified) => format!("{DOUBT}?{DOUBT:#} {STRONG}{name}{STRONG:#}  {phase}"),
+        _ => format!("{BAD}✗{BAD:#} {STRONG}{name}{STRONG:#}  {phase}"),
+    };
+    if let Some(problem) = &part.problem {
+        append!(lines, "\n{}", problem_lines(problem));
+    }
+    lines
+}
+
+fn evidence_line(evidence: &Evidence) -> String {
+    let mut line = String::new();
+    if let Some(refs) = evidence.refs {
+        append!(line, ", {refs} refs proven equal");
+    }
+    if let (Some(branch), Some(commit)) = (&evidence.tracked_branch, &evidence.tracked_commit) {
+        append!(line, ", {} at {}", plain(branch), short(commit));
+    }
+    if let Some(extra @ 1..) = evidence.only_in_gitea {
+        append!(line, ", {extra} only in Gitea");
+    }
+    if evidence.rewritten == Some(true) {
+        append!(line, ", {DOUBT}history rewritten{DOUBT:#}");
+    }
+    line
+}
+
+/// The first letters of a commit's id.
+pub(super) fn short(commit: &str) -> String {
+    plain(commit).chars().take(12).collect()
+}

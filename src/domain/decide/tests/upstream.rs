@@ -1,0 +1,156 @@
+//! Upstreams that answer nonsense, refuse, or do not answer us.
+
+use super::super::Look;
+use super::world::{World, mirror, refs, secs, trouble, upstream};
+use crate::domain::answer::{LocalRefsAnswer, Trouble, TroubleKind, UpstreamAnswer};
+use crate::domain::evidence::{PruneCertainty, PruneMemory};
+use crate::domain::problem::Code;
+use crate::domain::refs::Prune;
+
+/// Every answer from which nothing may follow.
+fn unsound() -> Vec<(UpstreamAnswer, Code, Option<&'static str>)> {
+    let not_git = |detail: &str| UpstreamAnswer::NotGit { detail: format!("upstream answers 200 with {detail}") };
+    let refused = |status| UpstreamAnswer::Refused { status, detail: "no".into() };
+    vec![
+        (not_git("a web page"), Code::UpstreamSuspect, Some("not-git")),
+        (not_git("an empty answer"), Code::UpstreamSuspect, Some("not-git")),
+        (not_git("a list that breaks off before its end"), Code::UpstreamSuspect, Some("not-git")),
+        (upstream(&[]), Code::UpstreamSuspect, Some("empty")),
+        (refused(401), Code::UpstreamRefused, None),
+        (refused(403), Code::UpstreamRefused, None),
+        (refused(404), Code::UpstreamRefused, None),
+        (refused(301), Code::UpstreamRefused, None),
+        (upstream(&[("heads/other", 'a'), ("tags/main", 'a')]), Code::UpstreamBranchMissing, None),
+        (UpstreamAnswer::Trouble(trouble(TroubleKind::Credential)), Code::UpstreamCredential, None),
+    ]
+}
+
+#[test]
+fn nothing_is_made_of_an_upstream_that_answers_wrongly() {
+    for (answer, code, reason) in unsound() {
+        let mut world = World::empty();
+        world.upstream = answer.clone();
+        assert_eq!(world.fails(), code, "{answer:?}");
+        assert_eq!(world.problem().reason.as_deref(), reason);
+        assert!(world.acts().is_empty(), "{answer:?}");
+        assert_eq!(world.looks, [Look::Repository, Look::Upstream], "it is asked once: {answer:?}");
+    }
+}
+
+#[test]
+fn nothing_is_done_to_a_mirror_whose_upstream_answers_wrongly() {
+    for (answer, code, _) in unsound() {
+        for prune in [Prune::Off, Prune::On] {
+            let mut world = World::with(mirror());
+            world.spec.prune = prune;
+            world.local = refs(&[("heads/main", 'b')]);
+            world.upstream = answer.clone();
+            assert_eq!(world.fails(), code, "{answer:?}");
+            assert!(world.acts().is_empty(), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn an_upstream_that_turns_bad_in_mid_run_stops_the_run() {
+    for (answer, code, _) in unsound() {
+        let mut world = World::with(mirror());
+        world.remembers_pruning();
+        world.upstream = upstream(&[("heads/main", 'b')]);
+        let told = answer.clone();
+        world.syncs.push_back(Box::new(move |world| {
+            world.upstream = told;
+            world.later(2, World::end_a_sync);
+            crate::domain::answer::SyncAnswer::Queued
+        }));
+        assert_eq!(world.fails(), code, "{answer:?}");
+        assert_eq!(world.acts(), ["sync"], "{answer:?}");
+    }
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_us_is_asked_five_times_within_a_minute() {
+    for kind in [TroubleKind::Dns, TroubleKind::Connect, TroubleKind::Tls, TroubleKind::Timeout, TroubleKind::Cut] {
+        let mut world = World::with(mirror());
+        world.upstream = UpstreamAnswer::Trouble(trouble(kind));
+        assert_eq!(world.stays_unverified(), Code::UpstreamUnreachable, "{kind:?}");
+        assert_eq!(world.looks.iter().filter(|look| **look == Look::Upstream).count(), 5, "{kind:?}");
+        assert!(world.took() <= secs(60), "{kind:?}");
+        assert!(world.acts().is_empty(), "pruning is not known to be off: {kind:?}");
+        let waiting_for = world.waits[0].because.as_ref().map(|problem| problem.code);
+        assert_eq!(waiting_for, Some(Code::UpstreamUnreachable));
+    }
+}
+
+#[test]
+fn an_upstream_that_answers_at_the_third_try_is_used() {
+    let mut world = World::with(mirror());
+    world.remembers_pruning();
+    world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::ServerError));
+    world.later(2, |world| world.upstream = upstream(&[("heads/main", 'a')]));
+    assert_eq!(world.succeeds(), "noop");
+}
+
+#[test]
+fn a_pause_that_upstream_asks_for_is_kept_within_the_minute_and_never_a_panic() {
+    for (asked, tries) in [(20, 3), (61, 1), (u64::MAX, 1)] {
+        let mut world = World::with(mirror());
+        world.upstream =
+            UpstreamAnswer::Trouble(Trouble { retry_after: Some(secs(asked)), ..trouble(TroubleKind::Busy) });
+        assert_eq!(world.stays_unverified(), Code::UpstreamUnreachable);
+        assert_eq!(world.looks.iter().filter(|look| **look == Look::Upstream).count(), tries, "{asked}");
+        assert!(world.took() <= secs(60));
+    }
+}
+
+#[test]
+fn a_sync_beside_an_upstream_that_we_cannot_read_needs_pruning_to_be_known_off() {
+    let memory = |certainty| Some(PruneMemory { repository: mirror().id, prune: Prune::Off, certainty });
+    let sent = PruneCertainty::Sent { mirror_updated: mirror().mirror_updated };
+    for (pruning, prune, acts) in [
+        (None, Prune::Off, 0),
+        (memory(sent), Prune::Off, 0),
+        (memory(PruneCertainty::Known), Prune::Off, 1),
+        (None, Prune::On, 0),
+    ] {
+        let mut world = World::with(mirror());
+        world.spec.prune = prune;
+        world.history.pruning = pruning;
+        world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::Timeout));
+        assert_eq!(world.stays_unverified(), Code::UpstreamUnreachable);
+        assert_eq!(world.acts(), vec!["sync"; acts]);
+    }
+}
+
+#[test]
+fn pruning_that_is_wanted_and_known_allows_no_sync_beside_an_upstream_that_we_cannot_read() {
+    let mut world = World::with(mirror());
+    world.spec.prune = Prune::On;
+    world.remembers_pruning();
+    world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::Timeout));
+    assert_eq!(world.stays_unverified(), Code::UpstreamUnreachable);
+    assert!(world.acts().is_empty());
+}
+
+#[test]
+fn a_mirror_without_the_tracked_branch_is_not_healthy_enough_to_be_unverified() {
+    for local in [refs(&[]), refs(&[("heads/other", 'a')])] {
+        let mut world = World::with(mirror());
+        world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::Connect));
+        world.local = local;
+        assert_eq!(world.fails(), Code::UpstreamUnreachable);
+        assert!(world.problem().detail.contains("has no branch main"));
+        assert!(world.acts().is_empty());
+    }
+}
+
+#[test]
+fn a_sync_that_gitea_never_ends_beside_a_silent_upstream_is_waited_for_and_nothing_claimed() {
+    let mut world = World::with(mirror());
+    world.remembers_pruning();
+    world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::Connect));
+    world.syncs.push_back(Box::new(|_| crate::domain::answer::SyncAnswer::Queued));
+    assert_eq!(world.stays_unverified(), Code::UpstreamUnreachable);
+    assert!(world.took() >= secs(600) && world.took() < secs(660), "{:?}", world.took());
+    assert!(matches!(world.local, LocalRefsAnswer::List(_)));
+}

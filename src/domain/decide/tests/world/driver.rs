@@ -1,0 +1,170 @@
+//! The loop of `engine::driver`, over a world instead of sockets: what is taken note of, and when, is the same.
+
+use std::time::Duration;
+
+use super::super::super::{Action, Look, Next, decide};
+use super::{REQUEST, World, trouble};
+use crate::domain::answer::{
+    LocalRefsAnswer, MigrateAnswer, RepositoryAnswer, Sent, Trouble, TroubleKind, UpstreamAnswer,
+};
+use crate::domain::evidence::Seen;
+use crate::domain::observation::{Observation, RepositorySeen};
+use crate::domain::refs::{Prune, compare};
+use crate::domain::run::{End, Phase};
+
+/// No state of the table needs more looks than there are things to look at, and one of them twice.
+const MOST_LOOKS_WITHOUT_A_PAUSE: u32 = 5;
+
+impl World {
+    /// The driver's loop.
+    pub(super) fn run(&mut self) -> End {
+        let mut seen = Observation::default();
+        let mut looks_without_a_pause = 0;
+        let longest = self.policy.run + self.policy.migrate + Duration::from_mins(5);
+        loop {
+            self.tick();
+            assert!(self.history.elapsed <= longest, "it should have ended");
+            match decide(&self.spec, &seen, &self.history, &self.policy) {
+                Next::Look(look) => {
+                    looks_without_a_pause += 1;
+                    assert!(looks_without_a_pause <= MOST_LOOKS_WITHOUT_A_PAUSE, "it looks and looks: {look:?}");
+                    self.look(look, &mut seen);
+                }
+                Next::Wait(wait) => {
+                    looks_without_a_pause = 0;
+                    assert!(wait.pause > Duration::ZERO, "a pause of nothing is a hot loop");
+                    self.pass(wait.pause);
+                    if wait.phase == Phase::Connecting {
+                        seen.forget_upstream();
+                    } else {
+                        seen.forget();
+                    }
+                    self.waits.push(wait);
+                }
+                Next::Act(action) => {
+                    looks_without_a_pause = 0;
+                    assert!(self.acts.len() < 40, "it acts and acts: {:?}", self.acts);
+                    self.act(&action, &mut seen);
+                }
+                Next::Remember(memory) => {
+                    assert_ne!(self.history.pruning.as_ref(), Some(&memory), "it remembers what it knows");
+                    self.remembered.push(memory.certainty.clone());
+                    self.history.pruning = Some(memory);
+                }
+                Next::End(end) => {
+                    self.end = Some((*end).clone());
+                    return *end;
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.history.elapsed = self.took();
+    }
+
+    fn look(&mut self, look: Look, seen: &mut Observation) {
+        self.looks.push(look);
+        self.pass(REQUEST);
+        self.tick();
+        match look {
+            Look::Repository => {
+                let answer = self.instead.clone().unwrap_or_else(|| match &self.repository {
+                    Some(repository) => RepositoryAnswer::Present(Box::new(repository.clone())),
+                    None => RepositoryAnswer::Absent,
+                });
+                let look = RepositorySeen { answer, date: self.date() };
+                self.history.saw_repository(&look);
+                seen.repository = Some(look);
+            }
+            Look::Owner => {
+                self.history.saw_owner(&self.owner);
+                seen.owner = Some(self.owner.clone());
+            }
+            Look::Upstream => {
+                self.history.saw_upstream(&self.upstream);
+                seen.upstream = Some(Seen { at: self.date(), value: self.upstream.clone() });
+            }
+            Look::LocalRefs => {
+                let proven = match (seen.upstream.as_ref().map(|seen| &seen.value), &self.local) {
+                    (Some(UpstreamAnswer::List(upstream)), LocalRefsAnswer::List(local)) => {
+                        compare(upstream, local, self.spec.prune).differing.is_empty()
+                    }
+                    _ => false,
+                };
+                self.history.saw_local_refs(&self.local, proven);
+                seen.local_refs = Some(Seen { at: self.date(), value: self.local.clone() });
+            }
+        }
+    }
+
+    fn act(&mut self, action: &Action, seen: &mut Observation) {
+        let seen_date = seen.repository.as_ref().expect("nothing is done unseen").date;
+        let repository = match seen.repository.as_ref().map(|seen| &seen.answer) {
+            Some(RepositoryAnswer::Present(repository)) => Some((**repository).clone()),
+            _ => None,
+        };
+        self.pass(REQUEST);
+        let began = self.now;
+        let told = match action {
+            Action::CreateOrganisation => {
+                let step = self.organisations.pop_front().unwrap_or_else(|| Box::new(Self::create_organisation));
+                let answer = step(self);
+                self.tick();
+                self.history.created_organisation(answer);
+                seen.forget();
+                "create organisation".to_owned()
+            }
+            Action::Migrate => {
+                self.tick();
+                self.history.sends_migrate(seen_date);
+                let step = self.migrates.pop_front().unwrap_or_else(|| Box::new(Self::migrate));
+                let answer = step(self);
+                if let MigrateAnswer::Unknown(Trouble { sent: Sent::No, .. }) = &answer {
+                    self.history.note_trouble(&trouble(TroubleKind::Connect));
+                }
+                self.history.migrated(answer);
+                (self.history.upstream_tries, self.history.upstream_first_try) = (0, None);
+                seen.forget_upstream();
+                "migrate".to_owned()
+            }
+            Action::Patch { interval, prune } => {
+                let (interval, prune) = (*interval, *prune);
+                let step =
+                    self.patches.pop_front().unwrap_or_else(|| Box::new(move |world| world.patch(interval, prune)));
+                let answer = step(self);
+                self.tick();
+                let spec = self.spec.clone();
+                self.history.patched(&spec, &repository.expect("only what is there is patched"), answer);
+                seen.forget();
+                format!("patch {interval} {}", if prune == Prune::On { "prune" } else { "keep" })
+            }
+            Action::SetDefaultBranch(branch) => {
+                let name = branch.to_string();
+                let step = self.branches.pop_front().unwrap_or_else(|| Box::new(move |world| world.set_branch(&name)));
+                let answer = step(self);
+                self.tick();
+                self.history.patched_branch(answer);
+                seen.forget();
+                format!("default branch {branch}")
+            }
+            Action::Sync => {
+                let upstream = match seen.upstream.as_ref().map(|seen| &seen.value) {
+                    Some(UpstreamAnswer::List(list)) => Some(list.digest()),
+                    _ => None,
+                };
+                let tracked = match seen.local_refs.as_ref().map(|seen| &seen.value) {
+                    Some(LocalRefsAnswer::List(list)) => list.commit_of(&self.spec.branch).cloned(),
+                    _ => None,
+                };
+                let step = self.syncs.pop_front().unwrap_or_else(|| Box::new(Self::queue_a_sync));
+                let answer = step(self);
+                self.tick();
+                self.history.synced(&repository.expect("only what is there is synced"), answer, upstream, tracked);
+                seen.forget();
+                "sync".to_owned()
+            }
+        };
+        self.acts.push((began, told));
+    }
+}
