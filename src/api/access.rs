@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Uri, header, uri::Authority};
+use http::{HeaderMap, header, uri::Authority};
 
 use super::edge::Edge;
 use super::problem::Refusal;
@@ -53,7 +53,7 @@ pub(super) async fn gate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Err(refusal) = check_host(&edge.access, request.headers(), request.uri()) {
+    if let Err(refusal) = check_host(&edge.access, &request) {
         return refusal.into_response();
     }
     let Needs::Role(role) = needs else { return next.run(request).await };
@@ -61,13 +61,13 @@ pub(super) async fn gate(
         Ok(principal) => principal,
         Err(refusal) => return refusal.into_response(),
     };
-    let mut response = if role == Role::Operator && principal.role != Role::Operator {
-        edge.metrics.auth_failure(AuthFailure::Forbidden);
-        let detail = format!("this call needs the role operator; this token's is {}", principal.role.label());
-        Refusal::new(Code::Forbidden, detail).into_response()
-    } else {
+    let mut response = if principal.role.covers(role) {
         request.extensions_mut().insert(principal.clone());
         next.run(request).await
+    } else {
+        edge.metrics.auth_failure(AuthFailure::Forbidden);
+        let detail = format!("this call needs the role {role}; this token's is {}", principal.role);
+        Refusal::new(Code::Forbidden, detail).into_response()
     };
     // for the audit line, which the outermost layer writes
     response.extensions_mut().insert(principal);
@@ -83,7 +83,10 @@ fn identify(edge: &Edge, headers: &HeaderMap) -> Result<Principal, Refusal> {
         edge.metrics.auth_failure(reason);
         Refusal::unauthenticated()
     };
-    let presented = bearer(headers).ok_or_else(|| refuse(AuthFailure::Missing))?;
+    if !headers.contains_key(header::AUTHORIZATION) {
+        return Err(refuse(AuthFailure::Missing));
+    }
+    let presented = bearer(headers).ok_or_else(|| refuse(AuthFailure::Invalid))?;
     match authenticator.authenticate(presented) {
         Ok(Some(principal)) => Ok(principal),
         Ok(None) => Err(refuse(AuthFailure::Invalid)),
@@ -108,19 +111,21 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The one host name of a request, and whether it is served.
-fn check_host(access: &Access, headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
+fn check_host<B>(access: &Access, request: &http::Request<B>) -> Result<(), Refusal> {
     let malformed = |detail| Refusal::new(Code::MalformedRequest, detail);
-    let mut all = headers.get_all(header::HOST).iter();
+    let mut all = request.headers().get_all(header::HOST).iter();
     let named = all.next();
     if all.next().is_some() {
         return Err(malformed("the request has two `Host` headers"));
     }
     // a request to a proxy names the host in its first line, which wins
-    let authority = match (uri.authority(), named) {
+    let authority = match (request.uri().authority(), named) {
         (Some(authority), _) => authority.clone(),
         (None, Some(value)) => {
             Authority::try_from(value.as_bytes()).map_err(|_| malformed("the `Host` header is not a host name"))?
         }
+        // HTTP/1.0 knows no host names, so nobody was fooled by one
+        (None, None) if request.version() < http::Version::HTTP_11 => return Ok(()),
         (None, None) => return Err(malformed("the request has no `Host` header")),
     };
     match access {
@@ -152,7 +157,7 @@ mod tests {
         }
     }
 
-    fn headers(name: header::HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &header::HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap())).collect()
     }
 
@@ -176,15 +181,19 @@ mod tests {
             (&[&long], None),
         ];
         for (values, expected) in cases {
-            assert_eq!(bearer(&headers(header::AUTHORIZATION, values)), *expected, "{values:?}");
+            assert_eq!(bearer(&headers(&header::AUTHORIZATION, values)), *expected, "{values:?}");
         }
     }
 
     #[test]
     fn a_name_is_served_with_authentication_only() {
-        let uri = Uri::from_static("/status");
-        let code = |access: &Access, values: &[&str]| {
-            check_host(access, &headers(header::HOST, values), &uri).map_err(|refusal| refusal.code())
+        let request = |uri: &str, hosts: &[&str]| {
+            let mut request = http::Request::builder().uri(uri).body(()).unwrap();
+            *request.headers_mut() = headers(&header::HOST, hosts);
+            request
+        };
+        let code = |access: &Access, hosts: &[&str]| {
+            check_host(access, &request("/status", hosts)).map_err(|refusal| refusal.code())
         };
         for host in ["127.0.0.1:8080", "10.0.0.7", "localhost", "LOCALHOST:8080", "[::1]:8080"] {
             assert_eq!(code(&Access::Anonymous, &[host]), Ok(()), "{host}");
@@ -200,8 +209,10 @@ mod tests {
                 assert_eq!(code(access, bad), Err(Code::MalformedRequest), "{bad:?}");
             }
         }
-        let absolute = Uri::from_static("http://evil.test/status");
-        let fooled = check_host(&Access::Anonymous, &headers(header::HOST, &["localhost"]), &absolute);
+        let fooled = check_host(&Access::Anonymous, &request("http://evil.test/status", &["localhost"]));
         assert_eq!(fooled.unwrap_err().code(), Code::HostNotAllowed);
+        let mut old = request("/healthz", &[]);
+        *old.version_mut() = http::Version::HTTP_10;
+        assert!(check_host(&Access::Anonymous, &old).is_ok());
     }
 }

@@ -29,6 +29,10 @@ pub(super) struct Asked {
 
 /// Reads the body of a request.
 pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Asked, Refusal> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(cut("the body comes in a transfer encoding other than chunked"));
+    }
     let announced = body.size_hint().lower();
     if announced > 0 {
         check_media_type(headers)?;
@@ -272,5 +276,4 @@ impl<'de> Visitor<'de> for OneName {
 }
 
 #[cfg(test)]
-#[path = "body_tests.rs"]
 mod tests;

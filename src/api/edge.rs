@@ -94,5 +94,4 @@ fn finish(headers: &mut HeaderMap, id: &str) {
 }
 
 #[cfg(test)]
-#[path = "edge_tests.rs"]
 mod tests;

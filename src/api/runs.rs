@@ -30,14 +30,14 @@ const LONGEST_PAGE: usize = 100;
 
 /// Ask for a run
 ///
-/// Brings mirrors in sync: creates, repairs or syncs what is needed and proves it by the refs of both sides. Needs
+/// Brings mirrors in sync: creates, changes or syncs what is needed and proves it by the refs of both sides. Needs
 /// the role `operator`. The run goes on whatever becomes of the caller; follow it under `Location`. It joins the work
 /// that is in flight on each of its mirrors, and exactly the same selection returns the very run that is under way,
 /// with `coalesced: true`, so that asking again is always safe.
 #[utoipa::path(
     post, path = "/cutover/mirror", operation_id = "startRun", tag = "runs",
     request_body(
-        content = Option<RunRequest>, content_type = "application/json",
+        content = RunRequest, content_type = "application/json",
         description = "Which mirrors. Without a body, or with `{}`: all. At most 16 KiB.",
     ),
     responses((
@@ -73,7 +73,7 @@ fn accepted(accepted: &Accepted) -> Response {
     get, path = "/cutover/runs", operation_id = "listRuns", tag = "runs",
     params(
         ("limit" = Option<u8>, Query, minimum = 1, maximum = 100, description = "How many runs; 20 unless given."),
-        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before."),
+        ("cursor" = Option<String>, Query, pattern = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description = "The `nextCursor` of the page before."),
     ),
     responses((status = 200, description = "A page of runs.", body = RunList)),
 )]

@@ -10,7 +10,7 @@ use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{self, ContentBuilder, Header, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{self, ContentBuilder, Header, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
@@ -135,6 +135,10 @@ fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule)
             }
         }
         operation.responses.responses.extend(problems(&codes));
+        if let Some(RefOr::T(body)) = &mut operation.request_body {
+            // the macro has no word for it
+            body.required = Some(Required::False);
+        }
     }
     let state = (Arc::clone(edge), rule.needs);
     // on the methods only: a method that the path does not have is told so before anything else is checked
@@ -200,5 +204,4 @@ fn complete(specification: &mut OpenApi) {
 }
 
 #[cfg(test)]
-#[path = "spec_tests.rs"]
 mod tests;

@@ -29,6 +29,7 @@ pub struct InFlight {
 
 impl Metrics {
     /// A request has come in; `route` is the template that it matched, if any.
+    #[must_use]
     pub fn request_received(self: &Arc<Self>, method: &str, route: Option<&str>) -> InFlight {
         self.http_in_flight.inc();
         let method = METHODS.iter().copied().find(|known| *known == method).unwrap_or("OTHER");

@@ -31,9 +31,9 @@ const UPSTREAM: &str = "upstream";
 /// Why a caller was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthFailure {
-    /// No credential, or none that can be read.
+    /// No credential.
     Missing,
-    /// A credential that is not accepted.
+    /// One that is not accepted, or not a bearer token.
     Invalid,
     /// An accepted one whose role does not reach.
     Forbidden,
@@ -122,7 +122,7 @@ impl Metrics {
         }
     }
 
-    /// A mirror's part of a run has ended, `took` after its driver began.
+    /// An attempt on a mirror has ended, `took` after its driver began.
     pub fn part_ended(&self, mirror: &str, end: &End, took: Duration) {
         let status = end.phase().label();
         let outcome = end.outcome().map(Outcome::label);

@@ -6,6 +6,7 @@ mod run;
 mod status;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
@@ -16,15 +17,15 @@ use crate::domain::problem::{Code, Problem};
 pub(super) use run::{RunBody, RunList};
 pub(super) use status::{MirrorBody, StatusBody};
 
-/// The member words of a closed set as a schema.
-fn words(labels: impl IntoIterator<Item = &'static str>) -> openapi::RefOr<Schema> {
+/// The words of a closed set as a schema.
+fn words(what: &str, labels: impl IntoIterator<Item = &'static str>) -> openapi::RefOr<Schema> {
     let schema = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(labels));
-    openapi::RefOr::T(Schema::Object(schema.build()))
+    openapi::RefOr::T(Schema::Object(schema.description(Some(what)).build()))
 }
 
 macro_rules! label {
-    ($(#[$doc:meta])* $name:ident($inner:path)) => {
-        $(#[$doc])*
+    (#[doc = $doc:literal] $name:ident($inner:path)) => {
+        #[doc = $doc]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(in crate::api) struct $name(pub(in crate::api) $inner);
 
@@ -36,7 +37,7 @@ macro_rules! label {
 
         impl PartialSchema for $name {
             fn schema() -> openapi::RefOr<Schema> {
-                words(<$inner>::ALL.iter().map(|one| one.label()))
+                words($doc.trim(), <$inner>::ALL.iter().map(|one| one.label()))
             }
         }
 
@@ -90,10 +91,11 @@ pub(super) struct ProblemBody {
     remedy: String,
     /// Which kind of problem of this type it is, if it has kinds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<String>,
     /// The request that was answered so, as in the header `X-Request-Id`; absent in a problem of a run or a mirror.
     #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
-    #[schema(format = "uuid")]
+    #[schema(format = "uuid", nullable = false)]
     request_id: Option<String>,
 }
 
@@ -123,14 +125,15 @@ pub(super) fn page(code: Code) -> String {
     format!("/problems/{code}")
 }
 
-/// The body that asks for a run. The parser is by hand, since it tells every fault apart; this is its documentation.
+/// What is asked for.
+// Nothing is ever read into it: `body` reads by hand, since it tells every fault apart. This is its documentation.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "documents what `body` reads")]
 pub(super) struct RunRequest {
     /// Which mirrors, by name; left out: all that are configured.
     #[schema(min_items = 1, nullable = false, example = json!(["openova"]))]
-    mirrors: Option<Vec<String>>,
+    mirrors: Option<BTreeSet<String>>,
 }
 
 /// An answer that says nothing but yes.

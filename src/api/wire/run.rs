@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Outcome, Phase, ProblemBody, RunStatus, Trigger};
 use crate::domain::evidence::Evidence;
-use crate::domain::run::{Part, Run};
+use crate::domain::run::{End, Part, Run};
 
 /// One accepted request to bring mirrors in sync.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,7 +24,7 @@ pub(in crate::api) struct RunBody {
     requested_by: String,
     /// Whether nothing was to be changed; always false in a run that is kept.
     dry_run: bool,
-    /// Whether this answer's request joined a run that had been accepted before.
+    /// Whether this answer's request was given a run that had been accepted before it.
     coalesced: bool,
     /// When it was accepted.
     created_at: Timestamp,
@@ -80,7 +80,8 @@ pub(in crate::api) struct EvidenceBody {
     tracked_branch: String,
     /// Its commit, the same on both sides.
     tracked_commit: String,
-    /// Whether a sync of this run replaced the tracked branch's history; null where Gitea cannot tell.
+    /// Whether a sync of this run replaced the tracked branch's history; null where Gitea cannot tell, false when
+    /// none moved the branch.
     #[schema(required = true)]
     rewritten: Option<bool>,
     /// When upstream was read.
@@ -139,9 +140,9 @@ impl PartBody {
         Self {
             name: part.name.to_string(),
             phase: Phase(part.phase),
-            outcome: end.and_then(|end| end.outcome()).map(Outcome),
-            evidence: end.and_then(|end| end.evidence()).map(EvidenceBody::new),
-            problem: ProblemBody::of(end.and_then(|end| end.problem())),
+            outcome: end.and_then(End::outcome).map(Outcome),
+            evidence: end.and_then(End::evidence).map(EvidenceBody::new),
+            problem: ProblemBody::of(end.and_then(End::problem)),
         }
     }
 }
@@ -172,7 +173,7 @@ mod tests {
     use crate::domain::evidence::Seen;
     use crate::domain::problem::{Code, Problem};
     use crate::domain::refs::{ObjectId, RefList, RefName};
-    use crate::domain::run::{self, End, RunId};
+    use crate::domain::run::{self, RunId};
     use crate::domain::tests::spec;
 
     fn at(second: i64) -> Timestamp {

@@ -23,7 +23,6 @@ pub(in crate::api) struct StatusBody {
     /// Gitea, as it was seen last.
     gitea: GiteaBody,
     /// For the platform's console.
-    #[schema(value_type = State)]
     state: State,
     /// For the platform's console.
     cutover_complete: bool,
@@ -113,7 +112,7 @@ pub(in crate::api) struct FreshnessState(&'static str);
 
 impl PartialSchema for FreshnessState {
     fn schema() -> openapi::RefOr<Schema> {
-        words(Freshness::LABELS)
+        words("What is known about how far a copy is from upstream.", Freshness::LABELS)
     }
 }
 
@@ -326,5 +325,4 @@ impl FreshnessBody {
 }
 
 #[cfg(test)]
-#[path = "status_tests.rs"]
 mod tests;
