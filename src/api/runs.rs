@@ -18,6 +18,7 @@ use super::{ApiState, body};
 use crate::domain::access::Principal;
 use crate::domain::problem::Code;
 use crate::domain::run::{RunId, Trigger};
+use crate::domain::spec::RunOptions;
 use crate::engine::{Accepted, Ask};
 
 /// How long to wait before looking at an accepted run, in seconds: a `noop` is done by then.
@@ -55,7 +56,12 @@ pub(super) async fn start(
 ) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     let asked = body::read(&head.headers, body).await?;
-    let ask = Ask { mirrors: asked.mirrors, requested_by: principal.name, trigger: Trigger::Api };
+    let ask = Ask {
+        mirrors: asked.mirrors,
+        options: RunOptions::default(),
+        requested_by: principal.name,
+        trigger: Trigger::Api,
+    };
     Ok(accepted(&state.engine.ask(ask).await?))
 }
 

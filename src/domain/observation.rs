@@ -13,7 +13,7 @@ use super::answer::{
 };
 use super::evidence::{PruneCertainty, PruneMemory, Seen};
 use super::refs::{Digest, ObjectId, Prune};
-use super::spec::MirrorSpec;
+use super::spec::{MirrorSpec, RunOptions};
 
 /// What has been looked at since anything was last changed or waited for. `None`: not looked.
 #[derive(Clone, Debug, Default)]
@@ -168,6 +168,8 @@ pub struct History {
     pub tracked_before: Option<ObjectId>,
     /// When git's folder of a placeholder was first seen gone.
     pub folder_gone_since: Option<Duration>,
+    /// What this run may do beyond what every run may.
+    pub options: RunOptions,
     /// What is known about pruning.
     pub pruning: Option<PruneMemory>,
 }

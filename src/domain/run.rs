@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::evidence::Evidence;
 use super::names::MirrorName;
 use super::problem::Problem;
+use super::spec::RunOptions;
 
 macro_rules! labelled {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
@@ -123,7 +124,7 @@ impl Status {
     }
 }
 
-/// A run's id: a UUIDv7, so that ids sort by age.
+/// A run's id: a UUID of version 7, so that ids sort by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(pub Uuid);
@@ -233,6 +234,9 @@ pub struct Run {
     pub started_at: Option<Timestamp>,
     /// When its last mirror ended.
     pub finished_at: Option<Timestamp>,
+    /// What it may do beyond what every run may.
+    #[serde(default)]
+    pub options: RunOptions,
     /// Its mirrors, in the order of the configuration, each once.
     pub parts: Vec<Part>,
 }
@@ -248,7 +252,16 @@ impl Run {
         mirrors: impl IntoIterator<Item = MirrorName>,
     ) -> Self {
         let parts = mirrors.into_iter().map(|name| Part { name, phase: Phase::Queued, end: None }).collect();
-        Self { id, trigger, requested_by, created_at: at, started_at: None, finished_at: None, parts }
+        Self {
+            id,
+            trigger,
+            requested_by,
+            created_at: at,
+            started_at: None,
+            finished_at: None,
+            options: RunOptions::default(),
+            parts,
+        }
     }
 
     /// Where it stands, which follows from its parts.

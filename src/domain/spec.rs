@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::duration::GoDuration;
 use super::names::{BranchName, MirrorName, OwnerName, RepoName};
-use super::refs::Prune;
+use super::refs::{Digest, Prune};
 use super::url::UpstreamUrl;
 
 /// One configured pair: an upstream repository and its place in Gitea.
@@ -45,6 +47,28 @@ pub enum Visibility {
     Public,
     /// Whoever Gitea lets.
     Private,
+}
+
+/// What becomes of a regular repository that stands at a mirror's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnLegacy {
+    /// The run fails and changes nothing.
+    #[default]
+    #[serde(rename = "refuse")]
+    Refuse,
+    /// It is renamed, whole, and the mirror made in its place.
+    #[serde(rename = "renameAside")]
+    RenameAside,
+}
+
+/// What a run may do beyond what every run may: part of what is asked for, and of what is written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RunOptions {
+    /// What becomes of a regular repository in the way; `None`: as the mirror is configured.
+    pub on_legacy: Option<OnLegacy>,
+    /// The digest of a shrunken list of upstream's refs that an operator has looked at and accepts.
+    pub accept_upstream: Option<Digest>,
 }
 
 /// How a mirror is run.

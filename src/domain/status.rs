@@ -65,8 +65,8 @@ pub struct Facts {
     pub problem: Option<Problem>,
     /// When the latest attempt ended.
     pub last_attempt_at: Option<Timestamp>,
-    /// Whether it succeeded.
-    pub last_attempt_succeeded: Option<bool>,
+    /// How it ended: `succeeded`, `unverified` or `failed`.
+    pub last_end: Option<Phase>,
     /// How many attempts in a row have failed.
     pub consecutive_failures: u32,
     /// How many heads and tags upstream had.

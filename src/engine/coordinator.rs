@@ -16,6 +16,7 @@ use super::{Accepted, Ask, Command, Mirror, NotAccepted, facts};
 use crate::domain::names::MirrorName;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{End, Phase, Run, RunId};
+use crate::domain::spec::RunOptions;
 use crate::domain::status::{MirrorStatus, Status};
 use crate::journal::JournalError;
 use crate::metrics::Metrics;
@@ -104,9 +105,10 @@ impl Coordinator {
             tracing::info!(run = %run.id, "going on with a run of before the restart");
             let names: Vec<MirrorName> = open_parts(&run).cloned().collect();
             let id = run.id;
+            let options = run.options.clone();
             self.in_flight.insert(id, run);
             for name in names {
-                self.start(&name, id);
+                self.start(&name, id, &options);
             }
         }
         self.publish();
@@ -170,6 +172,7 @@ impl Coordinator {
         let now = self.around.clock.now();
         let id = RunId(uuid_v7(now));
         let mut run = Run::accepted(id, ask.trigger, ask.requested_by, now, names.iter().cloned());
+        run.options = ask.options;
         for part in &mut run.parts {
             // work that is under way already is joined where it stands
             let slot = &self.mirrors[self.index[&part.name]];
@@ -183,7 +186,7 @@ impl Coordinator {
         self.in_flight.insert(id, run.clone());
         self.latest = Some(run.clone());
         for name in &names {
-            self.start(name, id);
+            self.start(name, id, &run.options);
         }
         self.publish();
         Ok(Accepted { run, coalesced: false })
@@ -204,7 +207,7 @@ impl Coordinator {
     }
 
     /// Puts a driver to work on a mirror, unless one is.
-    fn start(&mut self, name: &MirrorName, run: RunId) {
+    fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions) {
         let slot = &mut self.mirrors[self.index[name]];
         if slot.driven {
             return;
@@ -213,6 +216,7 @@ impl Coordinator {
         slot.status.phase = Phase::Queued;
         let driver = Driver {
             run,
+            options: options.clone(),
             spec: Arc::clone(&slot.mirror.spec),
             upstream_credential: Arc::clone(&slot.mirror.credential),
             around: self.around.clone(),

@@ -22,7 +22,7 @@ use crate::domain::observation::{History, Migrate, Observation, RepositorySeen};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::compare;
 use crate::domain::run::{End, Phase, RunId};
-use crate::domain::spec::MirrorSpec;
+use crate::domain::spec::{MirrorSpec, RunOptions};
 use crate::journal::{Intent, IntentId, JournalError, MIGRATE};
 
 /// What a driver tells the coordinator.
@@ -37,6 +37,7 @@ pub(super) enum Event {
 /// One mirror's work for one run.
 pub(super) struct Driver {
     pub(super) run: RunId,
+    pub(super) options: RunOptions,
     pub(super) spec: Arc<MirrorSpec>,
     pub(super) upstream_credential: Arc<dyn CredentialSource>,
     pub(super) around: Surroundings,
@@ -115,8 +116,11 @@ impl Driver {
     /// What the journal knows of this mirror: its pruning, and migrates of this run and of earlier ones.
     async fn recall(&self) -> Result<History, JournalError> {
         let name = &self.spec.name;
-        let mut history =
-            History { pruning: self.around.journal.remembered(name.clone()).await?.pruning, ..History::default() };
+        let mut history = History {
+            pruning: self.around.journal.remembered(name.clone()).await?.pruning,
+            options: self.options.clone(),
+            ..History::default()
+        };
         let migrates = self.around.journal.migrates(name.clone()).await?;
         history.earlier_intent = migrates.iter().find(|known| known.run != self.run).map(|known| known.gitea_date);
         history.migrate = migrates.into_iter().find(|known| known.run == self.run).map(|known| Migrate {
@@ -235,7 +239,7 @@ impl Driver {
             }
             Action::Patch { interval, prune } => {
                 self.enter(Phase::Patching, None, work).await;
-                let repository = self.repository(work);
+                let repository = Self::repository(work);
                 let intent = self.intend("patch_settings", work).await?;
                 let answer = self.around.gitea.patch_settings(&self.spec, interval, prune).await;
                 self.answered(intent, &answer).await?;
@@ -256,7 +260,7 @@ impl Driver {
             }
             Action::Sync => {
                 self.enter(Phase::Syncing, None, work).await;
-                let repository = self.repository(work);
+                let repository = Self::repository(work);
                 let (upstream, tracked) = self.before_a_sync(work);
                 let intent = self.intend("mirror_sync", work).await?;
                 let answer = self.around.gitea.sync(&self.spec).await;
@@ -292,7 +296,8 @@ impl Driver {
         work.observation.repository.as_ref().map_or_else(|| self.around.clock.now(), |seen| seen.date)
     }
 
-    fn repository(&self, work: &Work) -> Option<Repository> {
+    /// The repository as it was last seen.
+    fn repository(work: &Work) -> Option<Repository> {
         match &work.observation.repository.as_ref()?.answer {
             RepositoryAnswer::Present(repository) => Some((**repository).clone()),
             RepositoryAnswer::Absent | RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => None,

@@ -54,7 +54,12 @@ impl LastSeen {
 
 /// The facts after an attempt.
 pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) -> Facts {
-    let mut facts = Facts { last_attempt_at: Some(now), problem: end.problem().cloned(), ..before.clone() };
+    let mut facts = Facts {
+        last_attempt_at: Some(now),
+        last_end: Some(end.phase()),
+        problem: end.problem().cloned(),
+        ..before.clone()
+    };
     if let Some(side) = &seen.upstream {
         (facts.upstream_refs, facts.upstream_commit) = (Some(side.refs), side.commit.clone());
     }
@@ -70,14 +75,12 @@ pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) 
         End::Succeeded { evidence, .. } => {
             facts.proven_at = Some(evidence.proven_at());
             facts.behind = None;
-            facts.last_attempt_succeeded = Some(true);
             facts.consecutive_failures = 0;
         }
         End::Failed { .. } => {
-            facts.last_attempt_succeeded = Some(false);
             facts.consecutive_failures = before.consecutive_failures.saturating_add(1);
         }
-        End::Unverified { .. } => facts.last_attempt_succeeded = Some(false),
+        End::Unverified { .. } => {}
         // nothing was found out
         End::Canceled => return before.clone(),
     }

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::domain::credential::CredentialSource;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{Run, RunId, Trigger};
-use crate::domain::spec::{MirrorSpec, Policy};
+use crate::domain::spec::{MirrorSpec, Policy, RunOptions};
 use crate::domain::status::{GiteaStatus, Status};
 use crate::git::Lister;
 use crate::gitea::Client;
@@ -33,6 +33,8 @@ use surroundings::{AT_ONCE, Surroundings};
 pub struct Ask {
     /// Which mirrors, by name; `None`: all that are configured.
     pub mirrors: Option<Vec<String>>,
+    /// What the run may do beyond what every run may.
+    pub options: RunOptions,
     /// The name of the token that asks, or `anonymous`.
     pub requested_by: String,
     /// Who or what asks.

@@ -113,7 +113,7 @@ impl Lister {
     }
 
     async fn read(&self, remote: &Remote) -> Reading {
-        let get = remote.request(Method::GET, "/info/refs?service=git-upload-pack", Bytes::new());
+        let get = remote.request(&Method::GET, "/info/refs?service=git-upload-pack", Bytes::new());
         let response = match self.send(remote, get).await {
             Ok(response) => response,
             Err(trouble) => return Reading::Trouble(trouble),
@@ -131,7 +131,7 @@ impl Lister {
             Ok(Advertisement::V2 { sha256 }) => sha256,
             Err(why) => return Reading::NotAList(why),
         };
-        let post = remote.request(Method::POST, "/git-upload-pack", parse::ls_refs_request(sha256).into());
+        let post = remote.request(&Method::POST, "/git-upload-pack", parse::ls_refs_request(sha256).into());
         let response = match self.send(remote, post).await {
             Ok(response) => response,
             Err(trouble) => return Reading::Trouble(trouble),
@@ -170,13 +170,13 @@ struct Remote {
 }
 
 impl Remote {
-    fn request(&self, method: Method, below: &str, body: Bytes) -> Result<Request<Bytes>, http::Error> {
+    fn request(&self, method: &Method, below: &str, body: Bytes) -> Result<Request<Bytes>, http::Error> {
         let mut request = Request::builder()
-            .method(&method)
+            .method(method)
             .uri(format!("{}{below}", self.base))
             .header("git-protocol", "version=2")
-            .header(header::ACCEPT, if method == Method::GET { "*/*" } else { RESULT });
-        if method == Method::POST {
+            .header(header::ACCEPT, if *method == Method::GET { "*/*" } else { RESULT });
+        if *method == Method::POST {
             request = request.header(header::CONTENT_TYPE, REQUEST);
         }
         if let Some(credential) = &self.credential {

@@ -223,10 +223,8 @@ impl Client {
         body: Option<&(impl Serialize + Sync)>,
         timeout: Duration,
     ) -> Result<Response<Bytes>, Trouble> {
-        let body = match body {
-            Some(body) => Some(Bytes::from(serde_json::to_vec(body).expect("our own wire types are always JSON"))),
-            None => None,
-        };
+        let json = |body| Bytes::from(serde_json::to_vec(body).expect("our own wire types are always JSON"));
+        let body = body.map(json);
         let mut used = self.read_credential()?;
         loop {
             let request = self.request(&method, path, body.clone(), used.as_ref())?;

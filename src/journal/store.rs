@@ -237,6 +237,7 @@ fn clamp(limit: usize) -> i64 {
 }
 
 /// SQLite's own words: they name tables and disks, and no secret is ever stored.
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn failed(error: rusqlite::Error) -> JournalError {
     JournalError(error.to_string())
 }

@@ -7,6 +7,7 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily};
 
 use super::process::Process;
 use super::{Family, Kind, Metrics, families};
+use crate::domain::run::Phase;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
 
 /// One family's series.
@@ -111,7 +112,7 @@ fn mirrors(mirrors: &[MirrorStatus], now: Timestamp) -> Vec<MetricFamily> {
             freshness.put(&[name, state], Some(truth(fresh.label() == state)));
         }
         last_success.put(&[name], facts.proven_at.map(seconds));
-        last_run.put(&[name], facts.last_attempt_succeeded.map(truth));
+        last_run.put(&[name], facts.last_end.map(|end| truth(end == Phase::Succeeded)));
         failures.put(&[name], Some(f64::from(facts.consecutive_failures)));
         interval.put(&[name], Some(mirror.spec.interval.get().as_secs_f64()));
         refs.put(&[name, "upstream"], facts.upstream_refs.map(count));

@@ -70,7 +70,7 @@ fn what_nobody_knows_is_absent() {
 fn what_is_known_is_there_and_a_mirror_has_at_most_twelve_gauges() {
     let mut mirror = MirrorStatus::unseen(Arc::new(spec()));
     mirror.facts.proven_at = Some(at(500));
-    mirror.facts.last_attempt_succeeded = Some(false);
+    mirror.facts.last_end = Some(crate::domain::run::Phase::Failed);
     mirror.facts.behind = Some(Behind { since: at(700), refs: 3 });
     (mirror.facts.upstream_refs, mirror.facts.gitea_refs) = (Some(9), Some(8));
     let mut status = status(vec![mirror]);

@@ -8,6 +8,9 @@
 //! and it is for a person to say whether the machine or the code is to blame. Servers are the stand-in Gitea and a real
 //! git upstream on loopback; the service is the release binary in a process of its own.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has nothing to say")]
+#![expect(clippy::format_push_string, reason = "a configuration is written piece by piece")]
+
 mod bench;
 
 use std::process::ExitCode;

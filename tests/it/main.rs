@@ -1,7 +1,11 @@
 //! Tests that need more than one crate: the service, the stand-in Gitea, real git.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has nothing better to say than where it was")]
+#![expect(clippy::format_push_string, reason = "configurations are written piece by piece")]
+
 mod contract;
 mod fidelity;
+mod generated;
 mod layers;
 mod main_job;
 mod outages;

@@ -122,7 +122,7 @@ impl Scene {
             if what(&seen) {
                 return seen;
             }
-            assert!(began.elapsed() < Duration::from_secs(60), "waited in vain: {seen:#}\n{}", self.log());
+            assert!(began.elapsed() < Duration::from_mins(1), "waited in vain: {seen:#}\n{}", self.log());
         }
     }
 
@@ -169,6 +169,7 @@ fn the_command_line_asks_for_a_run_follows_it_and_says_how_it_ended_by_its_exit_
     let scene = Scene::set();
     let unreachable = scene.ask(&["mirror", "--wait"]);
     assert_eq!(unreachable.status.code(), Some(4), "{}", stderr(&unreachable));
+    scene.gitea.set_migrate_delay(Duration::from_secs(4)); // one, at the stand-in's speed
     let _service = scene.serve();
 
     let proven = scene.ask(&["mirror", "--wait"]);

@@ -125,7 +125,7 @@ fn runs_are_listed_newest_first_and_paged() {
 #[test]
 fn an_accepted_run_is_known_after_a_crash_and_goes_on_at_once() {
     story(async |mut world| {
-        world.gitea().set_migrate_delay(Duration::from_secs(60));
+        world.gitea().set_migrate_delay(Duration::from_mins(1));
         world.start().await;
         let id = world.ask().await;
         world.until_phase(&id, "migrating").await;
@@ -167,7 +167,7 @@ fn a_crash_at_any_moment_ends_in_one_mirror_and_a_proven_run() {
 #[test]
 fn a_run_of_a_mirror_that_is_no_longer_configured_ends_superseded() {
     story(async |mut world| {
-        world.gitea().set_migrate_delay(Duration::from_secs(60));
+        world.gitea().set_migrate_delay(Duration::from_mins(1));
         two_mirrors(&mut world).await;
         let id = world.ask().await;
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -6,8 +6,8 @@ use utoipa::openapi::{self, schema::Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{Phase, ProblemBody, RunBody, words};
-use crate::domain::problem::{Code, Problem};
-use crate::domain::run::{self, End};
+use crate::domain::problem::Problem;
+use crate::domain::run;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
 
 /// Where everything stands.
@@ -212,7 +212,7 @@ const STEP: &str = "gitea-mirror";
 impl StatusBody {
     pub(in crate::api) fn new(status: &Status, now: Timestamp) -> Self {
         let first = status.mirrors.first();
-        let result = first.map_or(StepResult::Pending, |mirror| step_result(mirror, status));
+        let result = first.map_or(StepResult::Pending, step_result);
         let failed = first.filter(|_| result == StepResult::Failed);
         let problem = failed.and_then(|mirror| mirror.facts.problem.as_ref());
         Self {
@@ -233,26 +233,16 @@ impl StatusBody {
     }
 }
 
-/// How the first mirror went, in the platform's words. The latest run says how its part ended; an older attempt is
-/// told by the facts, in which only a failure counts as one and an unverified end has upstream's silence for a problem.
-fn step_result(mirror: &MirrorStatus, status: &Status) -> StepResult {
+/// How the first mirror went, in the platform's words: as its latest attempt ended, whichever run that was for.
+fn step_result(mirror: &MirrorStatus) -> StepResult {
     if is_under_way(mirror.phase) {
         return StepResult::Running;
     }
-    let part = status.latest_run.as_ref().and_then(|run| run.part(&mirror.spec.name));
-    match part.and_then(|part| part.end.as_ref()) {
-        Some(End::Succeeded { .. }) => return StepResult::Success,
-        Some(End::Unverified { .. }) => return StepResult::Skipped,
-        Some(End::Failed { .. }) => return StepResult::Failed,
-        Some(End::Canceled) | None => {}
-    }
-    let facts = &mirror.facts;
-    let silent = facts.problem.as_ref().is_some_and(|problem| problem.code == Code::UpstreamUnreachable);
-    match facts.last_attempt_succeeded {
-        None => StepResult::Pending,
-        Some(true) => StepResult::Success,
-        Some(false) if silent && facts.consecutive_failures == 0 => StepResult::Skipped,
-        Some(false) => StepResult::Failed,
+    match mirror.facts.last_end {
+        Some(run::Phase::Succeeded) => StepResult::Success,
+        Some(run::Phase::Unverified) => StepResult::Skipped,
+        Some(run::Phase::Failed) => StepResult::Failed,
+        _ => StepResult::Pending,
     }
 }
 
