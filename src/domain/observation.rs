@@ -290,7 +290,7 @@ impl History {
             Some(PruneCertainty::Known) => true,
             None => false,
         };
-        let settles_pruning = moved_between || self.made(repository);
+        let settles_pruning = answer == PatchAnswer::Done && (moved_between || self.made(repository));
         self.patch =
             Some(Patch { at: self.elapsed, mirror_updated: repository.mirror_updated, answer, settles_pruning });
         self.patches += 1;

@@ -5,6 +5,8 @@
 
 mod parse;
 mod pkt;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

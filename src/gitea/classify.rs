@@ -214,7 +214,7 @@ fn migrate_422(message: String) -> MigrateAnswer {
         || says("[RepoOwner]")
     {
         MigrateAnswer::NameRefused { message }
-    } else if says("rl is invalid")
+    } else if says("URL is invalid")
         || says("not allowed")
         || says("credentials")
         || says("local repositories")

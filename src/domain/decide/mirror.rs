@@ -215,8 +215,8 @@ impl Table<'_> {
                 | SyncAnswer::Refused(_) => {
                     let name = self.spec.full_name();
                     Problem::new(
-                        Code::BrokenMirror,
-                        format!("Gitea shows {name} as a mirror and answers a sync with the contrary"),
+                        Code::GiteaError,
+                        format!("Gitea shows {name} as a mirror, and answers each sync as if it were none"),
                     )
                 }
             })

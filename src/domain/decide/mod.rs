@@ -219,7 +219,7 @@ impl Table<'_> {
             }
             None => Problem::new(
                 Code::DeadlineExceeded,
-                format!("not done after {limit}; what Gitea has begun, it goes on with"),
+                format!("not done after {limit}; Gitea goes on with what it has begun"),
             ),
         }
     }

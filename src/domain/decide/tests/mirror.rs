@@ -153,7 +153,7 @@ fn a_sync_that_gitea_denies_for_a_mirror_it_shows_is_never_called_stuck() {
             let answer = answer.clone();
             world.syncs.push_back(Box::new(move |_| answer));
         }
-        assert_eq!(world.fails(), Code::BrokenMirror);
+        assert_eq!(world.fails(), Code::GiteaError);
         assert_eq!(world.acts(), ["sync"; 3]);
         assert!(world.took() < secs(40), "{:?}", world.took());
     }

@@ -37,7 +37,7 @@ fn any_trouble() -> impl Strategy<Value = Trouble> {
         TroubleKind::Busy,
         TroubleKind::Credential,
     ];
-    (proptest::sample::select(kinds), proptest::option::of(any::<u64>()))
+    (proptest::sample::select(kinds), proptest::option::of(prop_oneof![0..100_u64, Just(u64::MAX)]))
         .prop_map(|(kind, seconds)| Trouble { retry_after: seconds.map(Duration::from_secs), ..trouble(kind) })
 }
 

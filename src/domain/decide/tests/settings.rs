@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::world::{World, mirror, refs, secs, trouble, upstream, upstream_with_head};
 use crate::domain::answer::{LocalRefsAnswer, PatchAnswer, Refusal, Repository, TroubleKind, UpstreamAnswer};
 use crate::domain::duration::GoDuration;
-use crate::domain::evidence::PruneCertainty;
+use crate::domain::evidence::{PruneCertainty, PruneMemory};
+use crate::domain::observation::History;
 use crate::domain::problem::Code;
 use crate::domain::refs::Prune;
+use crate::domain::tests::spec;
 
 fn interval(text: &str) -> GoDuration {
     GoDuration::parse(text).unwrap()
@@ -123,6 +125,18 @@ fn pruning_that_a_running_sync_undoes_is_sent_until_it_stays() {
     assert_eq!(world.acts(), ["patch 10m0s keep"; 2]);
     assert_eq!(world.remembered.last(), Some(&PruneCertainty::Known));
     assert!(!world.prunes);
+}
+
+#[test]
+fn a_patch_that_was_not_done_settles_nothing_about_pruning() {
+    let moved = mirror();
+    let before = PruneCertainty::Sent { mirror_updated: moved.created_at - secs(60) };
+    for (answer, settles) in [(PatchAnswer::Done, true), (PatchAnswer::ServerError, false)] {
+        let pruning = Some(PruneMemory { repository: moved.id, prune: Prune::Off, certainty: before.clone() });
+        let mut history = History { pruning, ..History::default() };
+        history.patched(&spec(), &moved, answer);
+        assert_eq!(history.patch.unwrap().settles_pruning, settles);
+    }
 }
 
 #[test]

@@ -104,6 +104,17 @@ fn a_pause_that_upstream_asks_for_is_kept_within_the_minute_and_never_a_panic() 
 }
 
 #[test]
+fn an_endless_pause_that_upstream_asks_for_later_on_is_no_panic_either() {
+    let mut world = World::with(mirror());
+    world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::Cut));
+    world.later(2, |world| {
+        let busy = Trouble { retry_after: Some(secs(u64::MAX)), ..trouble(TroubleKind::Busy) };
+        world.upstream = UpstreamAnswer::Trouble(busy);
+    });
+    assert_eq!(world.stays_unverified(), Code::UpstreamUnreachable);
+}
+
+#[test]
 fn a_sync_beside_an_upstream_that_we_cannot_read_needs_pruning_to_be_known_off() {
     let memory = |certainty| Some(PruneMemory { repository: mirror().id, prune: Prune::Off, certainty });
     let sent = PruneCertainty::Sent { mirror_updated: mirror().mirror_updated };

@@ -1,0 +1,134 @@
+//! What git's two answers mean on either side, over a transport that answers from a table.
+
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
+
+use super::*;
+use crate::domain::credential::{CredentialError, NoCredential};
+
+const V2: &str = "001e# service=git-upload-pack\n0000000eversion 2\n0013ls-refs=unborn\n0012fetch=shallow\n0017object-format=sha1\n0000";
+const NOTHING_AFTER: &str = "001e# service=git-upload-pack\n0000";
+const MAIN: &str = "003daaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa refs/heads/main\n0000";
+const UNBORN: &str = "002eunborn HEAD symref-target:refs/heads/main\n0000";
+
+/// Answers of `info/refs` and of `ls-refs`: status, media type, body.
+#[derive(Clone, Copy, Debug)]
+struct Table {
+    advertisement: (u16, &'static str, &'static str),
+    list: (u16, &'static str, &'static str),
+}
+
+impl Transport for Table {
+    fn send(&self, call: Call) -> BoxFuture<'_, Result<Response<Bytes>, Trouble>> {
+        let first = call.request.method() == Method::GET;
+        let (status, media, body) = if first { self.advertisement } else { self.list };
+        let response = Response::builder().status(status).header(header::CONTENT_TYPE, media);
+        Box::pin(async move { Ok(response.body(Bytes::from(body)).unwrap()) })
+    }
+}
+
+fn table(advertisement: (u16, &'static str, &'static str), list: (u16, &'static str, &'static str)) -> Lister {
+    Lister::new(Arc::new(Table { advertisement, list }))
+}
+
+/// git says that it is git, and then answers `ls-refs` so.
+fn lists(status: u16, body: &'static str) -> Lister {
+    table((200, ADVERTISEMENT, V2), (status, RESULT, body))
+}
+
+/// `info/refs` is answered so, and nothing else is asked.
+fn advertises(status: u16, media: &'static str, body: &'static str) -> Lister {
+    table((status, media, body), (500, RESULT, "never asked"))
+}
+
+async fn upstream(lister: &Lister) -> UpstreamAnswer {
+    lister.upstream(&UpstreamUrl::parse("https://upstream.test/one").unwrap(), &NoCredential).await
+}
+
+async fn gitea(lister: &Lister) -> LocalRefsAnswer {
+    let (owner, repo) = (OwnerName::parse("acme").unwrap(), RepoName::parse("one").unwrap());
+    lister.gitea(&GiteaUrl::parse("http://gitea.test:3000").unwrap(), &owner, &repo, &NoCredential).await
+}
+
+#[tokio::test]
+async fn a_whole_list_is_a_list_on_either_side() {
+    let lister = lists(200, MAIN);
+    assert!(matches!(upstream(&lister).await, UpstreamAnswer::List(list) if list.len() == 1));
+    assert!(matches!(gitea(&lister).await, LocalRefsAnswer::List(list) if list.len() == 1));
+    let running = lists(200, UNBORN);
+    assert!(matches!(gitea(&running).await, LocalRefsAnswer::List(list) if list.is_empty()), "git made the folder");
+}
+
+#[tokio::test]
+async fn only_what_gitea_answers_without_a_folder_is_a_folder_that_is_gone() {
+    for gone in [advertises(200, ADVERTISEMENT, NOTHING_AFTER), lists(200, "")] {
+        assert_eq!(gitea(&gone).await, LocalRefsAnswer::FolderGone);
+        assert!(matches!(upstream(&gone).await, UpstreamAnswer::NotGit { .. }));
+    }
+    for (other, kind) in [
+        (advertises(200, ADVERTISEMENT, ""), TroubleKind::Foreign),
+        (advertises(200, "text/html", "<html>Sign in</html>"), TroubleKind::Foreign),
+        (advertises(200, "text/plain", V2), TroubleKind::Foreign),
+        (lists(200, "003daaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa refs/heads/main\n"), TroubleKind::Cut),
+        (advertises(500, "text/html", "<html>500</html>"), TroubleKind::ServerError),
+        (advertises(502, "text/html", "<html>502</html>"), TroubleKind::Busy),
+        (advertises(504, "text/html", "<html>504</html>"), TroubleKind::Busy),
+    ] {
+        match gitea(&other).await {
+            LocalRefsAnswer::Trouble(trouble) => assert_eq!(trouble.kind, kind, "{other:?}"),
+            answer => panic!("{answer:?} of {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn statuses_of_giteas_git_have_their_meaning() {
+    let answer = async |status| gitea(&advertises(status, "text/plain", "no")).await;
+    assert!(matches!(answer(401).await, LocalRefsAnswer::Refused(Refusal::Unauthenticated { .. })));
+    assert_eq!(answer(403).await, LocalRefsAnswer::HttpGitDisabled);
+    for status in [404, 301, 307] {
+        assert_eq!(answer(status).await, LocalRefsAnswer::Gone, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_answers_wrongly_is_told_from_one_that_is_down() {
+    for (lister, words) in [
+        (
+            advertises(200, "text/html", "<html>Sign in</html>"),
+            "upstream answers 200 with a web page instead of git's answer",
+        ),
+        (advertises(200, "text/plain", ""), "upstream answers 200 with an empty answer"),
+        (lists(200, ""), "upstream answers 200 with an empty answer"),
+        (
+            advertises(200, ADVERTISEMENT, NOTHING_AFTER),
+            "upstream answers 200 with a list that breaks off before its end",
+        ),
+        (advertises(400, "text/plain", "no"), "upstream answers 400, which git never does"),
+    ] {
+        assert_eq!(upstream(&lister).await, UpstreamAnswer::NotGit { detail: words.into() });
+    }
+    for status in [301, 302, 401, 403, 404, 410] {
+        let answer = upstream(&advertises(status, "text/html", "no")).await;
+        assert!(matches!(answer, UpstreamAnswer::Refused { status: told, .. } if told == status), "{answer:?}");
+    }
+    for status in [408, 429, 500, 502, 503, 504] {
+        let answer = upstream(&advertises(status, "text/html", "no")).await;
+        assert!(matches!(answer, UpstreamAnswer::Trouble(_)), "{status}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_git_says_for_itself_is_told_without_our_credential() {
+    #[derive(Debug)]
+    struct Token;
+    impl CredentialSource for Token {
+        fn read(&self) -> Result<Option<Credential>, CredentialError> {
+            Ok(Some(Credential::Token(SecretString::from("s3cret-token".to_owned()))))
+        }
+    }
+    let lister = lists(200, "0022ERR no access for s3cret-token0000");
+    let url = UpstreamUrl::parse("https://upstream.test/one").unwrap();
+    let UpstreamAnswer::NotGit { detail } = lister.upstream(&url, &Token).await else { panic!("it is an error") };
+    assert_eq!(detail, "upstream answers 200 with git's error: no access for [redacted]");
+}
