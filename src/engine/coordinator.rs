@@ -296,7 +296,7 @@ fn open_parts(run: &Run) -> impl Iterator<Item = &MirrorName> {
 
 fn log_end(mirror: &MirrorName, end: &End) {
     match end {
-        End::Succeeded { outcome, evidence } => tracing::info!(
+        End::Succeeded { outcome, evidence, .. } => tracing::info!(
             mirror = %mirror,
             outcome = outcome.label(),
             refs = evidence.refs(),
