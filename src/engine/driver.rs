@@ -199,7 +199,7 @@ impl Driver {
         let now = self.around.clock.now();
         let reached = !matches!(answer, RepositoryAnswer::Trouble(_));
         self.around.note_gitea(reached, now).await;
-        work.history.server = self.around.gitea_status().version.as_deref().and_then(Server::parse);
+        work.history.server = self.around.gitea_status().version.as_deref().map(Server::parse);
         let seen = RepositorySeen { answer, date: date.unwrap_or(now) };
         work.history.saw_repository(&seen);
         work.seen.repository(&seen.answer);

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has nothing better to say than where it was")]
 #![expect(clippy::format_push_string, reason = "configurations are written piece by piece")]
 
+mod conflicts;
 mod contract;
 mod fidelity;
 mod generated;
+mod guard;
 mod layers;
 mod main_job;
 mod outages;

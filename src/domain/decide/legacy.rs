@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Action, FEW_TRIES, Look, Next, Table, fail, failing, wait};
-use crate::domain::answer::{LocalRefsAnswer, Repository, RepositoryAnswer, UpstreamAnswer};
+use crate::domain::answer::{LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer, UpstreamAnswer};
 use crate::domain::aside::Aside;
 use crate::domain::observation::{GivingUp, RepositorySeen};
 use crate::domain::problem::{Code, Problem};
@@ -99,7 +99,9 @@ impl Table<'_> {
     /// A rename was sent and has not been done: what to do before the next. `None`: send it.
     fn renaming(&self, name: &str) -> Option<Next> {
         let rename = self.history.rename.as_ref()?;
-        if let Some(problem) = failing::rename(&rename.answer, name) {
+        // what is refused after an earlier one of unknown outcome may be refused because that one is being done
+        let for_good = self.history.renames == 1 || !matches!(rename.answer, PatchAnswer::Invalid { .. });
+        if let Some(problem) = failing::rename(&rename.answer, name).filter(|_| for_good) {
             return Some(fail(problem));
         }
         if self.history.renames >= FEW_TRIES {

@@ -291,7 +291,7 @@ fn a_sync_that_fails_beside_a_credential_that_works_for_us_names_the_credential(
         ("16.0.0+gitea-1.22.0", Code::UpstreamCredentialStale, "Mirror Settings"),
     ] {
         let mut world = behind();
-        (world.history.private_upstream, world.history.server) = (true, Server::parse(version));
+        (world.history.private_upstream, world.history.server) = (true, Some(Server::parse(version)));
         for _ in 0..2 {
             world.syncs.push_back(Box::new(|world| {
                 world.later(2, World::end_a_sync);
