@@ -87,7 +87,7 @@ impl DryRun {
         if self.mirrors.iter().any(|mirror| mirror.end.is_none()) {
             return Status::Running;
         }
-        Status::of_ended(self.mirrors.iter().map(|mirror| mirror.phase))
+        Status::of_ended(&self.mirrors.iter().map(|mirror| mirror.phase))
     }
 }
 
@@ -109,8 +109,8 @@ struct Assumed<'a> {
     /// Gitea's clock.
     date: Timestamp,
     steps: Vec<Step>,
-    /// Whether anything has been assumed at all.
-    assumed: bool,
+    /// Whether it is still the world that was seen.
+    as_seen: bool,
 }
 
 impl<'a> Assumed<'a> {
@@ -129,7 +129,7 @@ impl<'a> Assumed<'a> {
             observation,
             history,
             steps: Vec::new(),
-            assumed: false,
+            as_seen: true,
         }
     }
 
@@ -163,7 +163,7 @@ impl<'a> Assumed<'a> {
             name: self.spec.name.clone(),
             phase: end.phase(),
             problem: end.problem().cloned(),
-            seen: !self.assumed,
+            seen: self.as_seen,
             steps: self.steps,
             end: Some(end),
         }
@@ -198,7 +198,7 @@ impl<'a> Assumed<'a> {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.assumed = true;
+        self.as_seen = false;
         self.history.elapsed = self.history.elapsed.saturating_add(time);
         self.date = self.date.checked_add(time).unwrap_or(self.date);
         self.observation.forget();

@@ -119,7 +119,7 @@ labelled! {
 impl Status {
     /// Where a run stands whose mirrors have ended in these phases.
     #[must_use]
-    pub fn of_ended(phases: impl Iterator<Item = Phase> + Clone) -> Self {
+    pub fn of_ended(phases: &(impl Iterator<Item = Phase> + Clone)) -> Self {
         let any = |phase: Phase| phases.clone().any(|one| one == phase);
         if any(Phase::Failed) {
             Self::Failed
@@ -285,7 +285,7 @@ impl Run {
         if self.parts.iter().any(|part| part.end.is_none()) {
             return if self.started_at.is_some() { Status::Running } else { Status::Queued };
         }
-        Status::of_ended(self.parts.iter().map(|part| part.phase))
+        Status::of_ended(&self.parts.iter().map(|part| part.phase))
     }
 
     /// Its part of that name.

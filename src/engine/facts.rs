@@ -13,9 +13,17 @@ use crate::domain::status::{Behind, Facts};
 pub(super) struct LastSeen {
     upstream: Option<Side>,
     gitea: Option<Side>,
-    /// Inside: `None`: there is no repository of the name.
-    gitea_id: Option<Option<u64>>,
+    repository: Identity,
     differing: Option<u64>,
+}
+
+/// Which repository has the name.
+#[derive(Clone, Copy, Debug, Default)]
+enum Identity {
+    #[default]
+    NotSeen,
+    Gone,
+    Id(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -46,8 +54,8 @@ impl LastSeen {
 
     pub(super) fn repository(&mut self, answer: &RepositoryAnswer) {
         match answer {
-            RepositoryAnswer::Present(repository) => self.gitea_id = Some(Some(repository.id)),
-            RepositoryAnswer::Absent => self.gitea_id = Some(None),
+            RepositoryAnswer::Present(repository) => self.repository = Identity::Id(repository.id),
+            RepositoryAnswer::Absent => self.repository = Identity::Gone,
             RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => {}
         }
     }
@@ -67,7 +75,11 @@ pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) 
     if let Some(side) = &seen.gitea {
         (facts.gitea_refs, facts.gitea_commit) = (Some(side.refs), side.commit.clone());
     }
-    facts.gitea_id = seen.gitea_id.unwrap_or(facts.gitea_id);
+    facts.gitea_id = match seen.repository {
+        Identity::NotSeen => facts.gitea_id,
+        Identity::Gone => None,
+        Identity::Id(id) => Some(id),
+    };
     if let Some(refs) = seen.differing.filter(|refs| *refs > 0) {
         let since = before.behind.map_or(now, |behind| behind.since);
         facts.behind = Some(Behind { since, refs });

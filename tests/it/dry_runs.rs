@@ -83,6 +83,6 @@ fn a_dry_run_takes_half_a_minute_at_most() {
         let run = world.post_with(r#"{"dryRun":true}"#, &[]).await.json();
         assert_eq!(run["status"], "unverified", "{run:#}");
         assert_eq!(plan(&run, 0), ["create_organisation", "migrate", "patch_settings"]);
-        assert!(began.elapsed() <= Duration::from_secs(60));
+        assert!(began.elapsed() <= Duration::from_mins(1));
     });
 }

@@ -13,7 +13,7 @@ const MIGRATE: &str = "POST /api/v1/repos/migrate";
 #[test]
 fn a_run_that_is_taken_out_in_mid_clone_says_that_gitea_goes_on_and_the_next_one_waits_for_it() {
     story(async |mut world| {
-        world.gitea().set_migrate_delay(Duration::from_secs(60));
+        world.gitea().set_migrate_delay(Duration::from_mins(1));
         world.start().await;
         let run = world.ask().await;
         world.until_phase(&run, "migrating").await;
