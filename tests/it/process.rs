@@ -358,6 +358,32 @@ fn no_secret_is_in_the_log_the_state_or_any_answer() {
 }
 
 #[test]
+fn every_changing_or_refused_request_has_one_audit_line() {
+    let scene = Scene::set();
+    let service = scene.serve();
+    let post = |token: &str| {
+        let header = format!("Authorization: Bearer {token}");
+        let url = scene.url("/cutover/mirror");
+        let done = Command::new("curl").args(["-s", "-o", "/dev/null", "-X", "POST", "-H", &header, &url]).status();
+        assert!(done.unwrap().success());
+    };
+    post(TOKEN);
+    post(VIEWER);
+    post("nobody-knows-this-token");
+    scene.get("/status");
+    scene.wait_for("/status", |status| status["latestRun"]["status"] == "succeeded");
+    assert_eq!(service.terminate().0, Some(0));
+    let log = scene.log();
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let audit: Vec<&Value> = lines.iter().filter(|line| line["target"] == "audit").collect();
+    assert_eq!(audit.len(), 3, "{audit:#?}");
+    let text = serde_json::to_string(&audit).unwrap();
+    for word in ["ops", "eyes", "forbidden", "unauthenticated", "run.start"] {
+        assert!(text.contains(word), "{word} is missing in {text}");
+    }
+}
+
+#[test]
 fn the_specification_is_printed_as_it_is_kept() {
     let scene = Scene::set();
     let printed = scene.command(&["openapi"]).output().unwrap();
