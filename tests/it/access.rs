@@ -96,8 +96,7 @@ fn what_is_open_is_open_and_everything_else_is_not() {
 fn tokens_are_read_anew_and_may_be_kept_as_digests() {
     story(async |mut world| {
         world.start().await;
-        let digest: String =
-            Sha256::digest("a-second-operator-token").iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = format!("{:x}", Sha256::digest("a-second-operator-token"));
         let tokens = format!("# two at once\noperator ops {OPERATOR}\noperator second sha256:{digest}\n");
         std::fs::write(world.path("tokens"), tokens).unwrap();
         for token in [OPERATOR, "a-second-operator-token"] {
