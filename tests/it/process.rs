@@ -169,7 +169,7 @@ fn the_command_line_asks_for_a_run_follows_it_and_says_how_it_ended_by_its_exit_
     let scene = Scene::set();
     let unreachable = scene.ask(&["mirror", "--wait"]);
     assert_eq!(unreachable.status.code(), Some(4), "{}", stderr(&unreachable));
-    scene.gitea.set_migrate_delay(Duration::from_secs(4)); // one, at the stand-in's speed
+    scene.gitea.set_migrate_delay(Duration::from_secs(1));
     let _service = scene.serve();
 
     let proven = scene.ask(&["mirror", "--wait"]);
@@ -204,7 +204,7 @@ fn the_command_line_asks_for_a_run_follows_it_and_says_how_it_ended_by_its_exit_
 #[test]
 fn a_wait_that_takes_too_long_ends_with_six_and_the_run_goes_on() {
     let scene = Scene::set();
-    scene.gitea.set_migrate_delay(Duration::from_secs(8)); // two, at the stand-in's speed
+    scene.gitea.set_migrate_delay(Duration::from_secs(2));
     let _service = scene.serve();
     let timed_out = scene.ask(&["mirror", "--wait", "--timeout", "500ms"]);
     assert_eq!(timed_out.status.code(), Some(6), "{}", stderr(&timed_out));
@@ -214,7 +214,7 @@ fn a_wait_that_takes_too_long_ends_with_six_and_the_run_goes_on() {
 #[test]
 fn sigterm_in_mid_migrate_ends_with_zero_within_five_seconds_and_the_next_start_finds_the_mirror() {
     let scene = Scene::set();
-    scene.gitea.set_migrate_delay(Duration::from_secs(16)); // four, at the stand-in's speed
+    scene.gitea.set_migrate_delay(Duration::from_secs(4));
     let service = scene.serve();
     assert_eq!(scene.ask(&["mirror"]).status.code(), Some(0));
     let status = scene.wait_for("/status", |status| status["mirrors"][0]["phase"] == "migrating");
@@ -239,7 +239,7 @@ fn sigterm_in_mid_migrate_ends_with_zero_within_five_seconds_and_the_next_start_
 #[test]
 fn kill_minus_nine_loses_no_accepted_run() {
     let scene = Scene::set();
-    scene.gitea.set_migrate_delay(Duration::from_secs(4));
+    scene.gitea.set_migrate_delay(Duration::from_secs(1));
     for round in 0..4_u32 {
         let mut service = scene.serve();
         let accepted = scene.ask(&["mirror", "--json"]);
