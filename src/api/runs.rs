@@ -43,10 +43,10 @@ const LONGEST_PAGE: usize = 100;
 #[utoipa::path(
     post, path = "/cutover/mirror", operation_id = "startRun", tag = "runs",
     params(
-        ("Prefer" = Option<String>, Header, example = "wait=60",
+        ("Prefer" = Option<String>, Header, nullable = false, example = "wait=60",
             description = "`wait=N`, N from 0 to 60: the answer comes when the run has ended, or after N seconds. Any \
                 other preference is passed over. Hanging up cancels nothing."),
-        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!#-+\\--~]+$",
+        ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!#-+.-~-]+$",
             example = "8e03978e-40d5-43dd-bc93-6894a57f9324",
             description = "The caller's name for this request. The same key with the same body gives the same run, \
                 also after it has ended and after a restart, for 24 hours and at least as long as it is in flight. \
