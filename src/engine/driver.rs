@@ -29,9 +29,9 @@ use crate::journal::JournalError;
 #[derive(Debug)]
 pub(super) enum Event {
     /// It has entered a phase, or something is in its way.
-    Phase { mirror: MirrorName, phase: Phase, waiting_for: Option<Problem> },
+    Phase { run: RunId, mirror: MirrorName, phase: Phase, waiting_for: Option<Problem> },
     /// It has ended; `took` since it was begun.
-    Ended { mirror: MirrorName, end: Box<End>, seen: Box<LastSeen>, took: Duration },
+    Ended { run: RunId, mirror: MirrorName, end: Box<End>, seen: Box<LastSeen>, took: Duration },
 }
 
 /// One mirror's work for one run.
@@ -78,6 +78,7 @@ impl Driver {
             (End::Failed { problem }, LastSeen::default())
         });
         let event = Event::Ended {
+            run: self.run,
             mirror: self.spec.name.clone(),
             end: Box::new(end),
             seen: Box::new(seen),
@@ -90,15 +91,8 @@ impl Driver {
     async fn work(&self) -> Result<(End, LastSeen), JournalError> {
         // everything beyond this many works in line: a thousand mirrors are not cloned at once
         let _turn = self.around.turns.acquire().await;
-        let mut work = Work {
-            // what was waited for a turn is no part of the time that a run may take
-            began: Instant::now(),
-            observation: Observation::default(),
-            history: self.recall().await?,
-            seen: LastSeen::default(),
-            phase: None,
-            looking: Phase::Inspecting,
-        };
+        // what was waited for a turn is no part of the time that a run may take
+        let mut work = self.begin(Instant::now()).await?;
         loop {
             work.tick();
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
@@ -119,7 +113,19 @@ impl Driver {
         }
     }
 
-    async fn look(&self, look: Look, work: &mut Work) {
+    /// Where the loop begins: with nothing seen, and what the journal knows.
+    pub(super) async fn begin(&self, began: Instant) -> Result<Work, JournalError> {
+        Ok(Work {
+            began,
+            observation: Observation::default(),
+            history: self.recall().await?,
+            seen: LastSeen::default(),
+            phase: None,
+            looking: Phase::Inspecting,
+        })
+    }
+
+    pub(super) async fn look(&self, look: Look, work: &mut Work) {
         let looking = work.looking;
         match look {
             Look::Repository => {
@@ -234,11 +240,13 @@ impl Driver {
         if work.phase.as_ref() == Some(&now) {
             return;
         }
-        if work.phase.as_ref().map(|(phase, _)| *phase) != Some(phase) {
+        // without a listener it is a dry run, which enters nothing
+        if !self.events.is_closed() && work.phase.as_ref().map(|(phase, _)| *phase) != Some(phase) {
             tracing::info!(run = %self.run, mirror = %self.spec.name, phase = phase.label(), "entered {phase}");
         }
         let (phase, waiting_for) = now.clone();
         work.phase = Some(now);
-        let _ = self.events.send(Event::Phase { mirror: self.spec.name.clone(), phase, waiting_for }).await;
+        let _ =
+            self.events.send(Event::Phase { run: self.run, mirror: self.spec.name.clone(), phase, waiting_for }).await;
     }
 }

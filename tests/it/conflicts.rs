@@ -50,9 +50,14 @@ fn a_regular_repository_is_refused_with_the_refs_that_upstream_lacks() {
 fn a_regular_repository_is_renamed_aside_whole_and_the_mirror_made_in_its_place() {
     story_everywhere(async |mut world| {
         let id = make_legacy(&world).await;
-        world.extra = "onLegacy: renameAside".into();
         world.start().await;
-        let run = world.expect("replaced").await;
+        let plan = world.post(&json!({"onLegacy": "renameAside", "dryRun": true})).await.json();
+        assert_eq!(plan["mirrors"][0]["outcome"], "replaced", "{plan:#}");
+        assert_eq!(plan["mirrors"][0]["plan"][0]["call"], "rename_aside", "{plan:#}");
+        let answer = world.post(&json!({"onLegacy": "renameAside"})).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let run = world.end_of(answer.json()["id"].as_str().unwrap()).await;
+        assert_eq!(run["mirrors"][0]["outcome"], "replaced", "{run:#}");
         assert_kept_aside(&world, &run, &id).await;
         let run = world.expect("noop").await;
         assert!(run["mirrors"][0].get("keptAside").is_none(), "{run:#}");

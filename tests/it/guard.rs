@@ -31,9 +31,15 @@ fn an_upstream_that_has_lost_most_of_its_branches_is_told_with_a_digest_and_not_
         assert!(problem["upstreamDigest"].as_str().unwrap().starts_with("sha256:"), "{problem}");
         assert!(problem["detail"].as_str().unwrap().contains("3 of the 8"), "{problem}");
         assert_eq!(world.repository().await["mirror_updated"], before);
-        // they come back, and with them the trust
-        world.upstream.branches("one", "b", "main", 6);
-        world.expect("synced").await;
+        // an operator accepts that very list, and no other
+        let other = format!("sha256:{}", "0".repeat(64));
+        for (digest, outcome) in [(json!(other), Value::Null), (problem["upstreamDigest"].clone(), json!("synced"))] {
+            let answer = world.post(&json!({"acceptUpstream": digest})).await;
+            assert_eq!(answer.status, 202, "{answer:?}");
+            let run = world.end_of(answer.json()["id"].as_str().unwrap()).await;
+            assert_eq!(run["mirrors"][0]["outcome"], outcome, "{run:#}");
+        }
+        world.expect("noop").await;
     });
 }
 

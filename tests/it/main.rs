@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has nothing better to say than where it was")]
 #![expect(clippy::format_push_string, reason = "configurations are written piece by piece")]
 
+mod access;
+mod asking;
 mod conflicts;
 mod contract;
+mod dry_runs;
 mod fidelity;
 mod generated;
 mod guard;
@@ -13,4 +16,5 @@ mod main_job;
 mod outages;
 mod process;
 mod runs;
+mod taking_out;
 mod world;

@@ -140,7 +140,7 @@ impl Table<'_> {
         }
         let detail =
             format!("upstream lacks {gone} of the {branches} branches in Gitea, and pruning would delete them");
-        self.unless_accepted(upstream, detail)
+        self.unless_accepted(upstream, &detail)
     }
 
     /// A sync is needed: with everything before it that it needs.

@@ -2,11 +2,11 @@
 //!
 //! [`decide`] is pure and total. It never acts on a remembered step: after a crash it is given what is there now, and
 //! goes on from that. It may ask for a look, wait, act, have something remembered, or end; a success it can only end
-//! with [`Evidence`].
+//! with [`Evidence`](super::evidence::Evidence).
 //!
-//! Each file below holds one part of the table: a name that is free ([`absent`]), a migration that is not finished
-//! ([`placeholder`]), a regular repository in the way ([`legacy`]), a mirror that is there ([`mirror`]) and its settings
-//! ([`settings`]); [`failing`] words the problems.
+//! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
+//! (`placeholder`), a regular repository in the way (`legacy`), a mirror that is there (`mirror`) and its settings
+//! (`settings`); `failing` words the problems.
 
 mod absent;
 mod failing;
@@ -256,15 +256,15 @@ impl Table<'_> {
         let before = self.history.proven_branches.filter(|before| now < before.saturating_sub(before / 2))?;
         self.unless_accepted(
             list,
-            format!("upstream shows {now} of the {before} branches that it had when last proven"),
+            &format!("upstream shows {now} of the {before} branches that it had when last proven"),
         )
     }
 
     /// The guard's problem, but for the very list that an operator has accepted.
-    fn unless_accepted(&self, list: &RefList, detail: String) -> Option<Problem> {
+    fn unless_accepted(&self, list: &RefList, detail: &str) -> Option<Problem> {
         let digest = list.digest();
         (self.history.options.accept_upstream.as_ref() != Some(&digest))
-            .then(|| failing::suspect("shrunken", &detail).acceptable(digest))
+            .then(|| failing::suspect("shrunken", detail).acceptable(digest))
     }
 
     fn deadline(&self) -> Problem {

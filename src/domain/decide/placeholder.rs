@@ -87,9 +87,10 @@ impl Table<'_> {
     /// What git answers about it.
     fn remains(&self, date: Timestamp, repository: &Repository) -> Result<&LocalRefsAnswer, Next> {
         let Some(refs) = &self.seen.local_refs else {
-            return Err(match self.is_old(repository, date) && self.history.intents.is_empty() {
-                true => self.unproven(Unproven::NotOurs, repository, date),
-                false => Next::Look(Look::LocalRefs),
+            return Err(if self.is_old(repository, date) && self.history.intents.is_empty() {
+                self.unproven(Unproven::NotOurs, repository, date)
+            } else {
+                Next::Look(Look::LocalRefs)
             });
         };
         match &refs.value {
@@ -134,10 +135,11 @@ impl Table<'_> {
         }
         // its upstream does not answer us now: what it holds can be judged as soon as it does
         let judged = self.seen.upstream.as_ref().and_then(list).is_some();
-        if why == Unproven::HoldsRefs && !judged {
-            if let Err(next) = self.upstream() {
-                return next;
-            }
+        if why == Unproven::HoldsRefs
+            && !judged
+            && let Err(next) = self.upstream()
+        {
+            return next;
         }
         if !dead && why != Unproven::HoldsRefs {
             return wait(Phase::Migrating, backoff::polling(age, Duration::from_secs(2), Duration::from_secs(10)));

@@ -181,9 +181,8 @@ impl Table<'_> {
             Some(compared) => match &compared.answer {
                 CompareAnswer::FastForward => Ok(Some(false)),
                 CompareAnswer::Rewritten => Ok(Some(true)),
-                CompareAnswer::NotTold => Ok(None),
                 CompareAnswer::Trouble(_) if compared.tries < FEW_TRIES => Err(Next::Look(Look::Comparison)),
-                CompareAnswer::Trouble(_) => Ok(None),
+                CompareAnswer::NotTold | CompareAnswer::Trouble(_) => Ok(None),
             },
         }
     }

@@ -20,7 +20,7 @@ fn shrunk_to(left: usize) -> World {
 }
 
 fn digest(world: &World) -> Digest {
-    world.problem().upstream_digest.clone().expect("a digest to accept")
+    *world.problem().upstream_digest.clone().expect("a digest to accept")
 }
 
 #[test]

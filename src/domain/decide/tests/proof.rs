@@ -13,6 +13,7 @@ use crate::domain::refs::Prune;
 
 /// Everything that has to hold; `false`: it is taken away.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a condition of its own")]
 struct Conditions {
     intended: bool,
     for_this_name: bool,
