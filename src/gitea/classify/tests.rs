@@ -1,6 +1,7 @@
 //! One row an answer: status, content type and words as real servers sent them (Gitea 1.22 to 1.27, Forgejo 11 and 16),
 //! and what they mean to us. Rows that no server was seen to send come from its source, and say so.
 
+mod conflicts;
 mod migrate;
 
 use std::time::Duration;

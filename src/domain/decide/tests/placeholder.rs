@@ -100,6 +100,15 @@ fn a_clone_of_ours_that_failed_for_good_says_so_at_once_and_the_next_run_makes_i
 }
 
 #[test]
+fn a_long_failure_keeps_what_git_said_last() {
+    let message = format!("Migration failed: clone error: {} fatal: repository not found", "Cloning… ".repeat(60));
+    let mut world = ours(MigrateAnswer::CloneFailed { message });
+    world.fails();
+    let detail = &world.problem().detail;
+    assert!(detail.contains("Migration failed: … fatal: repository not found"), "{detail}");
+}
+
+#[test]
 fn a_clone_that_may_fail_in_passing_is_made_anew_three_times_within_thirty_seconds() {
     let broke_off =
         || MigrateAnswer::CloneBrokeOff { message: "Migration failed: fatal: Could not resolve host".into() };

@@ -262,10 +262,7 @@ impl World {
 
     /// A new run of the same service: it knows what the journal knows.
     pub(super) fn next_run(&mut self) {
-        let mut intents = std::mem::take(&mut self.history.intents);
-        for intent in &mut intents {
-            intent.made_nothing = false;
-        }
+        let intents = std::mem::take(&mut self.history.intents);
         let (mut refs, mut branches) = (self.history.proven_refs, self.history.proven_branches);
         if let Some(End::Succeeded { evidence, .. }) = &self.end {
             refs = u64::try_from(evidence.refs()).ok();

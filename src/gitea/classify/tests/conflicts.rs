@@ -1,0 +1,61 @@
+//! The answers that only conflicts meet.
+
+use super::*;
+
+#[test]
+fn a_404_is_giteas_only_with_the_address_that_all_its_errors_carry() {
+    let foreign = answer(404, JSON, r#"{"message":"not found"}"#);
+    let told = repository(&foreign, &none(), "a/b");
+    assert!(matches!(told, RepositoryAnswer::Trouble(Trouble { kind: TroubleKind::Foreign, .. })), "{told:?}");
+    assert_eq!(repository(&says(404, "not found"), &none(), "a/b"), RepositoryAnswer::Absent);
+}
+
+#[test]
+fn a_deletion_is_done_with_204_and_404_and_a_redirect_is_another_repository() {
+    assert_eq!(delete(&answer(204, PLAIN, ""), &none()), DeleteAnswer::Gone);
+    assert_eq!(delete(&says(404, "not found"), &none()), DeleteAnswer::Gone);
+    assert_eq!(delete(&renamed(307), &none()), DeleteAnswer::Changed);
+    let refused = delete(&says(403, "user should be the owner of the repo"), &none());
+    assert!(matches!(refused, DeleteAnswer::Refused(Refusal::Forbidden { .. })), "{refused:?}");
+    for lost in [says(500, ""), answer(504, HTML, "<html></html>"), not_installed()] {
+        assert!(matches!(delete(&lost, &none()), DeleteAnswer::Unknown(_)), "{lost:?}");
+    }
+}
+
+#[test]
+fn refs_come_as_a_list_or_as_one_object_and_none_as_a_404() {
+    let one = format!(r#"{{"ref":"refs/heads/main","object":{{"type":"commit","sha":"{}"}}}}"#, "a".repeat(40));
+    for body in [one.clone(), format!("[{one}]")] {
+        let LocalRefsAnswer::List(list) = refs(&answer(200, JSON, body), &none()) else { panic!("no list") };
+        assert_eq!((list.len(), list.branches()), (1, 1));
+    }
+    assert_eq!(refs(&says(404, "not found"), &none()), LocalRefsAnswer::List(RefList::default()));
+    for lost in [answer(200, JSON, "[{"), answer(200, HTML, "<html>"), says(500, "")] {
+        assert!(matches!(refs(&lost, &none()), LocalRefsAnswer::Trouble(_)), "{lost:?}");
+    }
+}
+
+#[test]
+fn a_comparison_without_commits_is_a_fast_forward_and_old_servers_do_not_tell() {
+    let commits = |count: u32| answer(200, JSON, format!(r#"{{"total_commits":{count},"commits":[]}}"#));
+    assert_eq!(comparison(&commits(0), &none()), CompareAnswer::FastForward);
+    assert_eq!(comparison(&commits(2), &none()), CompareAnswer::Rewritten);
+    assert_eq!(comparison(&says(404, "BaseNotExist"), &none()), CompareAnswer::NotTold);
+    assert!(matches!(comparison(&says(500, ""), &none()), CompareAnswer::Trouble(_)));
+}
+
+#[test]
+fn a_clone_that_may_fail_in_passing_is_told_from_one_that_fails_for_good() {
+    let clone = |fatal: &str| {
+        migrate(&says(422, &format!("Migration failed: clone error: exit status 128 - {fatal}")), &none())
+    };
+    for passing in
+        ["fatal: unable to access 'x': Could not resolve host: x", "fatal: The requested URL returned error: 503"]
+    {
+        assert!(matches!(clone(passing), MigrateAnswer::CloneBrokeOff { .. }), "{passing}");
+    }
+    for lasting in ["fatal: repository 'https://timed.out/x' not found", "fatal: The requested URL returned error: 301"]
+    {
+        assert!(matches!(clone(lasting), MigrateAnswer::CloneFailed { .. }), "{lasting}");
+    }
+}
