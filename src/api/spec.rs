@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
+use http::HeaderValue;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
@@ -16,7 +17,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterE
 use utoipa_axum::routes;
 
 use super::access::{Access, Needs, gate};
-use super::edge::Edge;
+use super::edge::{Edge, Methods};
+use super::origin::Names;
 use super::problem::{MEDIA_TYPE, Refusal};
 use super::wire::ProblemBody;
 use super::{ApiState, runs, service, status};
@@ -100,6 +102,16 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     add(router, routes!(service::problem), OPEN, &[NotFound])
 }
 
+/// The methods of every path that is served.
+pub(super) fn methods(specification: &OpenApi) -> Methods {
+    let named = |item: &PathItem| {
+        let all = [(&item.get, "GET,HEAD,"), (&item.put, "PUT,"), (&item.post, "POST,"), (&item.delete, "DELETE,")];
+        let has: String = all.iter().filter(|(operation, _)| operation.is_some()).map(|(_, names)| *names).collect();
+        HeaderValue::try_from(has + "OPTIONS").expect("names of methods are plain ASCII")
+    };
+    specification.paths.paths.iter().map(|(path, item)| (path.clone(), named(item))).collect()
+}
+
 /// The specification as JSON, with a line end.
 ///
 /// # Panics
@@ -108,7 +120,7 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
 pub fn openapi() -> String {
     // the routes are built as they are served; what stands behind them is not asked for anything
     let metrics = Arc::new(Metrics::new("", "", std::time::Duration::ZERO));
-    let edge = Arc::new(Edge { access: Access::Anonymous, metrics });
+    let edge = Arc::new(Edge::new(Access::Anonymous, Names::default(), metrics));
     let mut specification = routes(&edge).to_openapi();
     complete(&mut specification);
     let mut text = specification.to_pretty_json().expect("a specification has only strings, numbers and truth values");

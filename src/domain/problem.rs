@@ -68,6 +68,14 @@ codes! {
         "Use a token with the role `operator`, or ask whoever keeps the tokens file to change the role.";
     HostNotAllowed = "host-not-allowed", 421, change, "This host name is not served",
         "Ask for the service under an IP literal or `localhost`, or switch authentication on (--auth tokens).";
+    OriginNotAllowed = "origin-not-allowed", 403, change, "This page may not call the service",
+        "Add the page's origin, exactly as its browser sends it (scheme, host, port), to `server.origins` in the configuration, or call from outside a browser.";
+    RateLimited = "rate-limited", 429, again, "Too many failed log-ins from this address",
+        "Wait as long as `Retry-After` says, and send a token of the tokens file (--tokens-file): callers with a good token are never held up.";
+    RequestTimeout = "request-timeout", 408, again, "The request did not arrive in time",
+        "Send the whole body within 5 seconds of its head; an empty body asks for all configured mirrors.";
+    UriTooLong = "uri-too-long", 414, change, "The address is too long",
+        "Send at most 2,048 bytes of path and query: /openapi.json describes every parameter.";
     NotFound = "not-found", 404, change, "Nothing is here",
         "See /openapi.json for the paths of this service, and /cutover/runs for the runs that are kept.";
     MethodNotAllowed = "method-not-allowed", 405, change, "This path has another method",
