@@ -6,6 +6,7 @@
 mod contract;
 mod fidelity;
 mod generated;
+mod http;
 mod layers;
 mod main_job;
 mod outages;
