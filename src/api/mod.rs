@@ -8,6 +8,7 @@ mod access;
 mod attempts;
 mod audit;
 mod body;
+mod docs;
 mod edge;
 mod origin;
 mod problem;
@@ -31,6 +32,7 @@ use edge::Edge;
 pub use access::{Access, Authenticator};
 pub use attempts::Peer;
 pub use origin::Names;
+pub use problem::problem_page;
 pub use spec::openapi;
 
 /// What the API works with.

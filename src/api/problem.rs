@@ -130,12 +130,15 @@ impl IntoResponse for Refusal {
 }
 
 /// The page of one problem, as Markdown that a person can read as it is.
-pub(super) fn page(code: Code) -> String {
-    let again = if code.retryable() { "can help" } else { "cannot help; something has to be changed first" };
+#[must_use]
+pub fn problem_page(code: Code) -> String {
+    let again = if code.retryable() { "yes" } else { "no: something has to be changed first" };
     format!(
-        "# {}\n\nerror: {code}\nHTTP status: {}\n\nAsking again, with nothing changed, {again}.\n\n## What to do\n\n{}\n",
+        "# {}\n\n- `error`: `{code}`\n- HTTP status: {}\n- Can asking again help, with nothing changed: {again}\n\n\
+         ## What it means\n\n{}\n\n## What to do\n\n{}\n",
         code.title(),
         code.status(),
+        code.meaning(),
         code.remedy(),
     )
 }
@@ -160,7 +163,7 @@ mod tests {
             let body: Value = serde_json::from_slice(&Refusal::new(*code, "x").body("id")).unwrap();
             assert_eq!(body["type"], format!("/problems/{code}"));
             assert_eq!((&body["requestId"], &body["status"]), (&"id".into(), &code.status().into()));
-            assert!(page(*code).contains(code.remedy()));
+            assert!(problem_page(*code).contains(code.remedy()));
             assert_eq!(Refusal::new(*code, "x").into_response().status().as_u16(), code.status());
         }
     }
