@@ -76,8 +76,12 @@ pub(super) async fn gate(
     response
 }
 
-/// The same refusal, until its peer has had too many of them. A request without a peer came over no network.
+/// The same refusal, until its peer has had too many of them. Whoever presents nothing does not guess, and a request
+/// without a peer came over no network.
 fn slowed_down(edge: &Edge, request: &Request, refusal: Refusal) -> Refusal {
+    if !request.headers().contains_key(header::AUTHORIZATION) {
+        return refusal;
+    }
     let Some(Peer(peer)) = request.extensions().get().copied() else { return refusal };
     match edge.attempts.failed(peer) {
         Ok(()) => refusal,

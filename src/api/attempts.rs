@@ -1,6 +1,6 @@
 //! How often a peer may fail to show who it is.
 //!
-//! Owns the limit on failed authentication. A caller with a good token is never held up, whatever others at its address
+//! Owns the limit on credentials that are not good; a call without any is no attempt. A caller with a good token is never held up, whatever others at its address
 //! did: behind an ingress everybody has one address, and a limit on all of them would be a way to lock out the operator.
 //! What it limits is the work and the log lines that guessing costs us.
 

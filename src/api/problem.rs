@@ -57,7 +57,8 @@ impl Refusal {
 
     /// Too many refusals of the last kind for one peer.
     pub(super) fn rate_limited(seconds: u64) -> Self {
-        let detail = format!("too many calls without a good token came from this address; ask again in {seconds} s");
+        let detail =
+            format!("too many calls with a token that is not good came from this address; ask again in {seconds} s");
         Self { retry_after: Some(seconds), ..Self::new(Code::RateLimited, detail) }
     }
 

@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use http::header;
 
 use super::problem::{Refusal, problem_page};
-use super::wire::Well;
+use super::wire::{ProblemCode, Well};
 use super::{ApiState, spec};
 use crate::domain::problem::Code;
 use crate::metrics;
@@ -68,7 +68,7 @@ pub(super) async fn openapi() -> impl IntoResponse {
 /// What the `type` of a problem leads to: its name, whether asking again can help, what it means and what to do.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "getProblem", tag = "service", security(()),
-    params(("code" = String, Path, description = "The `error` of a problem.")),
+    params(("code" = ProblemCode, Path, description = "The `error` of a problem.")),
     responses((
         status = 200, description = "The problem, for a person, as Markdown; sent as plain text, which every browser shows.",
         content_type = "text/plain; charset=utf-8", body = String,

@@ -47,6 +47,7 @@ const BEARER: &str = "bearer";
             object of an answer; none is renamed.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    servers((url = "/", description = "Where this specification is served.")),
     tags(
         (name = "runs", description = "Ask for runs and read them."),
         (name = "status", description = "Where everything stands."),

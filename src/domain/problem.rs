@@ -72,7 +72,7 @@ codes! {
         "Call under a name of `server.hosts`, an IP literal or `localhost`; or add the name to `server.hosts` in the configuration and restart. Without authentication (--auth none) a name has to be listed there.";
     OriginNotAllowed = "origin-not-allowed", 403, change, "This page may not call the service",
         "Add the page's origin, exactly as its browser sends it (scheme, host, port), to `server.origins` in the configuration, or call from outside a browser.";
-    RateLimited = "rate-limited", 429, again, "Too many failed log-ins from this address",
+    RateLimited = "rate-limited", 429, again, "Too many bad credentials from this address",
         "Wait as long as `Retry-After` says, and send a token of the tokens file (--tokens-file): callers with a good token are never held up.";
     RequestTimeout = "request-timeout", 408, again, "The request did not arrive in time",
         "Send the whole body within 5 seconds of its head; an empty body asks for all configured mirrors.";

@@ -23,7 +23,7 @@ impl Code {
                 "A browser sent this request for a page of another origin, and that origin is not configured. Nothing was done: a page that somebody happens to read must not start runs."
             }
             Self::RateLimited => {
-                "More than 10 calls without a good token came from one address within a minute. Callers with a good token are answered all the same."
+                "More than 10 calls with a token that is not good came from one address within a minute. Callers with a good token are answered all the same."
             }
             Self::RequestTimeout => {
                 "The head of the request came, and its body did not within 5 seconds. Nothing was done."

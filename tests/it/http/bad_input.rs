@@ -265,6 +265,9 @@ fn whoever_fails_to_log_in_too_often_is_asked_to_wait_and_a_good_token_is_not() 
     for _ in 0..10 {
         assert_eq!(guess().status, 401);
     }
+    for _ in 0..20 {
+        assert_eq!(stage.say(request("GET /status", "", "")).unwrap().status, 401, "no credential is no guess");
+    }
     let limited = guess();
     assert_eq!((limited.status, &*limited.code()), (429, "rate-limited"));
     let seconds: u64 = limited.header("retry-after").unwrap().parse().unwrap();
