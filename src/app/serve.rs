@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Counting, Service, assemble, metrics_for};
+use super::{Counting, Service, assemble, listener, metrics_for};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::domain::answer::Trouble;
@@ -73,9 +73,7 @@ pub async fn serve(
     let Service { router, tasks, .. } =
         assemble(config, Arc::new(transport), clock, journal, metrics, shutdown.clone()).await?;
     let signals = end_on_signals(&shutdown).map_err(refused)?;
-    let soft = shutdown.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { soft.begun().await });
-    let mut server = tokio::spawn(server.into_future());
+    let mut server = tokio::spawn(listener::serve(listener, router, config.connections, shutdown.clone()));
     tracing::info!(%address, mirrors = config.mirrors.len(), "serving on {address}");
     listening(address);
 

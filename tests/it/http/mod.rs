@@ -1,0 +1,6 @@
+//! The HTTP contract over real sockets: framing, limits, bad input, and the walk through the documentation.
+
+mod bad_input;
+mod connections;
+mod reading;
+mod stage;
