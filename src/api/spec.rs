@@ -74,8 +74,8 @@ const ANYWHERE: [Code; 5] =
 /// Every route, each behind its gate, with the whole specification.
 pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     use Code::{
-        ContentTooLarge, InvalidField, NotFound, RequestTimeout, ShuttingDown, StateUnavailable, UnknownField,
-        UnknownMirror, UnsupportedMediaType,
+        ContentTooLarge, GiteaCredential, IdempotencyKeyReused, InvalidField, NotFound, RequestTimeout, RunConflict,
+        RunEnded, ShuttingDown, StateUnavailable, UnknownField, UnknownMirror, UnsupportedMediaType,
     };
     let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
         let rule = Rule { needs, problems };
@@ -93,16 +93,19 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
             InvalidField,
             UnknownField,
             UnknownMirror,
+            RunConflict,
+            IdempotencyKeyReused,
             ShuttingDown,
             StateUnavailable,
         ],
     );
     router = add(router, routes!(runs::list), READ, &[InvalidField, ShuttingDown, StateUnavailable]);
     router = add(router, routes!(runs::get), READ, &[NotFound, ShuttingDown, StateUnavailable]);
+    router = add(router, routes!(runs::cancel), CHANGE, &[NotFound, RunEnded, ShuttingDown, StateUnavailable]);
     router = add(router, routes!(status::all), READ, &[]);
     router = add(router, routes!(status::one), READ, &[NotFound]);
     router = add(router, routes!(service::healthz), OPEN, &[]);
-    router = add(router, routes!(service::readyz), OPEN, &[ShuttingDown, StateUnavailable]);
+    router = add(router, routes!(service::readyz), OPEN, &[ShuttingDown, StateUnavailable, GiteaCredential]);
     router = add(router, routes!(service::metrics), OPEN, &[]);
     router = add(router, routes!(service::openapi), OPEN, &[]);
     router = add(router, routes!(docs::docs), OPEN, &[]);

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has nothing better to say than where it was")]
 #![expect(clippy::format_push_string, reason = "configurations are written piece by piece")]
 
+mod access;
+mod asking;
 mod contract;
+mod dry_runs;
 mod fidelity;
 mod generated;
 mod http;
@@ -12,4 +15,5 @@ mod main_job;
 mod outages;
 mod process;
 mod runs;
+mod taking_out;
 mod world;
