@@ -53,12 +53,12 @@ impl Code {
                 "The request names a mirror that is not in the service's configuration. `detail` lists those that are."
             }
             Self::IdempotencyKeyReused => {
-                "The `Idempotency-Key` was sent before, within 24 hours, with another body. Nothing was done: whoever repeats a request must get the answer to that very request."
+                "The same caller sent this `Idempotency-Key` before, within 24 hours, with a body that says something else. Nothing was done: one key is one request."
             }
             Self::RunConflict => {
-                "A run that is under way on one of the mirrors was asked for with another `onLegacy` or `acceptUpstream`. A run joins what is in flight, and joining it would leave out what this request asks for."
+                "A run on one of these mirrors is in flight with another `onLegacy` or `acceptUpstream`, and one piece of work cannot do both. `detail` names that run. Nothing was done."
             }
-            Self::RunEnded => "The run that was to be taken out has ended already, so nothing of it is left to stop.",
+            Self::RunEnded => "The run that was to be taken out has ended already, so nothing of it is left to cancel.",
             Self::ShuttingDown => {
                 "The service was told to end, and takes in nothing new. Accepted runs are written down and go on after the next start."
             }

@@ -2,5 +2,7 @@
 
 mod bad_input;
 mod connections;
+mod properties;
 mod reading;
 mod stage;
+mod walkthrough;

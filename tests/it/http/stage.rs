@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -31,7 +30,7 @@ pub(crate) struct Setting<'a> {
 
 /// The three servers; they end when it is dropped.
 pub(crate) struct Stage {
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
     pub(crate) upstream: Upstream,
     pub(crate) address: SocketAddr,
     _gitea: Served,
@@ -54,7 +53,6 @@ impl Stage {
         let path = |name: &str| folder.path().join(name);
         fs::write(path("gitea-token"), token).unwrap();
         fs::write(path("tokens"), format!("operator ops {OPERATOR}\nviewer eyes {VIEWER}\n")).unwrap();
-        fs::write(path("operator-token"), OPERATOR).unwrap();
         let yaml = format!(
             "gitea:\n  url: {}\n  tokenFile: {}\nmirrors:\n  - name: openova\n    upstream: {{ url: {}, branch: main }}\n    target: {{ owner: openova, repo: openova }}\n{}",
             gitea.url,
@@ -80,7 +78,7 @@ impl Stage {
             runtime.block_on(app::serve(&config, ending, |address| tell.send(address).unwrap())).unwrap()
         });
         let address = told.recv_timeout(Duration::from_secs(20)).expect("the service starts");
-        Self { folder, upstream, address, _gitea: gitea, shutdown, thread: Some(thread) }
+        Self { _folder: folder, upstream, address, _gitea: gitea, shutdown, thread: Some(thread) }
     }
 
     /// A connection, on which nobody waits longer than a test may take.
@@ -106,11 +104,6 @@ impl Stage {
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {OPERATOR}\r\nConnection: close\r\n{length}{headers}\r\n{body}"
         );
         self.say(request).expect("an answer")
-    }
-
-    /// Where a file of this stage is.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
     }
 
     /// Asks the service to end.
