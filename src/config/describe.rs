@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::{AuthConfig, Config, MirrorConfig};
 use crate::domain::duration::GoDuration;
 use crate::domain::refs::Prune;
-use crate::domain::spec::Visibility;
+use crate::domain::spec::{OnLegacy, Visibility};
 
 /// Lines for a terminal.
 #[must_use]
@@ -75,6 +75,13 @@ impl Page {
             match spec.prune {
                 Prune::On => "is deleted in Gitea (prune: true)",
                 Prune::Off => "is kept in Gitea (prune: false)",
+            },
+        );
+        self.row(
+            "a regular repository there",
+            match spec.on_legacy {
+                OnLegacy::Refuse => "is refused (onLegacy: refuse)",
+                OnLegacy::RenameAside => "is renamed, and the mirror made in its place (onLegacy: renameAside)",
             },
         );
         self.row(

@@ -17,7 +17,7 @@ use crate::domain::credential::{CredentialSource, NoCredential};
 use crate::domain::duration::GoDuration;
 use crate::domain::names::{BranchName, MirrorName, OwnerName, RepoName};
 use crate::domain::refs::Prune;
-use crate::domain::spec::{MirrorSpec, Policy, Visibility};
+use crate::domain::spec::{MirrorSpec, OnLegacy, Policy, Visibility};
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
 
 const GITEA_URL: &str = "http://gitea-http.gitea.svc.cluster.local:3000";
@@ -113,6 +113,7 @@ struct Parts {
     interval: Option<(Place, GoDuration)>,
     prune: Option<(Place, bool)>,
     private: Option<(Place, bool)>,
+    on_legacy: Option<(Place, OnLegacy)>,
     credential: Credentials,
 }
 
@@ -159,11 +160,12 @@ impl Parts {
         }
         let prune = draft.prune.or(report, || Some(false), |prune| Ok::<_, &str>(*prune));
         let private = draft.private.or(report, || Some(false), |private| Ok::<_, &str>(*private));
+        let on_legacy = draft.on_legacy.or(report, || Some(OnLegacy::Refuse), |text| on_legacy(text));
         let credential = credential(&draft.credential, report);
         if let Some((place, url)) = &upstream {
             judge_upstream(place, url, &credential, gitea, listen, report);
         }
-        Self { name, upstream, branch, owner, repo, interval, prune, private, credential }
+        Self { name, upstream, branch, owner, repo, interval, prune, private, on_legacy, credential }
     }
 
     fn whole(self) -> Option<MirrorConfig> {
@@ -176,6 +178,7 @@ impl Parts {
             interval: self.interval?.1,
             prune: Prune::from_bool(self.prune?.1),
             visibility: if self.private?.1 { Visibility::Private } else { Visibility::Public },
+            on_legacy: self.on_legacy?.1,
         };
         let (credential, credential_from): (Arc<dyn CredentialSource>, _) = match self.credential {
             Credentials::Bad => return None,
@@ -211,6 +214,14 @@ fn interval(text: &str) -> Result<GoDuration, &'static str> {
         Err("an interval is at most 8760h0m0s, a year")
     } else {
         Ok(interval)
+    }
+}
+
+fn on_legacy(text: &str) -> Result<OnLegacy, &'static str> {
+    match text {
+        "refuse" => Ok(OnLegacy::Refuse),
+        "renameAside" => Ok(OnLegacy::RenameAside),
+        _ => Err("write refuse or renameAside"),
     }
 }
 

@@ -105,6 +105,8 @@ pub struct Repository {
     pub interval: Option<GoDuration>,
     /// Whole seconds; moves when a sync ends, well or not.
     pub mirror_updated: Timestamp,
+    /// Moves when a sync ends well, and only then; `None`: this server does not show it (Gitea does since 1.27).
+    pub last_sync: Option<Timestamp>,
     /// Where it was migrated from.
     pub original_url: String,
     /// The branch that Gitea shows first.
@@ -208,6 +210,11 @@ pub enum MigrateAnswer {
         /// git's words, redacted.
         message: String,
     },
+    /// 422: the clone failed for a reason that may pass, such as a name that did not resolve; a placeholder is left.
+    CloneBrokeOff {
+        /// git's words, redacted.
+        message: String,
+    },
     /// 500 with nothing said; a placeholder may be left.
     ServerError,
     /// Gitea's JSON says no in a way that this table does not know.
@@ -233,6 +240,7 @@ impl MigrateAnswer {
             | Self::UrlRefused { .. }
             | Self::HostNotAllowed
             | Self::CloneFailed { .. }
+            | Self::CloneBrokeOff { .. }
             | Self::ServerError
             | Self::Other { .. }
             | Self::Unknown(_) => true,
@@ -246,6 +254,29 @@ impl MigrateAnswer {
             | Self::LimitReached { .. }
             | Self::NameRefused { .. }
             | Self::Refused(_) => false,
+        }
+    }
+
+    /// Whether Gitea itself said that this migrate, whose row was made, has ended and failed: nothing of it runs.
+    #[must_use]
+    pub const fn ended_in_an_error(&self) -> bool {
+        match self {
+            Self::CloneFailed { .. } | Self::CloneBrokeOff { .. } | Self::ServerError | Self::Other { .. } => true,
+            // most of these are said before a row is made: a row that is there may be somebody else's, and alive
+            Self::UrlRefused { .. }
+            | Self::HostNotAllowed
+            | Self::Created
+            | Self::Exists
+            | Self::FilesExist
+            | Self::NotOwner
+            | Self::NotOrganisation
+            | Self::MirrorsDisabled
+            | Self::MigrationsDisabled
+            | Self::OwnerMissing
+            | Self::LimitReached { .. }
+            | Self::NameRefused { .. }
+            | Self::Refused(_)
+            | Self::Unknown(_) => false,
         }
     }
 }
@@ -297,6 +328,32 @@ pub enum SyncAnswer {
     Refused(Refusal),
     /// 5xx, or no answer: asking again is safe, the queue is unique.
     Unknown(Trouble),
+}
+
+/// `DELETE /repos/{owner}/{repo}` of a placeholder that is proven to be ours, after its id was read once more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeleteAnswer {
+    /// 204, or it was gone already.
+    Gone,
+    /// Something else stands there now: nothing was sent.
+    Changed,
+    /// 401 or 403.
+    Refused(Refusal),
+    /// 5xx, or no answer.
+    Unknown(Trouble),
+}
+
+/// `GET /repos/{owner}/{repo}/compare/…`: whether a branch's old commit is an ancestor of its new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompareAnswer {
+    /// It is.
+    FastForward,
+    /// It is not.
+    Rewritten,
+    /// This Gitea does not tell.
+    NotTold,
+    /// No usable answer.
+    Trouble(Trouble),
 }
 
 /// Upstream's refs.

@@ -123,9 +123,20 @@ impl Redactor {
                 forms.push(pair.trim_end_matches('=').to_owned());
             }
         }
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        forms.dedup();
-        Self { forms }
+        Self { forms }.sorted()
+    }
+
+    /// This one, which then knows those, too.
+    #[must_use]
+    pub fn and_knowing<'a>(mut self, credentials: impl IntoIterator<Item = &'a Credential>) -> Self {
+        self.forms.extend(Self::knowing(credentials).forms);
+        self.sorted()
+    }
+
+    fn sorted(mut self) -> Self {
+        self.forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        self.forms.dedup();
+        self
     }
 
     /// The text without the secrets.

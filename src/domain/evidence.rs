@@ -22,6 +22,9 @@ pub struct Seen<T> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     refs: usize,
+    /// `None`: written by a version that did not count them.
+    #[serde(default)]
+    branches: Option<usize>,
     upstream_digest: Digest,
     gitea_digest: Digest,
     only_in_gitea: usize,
@@ -68,6 +71,7 @@ impl Evidence {
         }
         Ok(Self {
             refs: upstream.value.len(),
+            branches: Some(upstream.value.branches()),
             upstream_digest,
             gitea_digest,
             only_in_gitea: comparison.only_in_gitea,
@@ -83,6 +87,12 @@ impl Evidence {
     #[must_use]
     pub const fn refs(&self) -> usize {
         self.refs
+    }
+
+    /// How many of them are branches: what a later list of upstream's is held against.
+    #[must_use]
+    pub const fn branches(&self) -> Option<usize> {
+        self.branches
     }
 
     /// The digest of upstream's list.

@@ -7,18 +7,22 @@
 
 pub mod access;
 pub mod answer;
+pub mod aside;
 pub mod backoff;
 pub mod credential;
 pub mod decide;
 pub mod duration;
 pub mod evidence;
+pub mod history;
 pub mod key;
 pub mod names;
 pub mod observation;
 pub mod plan;
 pub mod problem;
+pub mod proof;
 pub mod refs;
 pub mod run;
+pub mod server;
 pub mod spec;
 pub mod status;
 pub mod url;
@@ -30,7 +34,7 @@ pub(crate) mod tests {
     use super::duration::GoDuration;
     use super::names::{BranchName, MirrorName, OwnerName, RepoName};
     use super::refs::Prune;
-    use super::spec::{MirrorSpec, Visibility};
+    use super::spec::{MirrorSpec, OnLegacy, Visibility};
     use super::url::UpstreamUrl;
 
     /// The mirror of the examples.
@@ -44,6 +48,7 @@ pub(crate) mod tests {
             interval: GoDuration::parse("10m").unwrap(),
             prune: Prune::Off,
             visibility: Visibility::Public,
+            on_legacy: OnLegacy::Refuse,
         }
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::answer::{
-    CreateOrganisationAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, Repository, RepositoryAnswer,
-    SyncAnswer, UpstreamAnswer,
+    CompareAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
+    Repository, RepositoryAnswer, SyncAnswer, UpstreamAnswer,
 };
 use super::decide::{Action, Look, Next, decide};
 use super::evidence::Seen;
@@ -148,6 +148,7 @@ impl<'a> Assumed<'a> {
                 Next::Wait(wait) => self.pass(wait.pause.max(Duration::from_millis(1))),
                 Next::Remember(memory) => self.history.pruning = Some(memory),
                 Next::Act(action) => self.act(action),
+                Next::GiveUp(problem) => self.history.gives_up(*problem),
                 Next::End(end) => return self.ends(*end),
             }
         }
@@ -187,12 +188,18 @@ impl<'a> Assumed<'a> {
                 self.history.saw_upstream(&seen.value);
                 self.observation.upstream = Some(seen);
             }
-            Look::LocalRefs => {
+            Look::LocalRefs | Look::LocalRefsByApi => {
                 let Some(value) = self.local.clone() else { return false };
                 let proven = self.differing() == Some(0);
-                self.history.saw_local_refs(&value, proven);
+                self.history.saw_local_refs(self.spec, &value, proven);
                 self.observation.local_refs = Some(Seen { at: self.date, value });
             }
+            Look::Comparison => {
+                let now = self.local_list().and_then(|list| list.commit_of(&self.spec.branch)).cloned();
+                let Some(now) = now else { return false };
+                self.history.compared(now, CompareAnswer::NotTold);
+            }
+            Look::Aside => self.observation.aside = Some(RepositoryAnswer::Absent),
         }
         true
     }
@@ -212,12 +219,28 @@ impl<'a> Assumed<'a> {
                 self.history.created_organisation(CreateOrganisationAnswer::Created);
                 "create_organisation"
             }
-            Action::Migrate => {
-                self.history.sends_migrate(self.date);
+            Action::Migrate { interval: _ } => {
+                self.history.sends_migrate(self.spec, self.date);
                 self.history.migrated(MigrateAnswer::Created);
                 self.repository = RepositoryAnswer::Present(Box::new(self.migrated()));
                 self.local = Some(LocalRefsAnswer::List(self.fetched()));
                 "migrate"
+            }
+            Action::Delete(proof) => {
+                self.history.deleted(&proof, Some(DeleteAnswer::Gone));
+                self.frees_the_name();
+                "delete_placeholder"
+            }
+            Action::RenameAside(aside) => {
+                self.history.aside = Some(aside);
+                self.history.renamed(PatchAnswer::Done);
+                self.frees_the_name();
+                "rename_aside"
+            }
+            Action::GiveBack(aside) => {
+                self.history.aside = Some(aside);
+                self.history.renamed(PatchAnswer::Done);
+                "give_back"
             }
             Action::Patch { interval, prune: _ } => {
                 if let RepositoryAnswer::Present(repository) = &mut self.repository {
@@ -240,6 +263,13 @@ impl<'a> Assumed<'a> {
         };
         self.steps.push(Step { call, why });
         self.pass(Duration::from_secs(1));
+    }
+
+    /// Nothing stands there any more; its owner is there, or nothing could have stood there.
+    fn frees_the_name(&mut self) {
+        self.repository = RepositoryAnswer::Absent;
+        self.local = None;
+        self.owner = Some(OwnerAnswer::Organisation);
     }
 
     fn sync(&mut self) {
@@ -283,6 +313,7 @@ impl<'a> Assumed<'a> {
             mirror: true,
             interval: Some(self.spec.interval),
             mirror_updated: self.date,
+            last_sync: None,
             original_url: self.spec.upstream.to_string(),
             default_branch: head.to_string(),
             created_at: self.date,
@@ -321,7 +352,14 @@ impl<'a> Assumed<'a> {
         let (spec, name) = (self.spec, self.spec.full_name());
         match action {
             Action::CreateOrganisation => format!("Gitea shows no organisation {}", spec.owner),
-            Action::Migrate => format!("Gitea has no repository {name}: it is made as a mirror of {}", spec.upstream),
+            Action::Delete(_) => format!("a failed migration of ours has left {name}, and nothing in it is lost"),
+            Action::RenameAside(aside) => {
+                format!("{name} is a regular repository: it is renamed, whole, to {}/{}", spec.owner, aside.name)
+            }
+            Action::GiveBack(aside) => format!("{}/{} gets its name back", spec.owner, aside.name),
+            Action::Migrate { interval: _ } => {
+                format!("Gitea has no repository {name}: it is made as a mirror of {}", spec.upstream)
+            }
             Action::Patch { interval, prune } => {
                 let seen = match &self.repository {
                     RepositoryAnswer::Present(repository) => repository.interval,

@@ -10,6 +10,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::refs::Digest;
+
 /// The most characters that a `detail` has: consoles show it verbatim.
 pub const LONGEST_DETAIL: usize = 300;
 
@@ -161,7 +163,7 @@ codes! {
     UpstreamRefused = "upstream-refused", 424, change, "Upstream refuses us",
         "Check UPSTREAM_REPO_URL (upstream.url) for the repository's final address, and the upstream credential; many forges answer 401 or 404 for a repository that the credential may not read.";
     UpstreamSuspect = "upstream-suspect", 424, again, "Upstream's answer is not a sound list of refs",
-        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) and find out what answers there. Nothing was changed: a sync now could cost refs. Ask again when it lists its branches.";
+        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) and find out what answers there. Nothing was changed: a sync now could cost refs. Ask again when it lists its branches; if a shrunken list is right, accept it with `acceptUpstream` and this problem's `upstreamDigest`.";
     UpstreamBranchMissing = "upstream-branch-missing", 424, change, "Upstream does not have the tracked branch",
         "Set UPSTREAM_BRANCH (upstream.branch) to a branch that `git ls-remote --heads` lists for upstream, and restart us.";
     UpstreamNotAllowed = "upstream-not-allowed", 424, change, "Gitea may not fetch from upstream's host",
@@ -169,9 +171,16 @@ codes! {
     UpstreamUrlRefused = "upstream-url-refused", 424, change, "Gitea refuses upstream's address",
         "Set UPSTREAM_REPO_URL (upstream.url) to a plain https address without a credential.";
 
+    UpstreamRedirects = "upstream-redirects", 424, change, "Gitea does not follow upstream's redirect",
+        "Set UPSTREAM_REPO_URL (upstream.url) to the repository's final address, where nothing redirects: try `git ls-remote` with `-c http.followRedirects=false`.";
+    UpstreamCredentialForgotten = "upstream-credential-forgotten", 424, change, "This Gitea forgets upstream's credential",
+        "Forgejo 11 to 14 use it for the first clone and then forget it. Update Forgejo to 15 or later, or mirror an upstream that needs no credential.";
+    UpstreamCredentialStale = "upstream-credential-stale", 424, change, "Gitea's credential for upstream no longer works",
+        "Put the new credential into the mirror in Gitea (Settings, Mirror Settings, Authorization), or delete the mirror there and ask again: it is then made anew with ours.";
+
     // what stands in Gitea
     NotAMirror = "not-a-mirror", 409, change, "A regular repository has the name",
-        "Gitea cannot turn it into a mirror. Rename it in Gitea (Settings, Repository Name) if its content matters, or delete it if it does not; then ask again. We never change or delete it.";
+        "Gitea cannot turn it into a mirror. Ask with `onLegacy: renameAside` (or set it for the mirror): it is renamed, whole, and the mirror made in its place. Or rename it in Gitea yourself. We never delete it.";
     UpstreamMismatch = "upstream-mismatch", 409, change, "The mirror follows another upstream",
         "Compare UPSTREAM_REPO_URL (upstream.url) with the address that `detail` names; choose another GITEA_REPO (target.repo), or rename the other mirror in Gitea.";
     BrokenMirror = "broken-mirror", 409, change, "An unfinished migration holds the name",
@@ -237,6 +246,9 @@ pub struct Problem {
     /// Which kind of a code that has kinds, such as `empty` of `upstream-suspect`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// The digest of a list of upstream's refs that an operator may accept: of a shrunken one.
+    #[serde(rename = "upstreamDigest", skip_serializing_if = "Option::is_none", default)]
+    pub upstream_digest: Option<Box<Digest>>,
 }
 
 impl Problem {
@@ -249,6 +261,7 @@ impl Problem {
             remedy: code.remedy().to_owned(),
             retryable: code.retryable(),
             reason: None,
+            upstream_digest: None,
         }
     }
 
@@ -256,6 +269,27 @@ impl Problem {
     #[must_use]
     pub fn because(mut self, reason: &str) -> Self {
         self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// The same, with the digest of the list that may be accepted.
+    #[must_use]
+    pub fn acceptable(mut self, digest: Digest) -> Self {
+        self.upstream_digest = Some(Box::new(digest));
+        self
+    }
+
+    /// The same, with a remedy that fits better than the code's own.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: &str) -> Self {
+        remedy.clone_into(&mut self.remedy);
+        self
+    }
+
+    /// The same, after something that has to be said first.
+    #[must_use]
+    pub fn after(mut self, first: &str) -> Self {
+        self.detail = shorten(&format!("{first}; {}", self.detail));
         self
     }
 

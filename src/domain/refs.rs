@@ -118,6 +118,12 @@ impl RefList {
         self.refs.len()
     }
 
+    /// How many of them are branches.
+    #[must_use]
+    pub fn branches(&self) -> usize {
+        self.refs.keys().filter(|name| name.as_str().starts_with("refs/heads/")).count()
+    }
+
     /// Whether there is not one.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -97,6 +97,10 @@ labelled! {
 labelled! {
     /// What a success did.
     Outcome {
+        /// A regular repository in its place was renamed, and the mirror made.
+        Replaced = "replaced",
+        /// What a failed migration of ours had left was deleted, and the mirror made anew.
+        Repaired = "repaired",
         /// The mirror was made.
         Created = "created",
         /// Settings were changed.
@@ -158,6 +162,16 @@ impl fmt::Display for RunId {
     }
 }
 
+/// What there is to tell of a success beside its proof.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Notes {
+    /// The repository that stood in the mirror's place, as `owner/repo`, where the run has renamed one.
+    pub kept_aside: Option<String>,
+    /// Sentences for a person.
+    pub remarks: Vec<String>,
+}
+
 /// How a mirror's part of a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "lowercase")]
@@ -168,6 +182,9 @@ pub enum End {
         outcome: Outcome,
         /// The proof.
         evidence: Evidence,
+        /// What else there is to tell.
+        #[serde(default)]
+        notes: Notes,
     },
     /// A healthy mirror, and no evidence.
     Unverified {
@@ -209,6 +226,15 @@ impl End {
     pub const fn evidence(&self) -> Option<&Evidence> {
         match self {
             Self::Succeeded { evidence, .. } => Some(evidence),
+            Self::Unverified { .. } | Self::Failed { .. } | Self::Canceled => None,
+        }
+    }
+
+    /// What else there is to tell of a success.
+    #[must_use]
+    pub const fn notes(&self) -> Option<&Notes> {
+        match self {
+            Self::Succeeded { notes, .. } => Some(notes),
             Self::Unverified { .. } | Self::Failed { .. } | Self::Canceled => None,
         }
     }

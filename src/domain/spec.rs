@@ -30,6 +30,8 @@ pub struct MirrorSpec {
     pub prune: Prune,
     /// Who may read a repository that we create.
     pub visibility: Visibility,
+    /// What becomes of a regular repository in its place, unless a run says otherwise.
+    pub on_legacy: OnLegacy,
 }
 
 impl MirrorSpec {

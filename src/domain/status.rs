@@ -59,6 +59,10 @@ pub struct MirrorStatus {
 pub struct Facts {
     /// The moment for which the refs were last proven equal.
     pub proven_at: Option<Timestamp>,
+    /// How many heads and tags that proof had.
+    pub proven_refs: Option<u64>,
+    /// How many of them were branches.
+    pub proven_branches: Option<u64>,
     /// When the refs were first seen to differ since then, and how many did.
     pub behind: Option<Behind>,
     /// What kept the latest attempt from a proof.

@@ -7,23 +7,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::facts::LastSeen;
 use super::surroundings::Surroundings;
-use crate::domain::answer::{LocalRefsAnswer, MigrateAnswer, Repository, RepositoryAnswer, Sent, UpstreamAnswer};
+use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, UpstreamAnswer};
 use crate::domain::credential::CredentialSource;
-use crate::domain::decide::{Action, Look, Next, Wait, decide};
+use crate::domain::decide::{Look, Next, Wait, decide};
 use crate::domain::evidence::Seen;
 use crate::domain::names::MirrorName;
-use crate::domain::observation::{History, Migrate, Observation, RepositorySeen};
+use crate::domain::observation::{History, Observation, RepositorySeen};
 use crate::domain::problem::{Code, Problem};
-use crate::domain::refs::compare;
+use crate::domain::refs::{ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
+use crate::domain::server::Server;
 use crate::domain::spec::{MirrorSpec, RunOptions};
-use crate::journal::{Intent, IntentId, JournalError, MIGRATE};
+use crate::journal::JournalError;
 
 /// What a driver tells the coordinator.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(super) struct Work {
     seen: LastSeen,
     phase: Option<(Phase, Option<Problem>)>,
     /// The phase that a look belongs to: what was done or waited for just before.
-    looking: Phase,
+    pub(super) looking: Phase,
 }
 
 impl Work {
@@ -70,7 +70,7 @@ impl Driver {
         let shutdown = self.around.shutdown.clone();
         let ended = tokio::select! {
             () = shutdown.begun() => return,
-            ended = self.work(began) => ended,
+            ended = self.work() => ended,
         };
         let (end, seen) = ended.unwrap_or_else(|error| {
             // without the journal nothing may be changed, and what was read is worth nothing after a restart
@@ -88,10 +88,11 @@ impl Driver {
         let _ = self.events.send(event).await;
     }
 
-    async fn work(&self, began: Instant) -> Result<(End, LastSeen), JournalError> {
+    async fn work(&self) -> Result<(End, LastSeen), JournalError> {
         // everything beyond this many works in line: a thousand mirrors are not cloned at once
         let _turn = self.around.turns.acquire().await;
-        let mut work = self.begin(began).await?;
+        // what was waited for a turn is no part of the time that a run may take
+        let mut work = self.begin(Instant::now()).await?;
         loop {
             work.tick();
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
@@ -101,6 +102,11 @@ impl Driver {
                 Next::Remember(memory) => {
                     self.around.journal.remember_pruning(self.spec.name.clone(), memory.clone()).await?;
                     work.history.pruning = Some(memory);
+                }
+                Next::GiveUp(problem) => {
+                    tracing::warn!(run = %self.run, mirror = %self.spec.name, error = problem.code.label(), "giving up: {}", problem.detail);
+                    work.history.gives_up(*problem);
+                    work.observation.forget();
                 }
                 Next::End(end) => return Ok((*end, work.seen)),
             }
@@ -117,24 +123,6 @@ impl Driver {
             phase: None,
             looking: Phase::Inspecting,
         })
-    }
-
-    /// What the journal knows of this mirror: its pruning, and migrates of this run and of earlier ones.
-    async fn recall(&self) -> Result<History, JournalError> {
-        let name = &self.spec.name;
-        let mut history = History {
-            pruning: self.around.journal.remembered(name.clone()).await?.pruning,
-            options: self.options.clone(),
-            ..History::default()
-        };
-        let migrates = self.around.journal.migrates(name.clone()).await?;
-        history.earlier_intent = migrates.iter().find(|known| known.run != self.run).map(|known| known.gitea_date);
-        history.migrate = migrates.into_iter().find(|known| known.run == self.run).map(|known| Migrate {
-            gitea_date: known.gitea_date,
-            at: None,
-            answer: known.answer,
-        });
-        Ok(history)
     }
 
     pub(super) async fn look(&self, look: Look, work: &mut Work) {
@@ -167,12 +155,48 @@ impl Driver {
                 let answer =
                     self.around.lister.gitea(gitea.url(), &self.spec.owner, &self.spec.repo, gitea.credential()).await;
                 work.tick();
-                let differing = self.differing(&work.observation, &answer);
-                work.history.saw_local_refs(&answer, differing == Some(0));
-                work.seen.local_refs(&self.spec, &answer, differing);
-                work.observation.local_refs = Some(Seen { at: self.around.clock.now(), value: answer });
+                work.history.refs_by_api = false;
+                self.saw_local_refs(answer, work);
+            }
+            Look::LocalRefsByApi => {
+                let answer = self.around.gitea.refs(&self.spec).await;
+                work.tick();
+                work.history.refs_by_api = true;
+                self.saw_local_refs(answer, work);
+            }
+            Look::Comparison => {
+                self.enter(looking, None, work).await;
+                let Some((new, old)) = self.moved(work) else { return };
+                let answer = self.around.gitea.compare(&self.spec, &new, &old).await;
+                work.tick();
+                work.history.compared(new, answer);
+            }
+            Look::Aside => {
+                let Some(aside) = &work.history.aside else { return };
+                let answer = self.around.gitea.at(&self.spec, &aside.name).await;
+                work.observation.aside = Some(answer);
             }
         }
+    }
+
+    fn saw_local_refs(&self, answer: LocalRefsAnswer, work: &mut Work) {
+        let differing = self.differing(&work.observation, &answer);
+        work.history.saw_local_refs(&self.spec, &answer, differing == Some(0));
+        work.seen.local_refs(&self.spec, &answer, differing);
+        work.observation.local_refs = Some(Seen { at: self.around.clock.now(), value: answer });
+    }
+
+    /// The tracked branch's commit in Gitea now and before this run's first sync.
+    fn moved(&self, work: &Work) -> Option<(ObjectId, ObjectId)> {
+        let now = match &work.observation.local_refs.as_ref()?.value {
+            LocalRefsAnswer::List(list) => list.commit_of(&self.spec.branch)?.clone(),
+            LocalRefsAnswer::FolderGone
+            | LocalRefsAnswer::HttpGitDisabled
+            | LocalRefsAnswer::Refused(_)
+            | LocalRefsAnswer::Gone
+            | LocalRefsAnswer::Trouble(_) => return None,
+        };
+        Some((now, work.history.tracked_before.clone()?))
     }
 
     async fn look_at_the_repository(&self, work: &mut Work) {
@@ -181,6 +205,7 @@ impl Driver {
         let now = self.around.clock.now();
         let reached = !matches!(answer, RepositoryAnswer::Trouble(_));
         self.around.note_gitea(reached, now).await;
+        work.history.server = self.around.gitea_status().version.as_deref().map(Server::parse);
         let seen = RepositorySeen { answer, date: date.unwrap_or(now) };
         work.history.saw_repository(&seen);
         work.seen.repository(&seen.answer);
@@ -209,125 +234,8 @@ impl Driver {
         }
     }
 
-    async fn act(&self, action: Action, work: &mut Work) -> Result<(), JournalError> {
-        work.looking = match action {
-            // it goes on after its answer
-            Action::Sync => Phase::Syncing,
-            Action::CreateOrganisation => Phase::Inspecting,
-            Action::Migrate | Action::Patch { .. } | Action::SetDefaultBranch(_) => Phase::Verifying,
-        };
-        match action {
-            Action::CreateOrganisation => {
-                self.enter(Phase::Migrating, None, work).await;
-                let intent = self.intend("create_organisation", work).await?;
-                let answer = self.around.gitea.create_organisation(&self.spec.owner, self.spec.visibility).await;
-                self.answered(intent, &answer).await?;
-                work.tick();
-                work.history.created_organisation(answer);
-                work.observation.forget();
-            }
-            Action::Migrate => {
-                self.enter(Phase::Migrating, None, work).await;
-                work.history.sends_migrate(self.gitea_date(work));
-                let intent = self.intend(MIGRATE, work).await?;
-                let limit = self.around.policy.migrate;
-                let answer = self.around.gitea.migrate(&self.spec, &*self.upstream_credential, limit).await;
-                self.answered(intent, &answer).await?;
-                if let MigrateAnswer::Unknown(trouble) = &answer
-                    && trouble.sent == Sent::No
-                {
-                    work.history.note_trouble(trouble);
-                }
-                work.history.migrated(answer);
-                work.history.upstream_tries = 0;
-                work.history.upstream_first_try = None;
-                work.observation.forget_upstream();
-            }
-            Action::Patch { interval, prune } => {
-                self.enter(Phase::Patching, None, work).await;
-                let repository = Self::repository(work);
-                let intent = self.intend("patch_settings", work).await?;
-                let answer = self.around.gitea.patch_settings(&self.spec, interval, prune).await;
-                self.answered(intent, &answer).await?;
-                work.tick();
-                if let Some(repository) = repository {
-                    work.history.patched(&self.spec, &repository, answer);
-                }
-                work.observation.forget();
-            }
-            Action::SetDefaultBranch(branch) => {
-                self.enter(Phase::Patching, None, work).await;
-                let intent = self.intend("patch_default_branch", work).await?;
-                let answer = self.around.gitea.patch_default_branch(&self.spec, &branch).await;
-                self.answered(intent, &answer).await?;
-                work.tick();
-                work.history.patched_branch(answer);
-                work.observation.forget();
-            }
-            Action::Sync => {
-                self.enter(Phase::Syncing, None, work).await;
-                let repository = Self::repository(work);
-                let (upstream, tracked) = self.before_a_sync(work);
-                let intent = self.intend("mirror_sync", work).await?;
-                let answer = self.around.gitea.sync(&self.spec).await;
-                self.answered(intent, &answer).await?;
-                work.tick();
-                if let Some(repository) = repository {
-                    work.history.synced(&repository, answer, upstream, tracked);
-                }
-                work.observation.forget();
-            }
-        }
-        Ok(())
-    }
-
-    async fn intend(&self, kind: &'static str, work: &Work) -> Result<IntentId, JournalError> {
-        tracing::info!(run = %self.run, mirror = %self.spec.name, call = kind, "changing Gitea");
-        let intent = Intent {
-            run: self.run,
-            mirror: self.spec.name.clone(),
-            kind,
-            written_at: self.around.clock.now(),
-            gitea_date: self.gitea_date(work),
-        };
-        self.around.journal.intend(intent).await
-    }
-
-    async fn answered(&self, intent: IntentId, answer: &(impl Serialize + Sync)) -> Result<(), JournalError> {
-        let answer = serde_json::to_value(answer).unwrap_or_default();
-        self.around.journal.answered(intent, answer).await
-    }
-
-    fn gitea_date(&self, work: &Work) -> jiff::Timestamp {
-        work.observation.repository.as_ref().map_or_else(|| self.around.clock.now(), |seen| seen.date)
-    }
-
-    /// The repository as it was last seen.
-    fn repository(work: &Work) -> Option<Repository> {
-        match &work.observation.repository.as_ref()?.answer {
-            RepositoryAnswer::Present(repository) => Some((**repository).clone()),
-            RepositoryAnswer::Absent | RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => None,
-        }
-    }
-
-    /// Upstream's digest and the tracked branch's commit in Gitea, as they are before a sync.
-    fn before_a_sync(
-        &self,
-        work: &Work,
-    ) -> (Option<crate::domain::refs::Digest>, Option<crate::domain::refs::ObjectId>) {
-        let upstream = match work.observation.upstream.as_ref().map(|seen| &seen.value) {
-            Some(UpstreamAnswer::List(list)) => Some(list.digest()),
-            _ => None,
-        };
-        let tracked = match work.observation.local_refs.as_ref().map(|seen| &seen.value) {
-            Some(LocalRefsAnswer::List(list)) => list.commit_of(&self.spec.branch).cloned(),
-            _ => None,
-        };
-        (upstream, tracked)
-    }
-
     /// Tells where the work stands, when that has changed.
-    async fn enter(&self, phase: Phase, waiting_for: Option<Problem>, work: &mut Work) {
+    pub(super) async fn enter(&self, phase: Phase, waiting_for: Option<Problem>, work: &mut Work) {
         let now = (phase, waiting_for);
         if work.phase.as_ref() == Some(&now) {
             return;

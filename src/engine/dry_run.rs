@@ -104,7 +104,7 @@ async fn look_and_plan(driver: &Driver, deadline: Instant) -> Result<Planned, Jo
                 work.history.upstream_tries = GIVEN_UP;
             }
             Next::Remember(memory) => work.history.pruning = Some(memory),
-            Next::Wait(_) | Next::Act(_) | Next::End(_) => {
+            Next::Wait(_) | Next::Act(_) | Next::GiveUp(_) | Next::End(_) => {
                 return Ok(plan(spec, work.observation, work.history, policy));
             }
         }

@@ -114,7 +114,7 @@ impl Coordinator {
 
 pub(super) fn log_end(mirror: &MirrorName, end: &End) {
     match end {
-        End::Succeeded { outcome, evidence } => tracing::info!(
+        End::Succeeded { outcome, evidence, .. } => tracing::info!(
             mirror = %mirror,
             outcome = outcome.label(),
             refs = evidence.refs(),

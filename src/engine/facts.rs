@@ -87,6 +87,8 @@ pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) 
     match end {
         End::Succeeded { evidence, .. } => {
             facts.proven_at = Some(evidence.proven_at());
+            facts.proven_refs = Some(count(evidence.refs()));
+            facts.proven_branches = evidence.branches().map(count);
             facts.behind = None;
             facts.consecutive_failures = 0;
         }

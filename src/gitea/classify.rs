@@ -7,13 +7,15 @@
 use bytes::Bytes;
 use http::{Response, header};
 
-use super::wire::{WireError, WireRepository};
+use super::conflicts::{self, read_refs};
+use super::wire::{WireComparison, WireError, WireRepository};
 use crate::domain::answer::{
-    CreateOrganisationAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, Refusal, RepositoryAnswer, SyncAnswer, Trouble,
-    TroubleKind,
+    CompareAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
+    Refusal, RepositoryAnswer, SyncAnswer, Trouble, TroubleKind,
 };
 use crate::domain::credential::Redactor;
 use crate::domain::duration::GoDuration;
+use crate::domain::refs::RefList;
 use crate::transport::{has_media_type, status_trouble};
 
 /// An answer, sorted as far as it can be without knowing the call.
@@ -42,7 +44,12 @@ pub(super) fn sort(response: &Response<Bytes>, redactor: &Redactor, empty_is_fin
     if matches!(status, 408 | 429 | 502..=504) {
         return Sorted::Trouble(status_trouble(response));
     }
-    let message = redactor.redact(&words(response.body()));
+    let WireError { message, url } = words(response.body());
+    // absence is concluded from a 404 alone, so it has to be Gitea's own, whose every error names its description
+    if status == 404 && url.is_none() {
+        return Sorted::Trouble(Trouble::maybe_sent(TroubleKind::Foreign, "404 with JSON that is not Gitea's"));
+    }
+    let message = redactor.redact(&message);
     match status {
         401 => Sorted::Refused(Refusal::Unauthenticated { message }),
         403 if message.contains("required scope") => Sorted::Refused(Refusal::Scope { message }),
@@ -83,10 +90,10 @@ fn redirects_to_a_name(response: &Response<Bytes>) -> bool {
             || location.contains("/api/v1/users/"))
 }
 
-/// The `message` of the first JSON document in a body: one of Gitea's 403s has two, one behind the other.
-fn words(body: &[u8]) -> String {
+/// The first JSON document in a body: one of Gitea's 403s has two, one behind the other.
+fn words(body: &[u8]) -> WireError {
     let mut documents = serde_json::Deserializer::from_slice(body).into_iter::<WireError>();
-    documents.next().and_then(Result::ok).map(|error| error.message).unwrap_or_default()
+    documents.next().and_then(Result::ok).unwrap_or_default()
 }
 
 fn other(status: u16, message: &str) -> Trouble {
@@ -196,7 +203,9 @@ pub(super) fn migrate(response: &Response<Bytes>, redactor: &Redactor) -> Migrat
 fn migrate_422(message: String) -> MigrateAnswer {
     let says = |words: &str| message.contains(words);
     // what git said comes first: it may hold any of the words below
-    if says("Authentication failed:") || says("Migration failed:") {
+    if says("Migration failed:") && may_pass(&message) {
+        MigrateAnswer::CloneBrokeOff { message }
+    } else if says("Authentication failed:") || says("Migration failed:") {
         MigrateAnswer::CloneFailed { message }
     } else if says("migration/cloning from") {
         // names the host, which may hold any of the words below, too
@@ -224,6 +233,15 @@ fn migrate_422(message: String) -> MigrateAnswer {
     } else {
         MigrateAnswer::Other { status: 422, message }
     }
+}
+
+/// Whether a clone failed for a reason that may pass, by git's words: a name that did not resolve, a connection that
+/// was not taken or broke, a 5xx.
+fn may_pass(message: &str) -> bool {
+    let fatal = message.find("fatal:").map_or(message, |at| &message[at..]);
+    let anywhere = ["early EOF", "RPC failed", "unexpected disconnect"];
+    let in_the_end = ["Could not resolve host", "Failed to connect", "Connection ", "timed out", "returned error: 5"];
+    anywhere.iter().any(|words| message.contains(words)) || in_the_end.iter().any(|words| fatal.contains(words))
 }
 
 /// `PATCH /repos/{owner}/{repo}`.
@@ -259,6 +277,54 @@ pub(super) fn sync(response: &Response<Bytes>, redactor: &Redactor) -> SyncAnswe
         Sorted::Refused(refusal) => SyncAnswer::Refused(refusal),
         Sorted::Trouble(trouble) => SyncAnswer::Unknown(trouble),
         Sorted::Said { status, message } => SyncAnswer::Unknown(other(status, &message)),
+    }
+}
+
+/// `DELETE /repos/{owner}/{repo}`.
+pub(super) fn delete(response: &Response<Bytes>, redactor: &Redactor) -> DeleteAnswer {
+    // a 204 has no body, and so no type
+    if response.status() == 204 {
+        return DeleteAnswer::Gone;
+    }
+    match sort(response, redactor, false) {
+        Sorted::Said { status: 404, .. } => DeleteAnswer::Gone,
+        Sorted::Renamed => DeleteAnswer::Changed,
+        Sorted::Said { status: 403, message } => DeleteAnswer::Refused(Refusal::Forbidden { message }),
+        Sorted::Refused(refusal) => DeleteAnswer::Refused(refusal),
+        Sorted::Trouble(trouble) => DeleteAnswer::Unknown(trouble),
+        Sorted::Said { status, message } => DeleteAnswer::Unknown(other(status, &message)),
+    }
+}
+
+/// `GET /repos/{owner}/{repo}/git/refs` of a repository that was just seen.
+pub(super) fn refs(response: &Response<Bytes>, redactor: &Redactor) -> LocalRefsAnswer {
+    match sort(response, redactor, false) {
+        Sorted::Said { status: 200, .. } => match read_refs(response.body()) {
+            Some(list) => LocalRefsAnswer::List(list),
+            None => LocalRefsAnswer::Trouble(conflicts::unreadable("refs")),
+        },
+        // a repository without a single ref; one that is not there was told by the look before
+        Sorted::Said { status: 404, .. } => LocalRefsAnswer::List(RefList::default()),
+        Sorted::Renamed => LocalRefsAnswer::Gone,
+        Sorted::Said { status: 403, message } => LocalRefsAnswer::Refused(Refusal::Forbidden { message }),
+        Sorted::Refused(refusal) => LocalRefsAnswer::Refused(refusal),
+        Sorted::Trouble(trouble) => LocalRefsAnswer::Trouble(trouble),
+        Sorted::Said { status, message } => LocalRefsAnswer::Trouble(other(status, &message)),
+    }
+}
+
+/// `GET /repos/{owner}/{repo}/compare/…`: what the old commit has and the new one has not.
+pub(super) fn comparison(response: &Response<Bytes>, redactor: &Redactor) -> CompareAnswer {
+    match sort(response, redactor, false) {
+        Sorted::Said { status: 200, .. } => match serde_json::from_slice::<WireComparison>(response.body()) {
+            Ok(WireComparison { total_commits: 0 }) => CompareAnswer::FastForward,
+            Ok(_) => CompareAnswer::Rewritten,
+            Err(_) => CompareAnswer::Trouble(conflicts::unreadable("comparison")),
+        },
+        // old servers take no object ids; a scope or a right that is missing tells nothing either
+        Sorted::Said { status: 403 | 404, .. } | Sorted::Renamed | Sorted::Refused(_) => CompareAnswer::NotTold,
+        Sorted::Trouble(trouble) => CompareAnswer::Trouble(trouble),
+        Sorted::Said { status, message } => CompareAnswer::Trouble(other(status, &message)),
     }
 }
 

@@ -5,6 +5,7 @@
 //! word of Gitea's passes the redactor before it leaves this module.
 
 mod classify;
+mod conflicts;
 mod wire;
 
 use std::sync::Arc;
@@ -47,6 +48,12 @@ pub struct Client {
     others: Vec<Arc<dyn CredentialSource>>,
 }
 
+/// An answer with the one thing that may take its words out of this module.
+struct Answered {
+    response: Response<Bytes>,
+    redactor: Redactor,
+}
+
 /// What Gitea says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
@@ -86,8 +93,8 @@ impl Client {
     /// # Errors
     /// No usable answer.
     pub async fn version(&self) -> Result<Version, Trouble> {
-        let response = self.send("version", Method::GET, "/version", None::<&()>, READ).await?;
-        match classify::sort(&response, &self.redactor(), false) {
+        let Answered { response, redactor } = self.send("version", Method::GET, "/version", None::<&()>, READ).await?;
+        match classify::sort(&response, &redactor, false) {
             classify::Sorted::Said { status: 200, .. } => {}
             classify::Sorted::Trouble(trouble) => return Err(trouble),
             classify::Sorted::Said { .. } | classify::Sorted::Renamed | classify::Sorted::Refused(_) => {
@@ -106,23 +113,25 @@ impl Client {
     pub async fn repository(&self, spec: &MirrorSpec) -> (RepositoryAnswer, Option<Timestamp>) {
         let path = format!("/repos/{}", spec.full_name());
         match self.send("get_repository", Method::GET, &path, None::<&()>, READ).await {
-            Ok(response) => (classify::repository(&response, &self.redactor(), &spec.full_name()), date(&response)),
+            Ok(Answered { response, redactor }) => {
+                (classify::repository(&response, &redactor, &spec.full_name()), date(&response))
+            }
             Err(trouble) => (RepositoryAnswer::Trouble(trouble), None),
         }
     }
 
     /// `GET /orgs/{org}`, and `GET /users/{name}` where there is no organisation of that name.
     pub async fn owner(&self, owner: &OwnerName) -> OwnerAnswer {
-        let response =
+        let Answered { response, redactor } =
             match self.send("get_organisation", Method::GET, &format!("/orgs/{owner}"), None::<&()>, READ).await {
-                Ok(response) => response,
+                Ok(answered) => answered,
                 Err(trouble) => return OwnerAnswer::Trouble(trouble),
             };
-        if let Some(answer) = classify::organisation(&response, &self.redactor()) {
+        if let Some(answer) = classify::organisation(&response, &redactor) {
             return answer;
         }
         match self.send("get_user", Method::GET, &format!("/users/{owner}"), None::<&()>, READ).await {
-            Ok(response) => classify::user(&response, &self.redactor()),
+            Ok(Answered { response, redactor }) => classify::user(&response, &redactor),
             Err(trouble) => OwnerAnswer::Trouble(trouble),
         }
     }
@@ -135,15 +144,17 @@ impl Client {
         };
         let body = wire::WireCreateOrganisation { username: owner.as_str(), visibility };
         match self.send("create_organisation", Method::POST, "/orgs", Some(&body), CHANGE).await {
-            Ok(response) => classify::create_organisation(&response, &self.redactor()),
+            Ok(Answered { response, redactor }) => classify::create_organisation(&response, &redactor),
             Err(trouble) => CreateOrganisationAnswer::Unknown(trouble),
         }
     }
 
     /// `POST /repos/migrate`, which Gitea answers when the clone has ended. Dropping this future does not stop it.
+    /// Without an interval Gitea takes its own default.
     pub async fn migrate(
         &self,
         spec: &MirrorSpec,
+        interval: Option<GoDuration>,
         upstream: &dyn CredentialSource,
         timeout: Duration,
     ) -> MigrateAnswer {
@@ -167,7 +178,7 @@ impl Client {
             repo_name: spec.repo.as_str(),
             service: "git",
             mirror: true,
-            mirror_interval: spec.interval.to_string(),
+            mirror_interval: interval.map(|interval| interval.to_string()),
             private: spec.visibility == Visibility::Private,
             wiki: false,
             issues: false,
@@ -181,7 +192,10 @@ impl Client {
             auth_password,
         };
         match self.send("migrate", Method::POST, "/repos/migrate", Some(&body), timeout).await {
-            Ok(response) => classify::migrate(&response, &self.redactor()),
+            // the credential may have been replaced while Gitea cloned
+            Ok(Answered { response, redactor }) => {
+                classify::migrate(&response, &redactor.and_knowing(upstream.as_ref()))
+            }
             Err(trouble) => MigrateAnswer::Unknown(trouble),
         }
     }
@@ -200,7 +214,7 @@ impl Client {
     async fn patch(&self, operation: &'static str, spec: &MirrorSpec, body: &(impl Serialize + Sync)) -> PatchAnswer {
         let path = format!("/repos/{}", spec.full_name());
         match self.send(operation, Method::PATCH, &path, Some(body), CHANGE).await {
-            Ok(response) => classify::patch(&response, &self.redactor()),
+            Ok(Answered { response, redactor }) => classify::patch(&response, &redactor),
             Err(trouble) => PatchAnswer::Unknown(trouble),
         }
     }
@@ -209,7 +223,7 @@ impl Client {
     pub async fn sync(&self, spec: &MirrorSpec) -> SyncAnswer {
         let path = format!("/repos/{}/mirror-sync", spec.full_name());
         match self.send("mirror_sync", Method::POST, &path, None::<&()>, CHANGE).await {
-            Ok(response) => classify::sync(&response, &self.redactor()),
+            Ok(Answered { response, redactor }) => classify::sync(&response, &redactor),
             Err(trouble) => SyncAnswer::Unknown(trouble),
         }
     }
@@ -222,16 +236,30 @@ impl Client {
         path: &str,
         body: Option<&(impl Serialize + Sync)>,
         timeout: Duration,
-    ) -> Result<Response<Bytes>, Trouble> {
+    ) -> Result<Answered, Trouble> {
+        self.send_up_to(operation, method, path, body, timeout, LARGEST).await
+    }
+
+    async fn send_up_to(
+        &self,
+        operation: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+        timeout: Duration,
+        largest: usize,
+    ) -> Result<Answered, Trouble> {
         let json = |body| Bytes::from(serde_json::to_vec(body).expect("our own wire types are always JSON"));
         let body = body.map(json);
         let mut used = self.read_credential()?;
+        let mut known = Vec::new();
         loop {
+            known.extend(used.clone());
             let request = self.request(&method, path, body.clone(), used.as_ref())?;
-            let call = Call { operation, route: Route::Direct, request, timeout, largest: LARGEST };
+            let call = Call { operation, route: Route::Direct, request, timeout, largest };
             let response = self.transport.send(call).await?;
             if response.status() != 401 {
-                return Ok(response);
+                return Ok(self.answered(response, known));
             }
             let now = self.read_credential()?;
             let replaced = match (&used, &now) {
@@ -240,7 +268,7 @@ impl Client {
                 (_, None) => false,
             };
             if !replaced {
-                return Ok(response);
+                return Ok(self.answered(response, known));
             }
             used = now;
         }
@@ -276,11 +304,12 @@ impl Client {
             .map_err(|_| Trouble::not_sent(TroubleKind::Connect, "the request's address cannot be used"))
     }
 
-    /// Knows every secret that may be in Gitea's words now.
-    fn redactor(&self) -> Redactor {
+    /// An answer, and what has to be cut out of its words: every credential that was sent with the request, and every one
+    /// that is there now.
+    fn answered(&self, response: Response<Bytes>, mut known: Vec<Credential>) -> Answered {
         let sources = std::iter::once(&self.credential).chain(&self.others);
-        let known: Vec<Credential> = sources.filter_map(|source| source.read().ok().flatten()).collect();
-        Redactor::knowing(&known)
+        known.extend(sources.filter_map(|source| source.read().ok().flatten()));
+        Answered { response, redactor: Redactor::knowing(&known) }
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) struct WireRepository {
     #[serde(default)]
     mirror_interval: String,
     mirror_updated: Timestamp,
+    mirror_last_sync_at: Option<Timestamp>,
     #[serde(default)]
     original_url: String,
     #[serde(default)]
@@ -36,6 +37,7 @@ impl WireRepository {
             mirror: self.mirror,
             interval,
             mirror_updated: self.mirror_updated,
+            last_sync: self.mirror_last_sync_at,
             original_url: self.original_url,
             default_branch: self.default_branch,
             created_at: self.created_at,
@@ -49,6 +51,8 @@ impl WireRepository {
 pub(super) struct WireError {
     #[serde(default)]
     pub(super) message: String,
+    /// Where the API is described: every error of Gitea's names it, and hardly anybody else's does.
+    pub(super) url: Option<String>,
 }
 
 /// `/version`.
@@ -73,7 +77,8 @@ pub(super) struct WireMigrate<'a> {
     pub(super) repo_name: &'a str,
     pub(super) service: &'static str,
     pub(super) mirror: bool,
-    pub(super) mirror_interval: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mirror_interval: Option<String>,
     pub(super) private: bool,
     pub(super) wiki: bool,
     pub(super) issues: bool,
@@ -101,4 +106,36 @@ pub(super) struct WireSettings {
 #[derive(Debug, Serialize)]
 pub(super) struct WireDefaultBranch<'a> {
     pub(super) default_branch: &'a str,
+}
+
+/// `PATCH` of the name.
+#[derive(Debug, Serialize)]
+pub(super) struct WireName<'a> {
+    pub(super) name: &'a str,
+}
+
+/// `/git/refs`: a list, or one ref alone.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum WireRefs {
+    Several(Vec<WireRef>),
+    One(WireRef),
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WireRef {
+    #[serde(rename = "ref")]
+    pub(super) name: String,
+    pub(super) object: WireObject,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WireObject {
+    pub(super) sha: String,
+}
+
+/// `/compare`.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireComparison {
+    pub(super) total_commits: u64,
 }

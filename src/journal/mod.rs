@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
-use crate::domain::answer::MigrateAnswer;
 use crate::domain::evidence::PruneMemory;
 use crate::domain::key::{Fingerprint, Keyed};
 use crate::domain::names::MirrorName;
@@ -76,7 +75,18 @@ pub struct Intent {
     pub written_at: Timestamp,
     /// Gitea's `Date` at the look that led to it.
     pub gitea_date: Timestamp,
+    /// What it is about: the repository, by name and id.
+    pub about: serde_json::Value,
 }
+
+/// The kind of the [`Intent`] of a placeholder's deletion.
+pub const DELETE: &str = "delete_placeholder";
+
+/// The kind of the [`Intent`] of a legacy repository's rename.
+pub const RENAME_ASIDE: &str = "rename_aside";
+
+/// The kind of the [`Intent`] of its name's return.
+pub const GIVE_BACK: &str = "give_back";
 
 /// The kind of a migrate's [`Intent`]: the one that is looked for after a restart.
 pub const MIGRATE: &str = "migrate";
@@ -85,15 +95,19 @@ pub const MIGRATE: &str = "migrate";
 #[derive(Clone, Copy, Debug)]
 pub struct IntentId(i64);
 
-/// A migrate that the journal knows of.
+/// Any call that the journal knows of.
 #[derive(Clone, Debug)]
-pub struct KnownMigrate {
+pub struct KnownIntent {
     /// By which run.
     pub run: RunId,
+    /// Which call.
+    pub kind: String,
     /// Gitea's `Date` when it was intended.
     pub gitea_date: Timestamp,
-    /// What Gitea answered, if it did.
-    pub answer: Option<MigrateAnswer>,
+    /// What it was about; `Null`: a version that did not say.
+    pub about: serde_json::Value,
+    /// What was answered, if anything was.
+    pub answer: Option<serde_json::Value>,
 }
 
 /// A request that was accepted under a key.
@@ -229,12 +243,12 @@ impl Journal {
         self.with(move |store| store.answered(intent.0, &answer)).await
     }
 
-    /// The migrates of a mirror that are known, newest first.
+    /// The calls for a mirror that are known, newest first.
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub async fn migrates(&self, mirror: MirrorName) -> Result<Vec<KnownMigrate>, JournalError> {
-        self.with(move |store| store.migrates(&mirror)).await
+    pub async fn intents(&self, mirror: MirrorName) -> Result<Vec<KnownIntent>, JournalError> {
+        self.with(move |store| store.intents(&mirror)).await
     }
 
     /// What is known of a mirror.

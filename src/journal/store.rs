@@ -7,17 +7,17 @@ use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 
-use super::{Intent, IntentId, JournalError, KnownMigrate, MIGRATE, OpenError, Remembered, keys};
+use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, keys};
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
+const STEPS: [&str; 3] = [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// How many ended runs are kept, and for how many days.
 const RUNS_KEPT: usize = 1_000;
@@ -116,13 +116,14 @@ impl Store {
     pub(super) fn intend(&mut self, intent: &Intent) -> Result<IntentId, JournalError> {
         self.write(|transaction| {
             transaction.execute(
-                "INSERT INTO intents (run, mirror, kind, written_at, gitea_date) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO intents (run, mirror, kind, written_at, gitea_date, about) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 params![
                     intent.run.to_string(),
                     intent.mirror.as_str(),
                     intent.kind,
                     intent.written_at.to_string(),
                     intent.gitea_date.to_string(),
+                    intent.about.to_string(),
                 ],
             )?;
             Ok(IntentId(transaction.last_insert_rowid()))
@@ -136,21 +137,30 @@ impl Store {
         })
     }
 
-    pub(super) fn migrates(&mut self, mirror: &MirrorName) -> Result<Vec<KnownMigrate>, JournalError> {
+    pub(super) fn intents(&mut self, mirror: &MirrorName) -> Result<Vec<KnownIntent>, JournalError> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT run, gitea_date, answer FROM intents WHERE mirror = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT 100")
+            .prepare_cached("SELECT run, kind, gitea_date, about, answer FROM intents WHERE mirror = ?1 ORDER BY seq DESC LIMIT 500")
             .map_err(failed)?;
+        let text = |row: &rusqlite::Row<'_>, column: usize| row.get::<_, Option<String>>(column);
         let rows = statement
-            .query_map(params![mirror.as_str(), MIGRATE], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
+            .query_map(params![mirror.as_str()], |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, String>(2)?,
+                    text(row, 3)?,
+                    text(row, 4)?,
+                ))
             })
             .map_err(failed)?;
         rows.map(|row| {
-            let (run, gitea_date, answer) = row.map_err(failed)?;
-            Ok(KnownMigrate {
+            let (run, kind, gitea_date, about, answer) = row.map_err(failed)?;
+            Ok(KnownIntent {
                 run: RunId::parse(&run).ok_or_else(|| damaged("a run's id"))?,
+                kind,
                 gitea_date: gitea_date.parse().map_err(|_| damaged("a date"))?,
+                about: about.map(|about| read(&about)).transpose()?.unwrap_or_default(),
                 answer: answer.map(|answer| read(&answer)).transpose()?,
             })
         })
@@ -305,6 +315,7 @@ mod tests {
             kind,
             written_at: Timestamp::UNIX_EPOCH,
             gitea_date: Timestamp::UNIX_EPOCH,
+            about: serde_json::Value::Null,
         };
         store.write_run(&run(1, true)).unwrap();
         store.write_run(&run(2, false)).unwrap();
@@ -313,7 +324,8 @@ mod tests {
         }
         store.retain(Timestamp::UNIX_EPOCH + 31.hours() * 24).unwrap();
         assert_eq!(store.runs(9, None).unwrap().len(), 1);
-        assert_eq!(store.migrates(&MirrorName::parse("openova").unwrap()).unwrap().len(), 1);
+        let known = store.intents(&MirrorName::parse("openova").unwrap()).unwrap();
+        assert_eq!(known.iter().filter(|intent| intent.kind == MIGRATE).count(), 1);
         let left: i64 = store.connection.query_row("SELECT count(*) FROM intents", [], |row| row.get(0)).unwrap();
         assert_eq!(left, 2);
     }

@@ -5,10 +5,12 @@
 
 mod access;
 mod asking;
+mod conflicts;
 mod contract;
 mod dry_runs;
 mod fidelity;
 mod generated;
+mod guard;
 mod http;
 mod layers;
 mod main_job;

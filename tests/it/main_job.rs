@@ -214,25 +214,26 @@ fn a_token_without_the_scope_is_told_which_scope_is_missing() {
 }
 
 #[test]
-fn a_failed_clone_is_told_in_gits_words_and_its_remains_are_left_alone() {
+fn a_failed_clone_is_told_in_gits_words_and_its_remains_are_made_anew_by_the_next_run() {
     for profile in Profile::ALL {
         story_on(profile, async |mut world| {
-            world.upstream.fault_for(Reader::Git, UpstreamFault::Status(500));
+            world.upstream.fault_for(Reader::Git, UpstreamFault::Status(404));
             world.start().await;
             let problem = world.expect_failure("migrate-failed").await;
-            assert!(problem["detail"].as_str().unwrap().contains("500"), "{problem}");
+            assert!(problem["detail"].as_str().unwrap().contains("fatal:"), "{problem}");
+            assert_eq!(world.count(MIGRATE), 1);
             let id = world.gitea().repository("openova", "one").unwrap().id;
             world.upstream.clear_faults();
-            world.expect_failure("broken-mirror").await;
-            assert_eq!(world.gitea().repository("openova", "one").unwrap().id, id);
-            assert!(!world.changes().iter().any(|call| call.starts_with("DELETE")));
-            assert_eq!(world.count(MIGRATE), 1);
+            world.gitea().clear_calls();
+            world.expect("repaired").await;
+            assert_ne!(world.gitea().repository("openova", "one").unwrap().id, id);
+            assert_eq!(world.changes(), ["DELETE /api/v1/repos/openova/one", MIGRATE, PATCH]);
         });
     }
 }
 
 #[test]
-fn a_placeholder_of_a_killed_gitea_is_waited_for_and_then_told() {
+fn a_placeholder_of_a_killed_gitea_is_waited_for_and_then_made_anew() {
     story(async |mut world| {
         world.gitea().set_migrate_delay(minutes(5));
         world.start().await;
@@ -242,9 +243,11 @@ fn a_placeholder_of_a_killed_gitea_is_waited_for_and_then_told() {
         }
         world.gitea().kill();
         world.gitea().restart();
+        let began = tokio::time::Instant::now();
         let run = world.end_of(&id).await;
-        assert_eq!(run["mirrors"][0]["problem"]["error"], "broken-mirror", "{run:#}");
-        assert_eq!(world.count(MIGRATE), 1);
+        assert_eq!(run["mirrors"][0]["outcome"], "repaired", "{run:#}");
+        assert!(began.elapsed() >= minutes(20), "{:?}", began.elapsed());
+        assert_eq!(world.count(MIGRATE), 2);
     });
 }
 

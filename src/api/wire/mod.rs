@@ -97,6 +97,10 @@ pub(super) struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
+    /// The digest of upstream's list, where it may be accepted with `acceptUpstream`.
+    #[serde(rename = "upstreamDigest", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, pattern = "^sha256:[0-9a-f]{64}$")]
+    upstream_digest: Option<String>,
     /// The request that was answered so, as in the header `X-Request-Id`; absent in a problem of a run or a mirror.
     #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
     #[schema(format = "uuid", nullable = false)]
@@ -115,6 +119,7 @@ impl ProblemBody {
             retryable: problem.retryable,
             remedy: problem.remedy.clone(),
             reason: problem.reason.clone(),
+            upstream_digest: problem.upstream_digest.as_ref().map(ToString::to_string),
             request_id,
         }
     }

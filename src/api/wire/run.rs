@@ -66,6 +66,14 @@ pub(in crate::api) struct PartBody {
     /// What was in the way; null while it is under way and after a success.
     #[schema(required = true)]
     problem: Option<ProblemBody>,
+    /// The repository that stood in the mirror's place, as `owner/repo`: the run has renamed it, with all that hangs on
+    /// it. Absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    kept_aside: Option<String>,
+    /// What else there is to tell of a success; absent without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     /// In a dry run only: the calls that would be made, in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -193,6 +201,8 @@ impl PartBody {
             outcome: end.and_then(End::outcome).map(Outcome),
             evidence: end.and_then(End::evidence).map(EvidenceBody::new),
             problem: ProblemBody::of(end.and_then(End::problem)),
+            kept_aside: end.and_then(End::notes).and_then(|notes| notes.kept_aside.clone()),
+            notes: end.and_then(End::notes).map(|notes| notes.remarks.clone()).unwrap_or_default(),
             plan: None,
         }
     }
@@ -206,6 +216,8 @@ impl PartBody {
             outcome: planned.outcome().map(Outcome),
             evidence: seen.and_then(End::evidence).map(EvidenceBody::new),
             problem: ProblemBody::of(planned.problem.as_ref()),
+            kept_aside: None,
+            notes: Vec::new(),
             plan: Some(planned.steps.iter().map(|step| StepBody { call: step.call, why: step.why.clone() }).collect()),
         }
     }
@@ -268,7 +280,11 @@ mod tests {
         let seen = Seen { at: at(5), value: &refs };
         let evidence = Evidence::prove(&spec(), &seen, &seen, Some(false)).unwrap();
         let mut run = accepted();
-        run.end_part(&spec().name, &End::Succeeded { outcome: run::Outcome::Created, evidence }, at(9));
+        run.end_part(
+            &spec().name,
+            &End::Succeeded { outcome: run::Outcome::Created, evidence, notes: run::Notes::default() },
+            at(9),
+        );
         let body = serde_json::to_value(RunBody::new(&run, false)).unwrap();
         assert_eq!(body["status"], "succeeded");
         assert_eq!(body["mirrors"][0]["outcome"], "created");

@@ -162,7 +162,6 @@ fn what_this_version_does_not_do_is_refused_and_its_default_taken() {
     let place = Home::new();
     for (key, value) in [
         ("    mode:", "severed"),
-        ("    onLegacy:", "renameAside"),
         ("    webhook:", "{ secretFiles: [x] }"),
         ("observation:", "{ ttl: 5s }"),
         ("observation:", "{ healAfter: 20m }"),

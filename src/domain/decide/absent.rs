@@ -26,15 +26,21 @@ impl Table<'_> {
         if let Err(next) = self.upstream() {
             return next;
         }
+        if let Some(next) = self.forgotten_credential() {
+            return next;
+        }
         match &self.seen.owner {
             None => Next::Look(Look::Owner),
             // a user, or a token that may not look: migrate decides
-            Some(OwnerAnswer::Organisation | OwnerAnswer::User | OwnerAnswer::NotShown) => Next::Act(Action::Migrate),
+            Some(OwnerAnswer::Organisation | OwnerAnswer::User | OwnerAnswer::NotShown) => self.migrate(),
             Some(OwnerAnswer::Absent) => self.create_organisation(),
-            Some(OwnerAnswer::Renamed) => fail(Problem::new(
-                Code::OwnerUnavailable,
-                format!("the organisation {} was renamed in Gitea; its old name is a redirect", self.spec.owner),
-            )),
+            Some(OwnerAnswer::Renamed) => fail(
+                Problem::new(
+                    Code::OwnerUnavailable,
+                    format!("the organisation {} was renamed in Gitea; its old name is a redirect", self.spec.owner),
+                )
+                .because("renamed"),
+            ),
             Some(OwnerAnswer::Refused(refusal)) => fail(failing::refused(refusal)),
             Some(OwnerAnswer::Trouble(trouble)) => Self::wait_for_gitea(trouble, self.history.owner_troubles),
         }
@@ -80,6 +86,10 @@ impl Table<'_> {
             MigrateAnswer::ServerError => self
                 .few_tries(migrate)
                 .or_else(|| self.tries_are_used_up().then(|| fail(failing::migrate_server_error(&name)))),
+            // somebody else has deleted what it left
+            MigrateAnswer::CloneBrokeOff { message } => self
+                .few_tries(migrate)
+                .or_else(|| self.tries_are_used_up().then(|| fail(failing::clone_broke_off(message)))),
             MigrateAnswer::Unknown(_) => self.lost(migrate),
             MigrateAnswer::FilesExist
             | MigrateAnswer::NotOwner
@@ -92,6 +102,24 @@ impl Table<'_> {
             | MigrateAnswer::CloneFailed { .. }
             | MigrateAnswer::Other { .. }
             | MigrateAnswer::Refused(_) => None,
+        }
+    }
+
+    fn migrate(&self) -> Next {
+        let interval = (!self.history.without_interval).then_some(self.spec.interval);
+        Next::Act(Action::Migrate { interval })
+    }
+
+    /// A server that forgets upstream's credential makes a mirror that is never synced: said before one is made.
+    pub(super) fn forgotten_credential(&self) -> Option<Next> {
+        if !self.history.private_upstream {
+            return None;
+        }
+        match self.history.server {
+            Some(server) if server.forgets_credentials() => Some(fail(failing::credential_forgotten())),
+            Some(_) => None,
+            // it is asked again with each look at the repository
+            None => (self.history.elapsed < FEW_TRIES_WITHIN).then(|| wait(Phase::Inspecting, Duration::from_secs(1))),
         }
     }
 
@@ -115,13 +143,13 @@ impl Table<'_> {
     }
 
     /// A pause before the next of a few tries; `None`: it is time, or they are used up.
-    fn few_tries(&self, migrate: &Migrate) -> Option<Next> {
+    pub(super) fn few_tries(&self, migrate: &Migrate) -> Option<Next> {
         let since = self.history.elapsed.saturating_sub(migrate.at.unwrap_or_default());
         (!self.tries_are_used_up() && since < BETWEEN_TRIES)
             .then(|| wait(Phase::Migrating, BETWEEN_TRIES.saturating_sub(since)))
     }
 
-    fn tries_are_used_up(&self) -> bool {
+    pub(super) fn tries_are_used_up(&self) -> bool {
         let since_the_first = self.history.elapsed.saturating_sub(self.history.first_migrate.unwrap_or_default());
         self.history.migrates >= FEW_TRIES || since_the_first >= FEW_TRIES_WITHIN
     }
@@ -132,7 +160,7 @@ impl Table<'_> {
             None => Next::Act(Action::CreateOrganisation),
             // the token may create nothing and see nothing of organisations: migrate decides
             Some(CreateOrganisationAnswer::Refused(Refusal::Scope { .. })) if self.history.migrate.is_none() => {
-                Next::Act(Action::Migrate)
+                self.migrate()
             }
             Some(answer) => match failing::organisation(answer, owner) {
                 Some(problem) => fail(problem),

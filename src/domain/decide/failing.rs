@@ -6,6 +6,7 @@ use crate::domain::answer::{
     CreateOrganisationAnswer, MigrateAnswer, PatchAnswer, Refusal, SyncAnswer, Trouble, TroubleKind,
 };
 use crate::domain::problem::{Code, Problem};
+use crate::domain::server::Server;
 
 /// Gitea understood who asks and says no.
 pub(super) fn refused(refusal: &Refusal) -> Problem {
@@ -43,10 +44,13 @@ pub(super) fn suspect(reason: &str, detail: &str) -> Problem {
 pub(super) fn organisation(answer: &CreateOrganisationAnswer, owner: &str) -> Option<Problem> {
     match answer {
         CreateOrganisationAnswer::Created | CreateOrganisationAnswer::Unknown(_) => None,
-        CreateOrganisationAnswer::Taken => Some(Problem::new(
-            Code::OwnerUnavailable,
-            format!("Gitea says that the name {owner} is taken, and shows us no organisation of that name"),
-        )),
+        CreateOrganisationAnswer::Taken => Some(
+            Problem::new(
+                Code::OwnerUnavailable,
+                format!("Gitea says that the name {owner} is taken, and shows us no organisation of that name"),
+            )
+            .because("hidden"),
+        ),
         CreateOrganisationAnswer::NotAllowed => Some(Problem::new(
             Code::OrganisationNotAllowed,
             format!("the organisation {owner} does not exist, and Gitea does not let our user create it"),
@@ -67,6 +71,7 @@ pub(super) fn migrate(answer: &MigrateAnswer, name: &str) -> Option<Problem> {
         | MigrateAnswer::OwnerMissing
         | MigrateAnswer::HostNotAllowed
         | MigrateAnswer::ServerError
+        | MigrateAnswer::CloneBrokeOff { .. }
         | MigrateAnswer::Unknown(_) => None,
         MigrateAnswer::FilesExist => {
             problem(Code::RepositoryFilesExist, format!("Gitea has files for {name}, and no repository"))
@@ -77,7 +82,8 @@ pub(super) fn migrate(answer: &MigrateAnswer, name: &str) -> Option<Problem> {
         MigrateAnswer::NotOrganisation => problem(
             Code::OwnerUnavailable,
             format!("the owner of {name} is a user other than ours, not an organisation"),
-        ),
+        )
+        .map(|problem| problem.because("user")),
         MigrateAnswer::MirrorsDisabled => {
             problem(Code::MirrorsDisabled, "Gitea's administrator has disabled new pull mirrors".into())
         }
@@ -89,11 +95,53 @@ pub(super) fn migrate(answer: &MigrateAnswer, name: &str) -> Option<Problem> {
         MigrateAnswer::NameRefused { message } => {
             problem(Code::NameRefused, format!("Gitea does not take {name}: {message}"))
         }
-        MigrateAnswer::CloneFailed { message } => problem(Code::MigrateFailed, format!("Gitea answers: {message}")),
+        MigrateAnswer::CloneFailed { message } if message.contains("returned error: 30") => {
+            problem(Code::UpstreamRedirects, format!("Gitea answers: {}", gist(message)))
+        }
+        MigrateAnswer::CloneFailed { message } => {
+            problem(Code::MigrateFailed, format!("Gitea answers: {}", gist(message)))
+        }
         MigrateAnswer::Other { status, message } => {
             problem(Code::MigrateFailed, format!("Gitea answers {status}: {message}"))
         }
         MigrateAnswer::Refused(refusal) => Some(refused(refusal)),
+    }
+}
+
+/// The clone broke off each time, for a reason that may pass.
+pub(super) fn clone_broke_off(message: &str) -> Problem {
+    Problem::new(Code::MigrateFailed, format!("Gitea answers: {}", gist(message))).retryable(true)
+}
+
+/// git's own words of a failed clone: what it prints before them is how far it got, and may be long.
+fn gist(message: &str) -> String {
+    const LONGEST: usize = 260;
+    match message.find("fatal:") {
+        Some(at) if message.chars().count() > LONGEST => {
+            let kind = message.split(':').next().filter(|kind| kind.len() < 40).unwrap_or_default();
+            format!("{kind}: … {}", &message[at..])
+        }
+        Some(_) | None => message.to_owned(),
+    }
+}
+
+/// A server that would make a mirror and never sync it.
+pub(super) fn credential_forgotten() -> Problem {
+    Problem::new(
+        Code::UpstreamCredentialForgotten,
+        "upstream needs a credential, and this release of Forgejo uses it for the first clone only",
+    )
+}
+
+/// Gitea's syncs fail, though upstream takes our credential.
+pub(super) fn credential_stale(server: Option<Server>, detail: &str) -> Problem {
+    let problem = Problem::new(Code::UpstreamCredentialStale, detail);
+    match server {
+        Some(server) if server.forgets_credentials() => Problem::new(Code::UpstreamCredentialForgotten, detail),
+        Some(server) if server.takes_a_new_credential() => problem.with_remedy(
+            "Give Gitea the credential anew: PATCH /api/v1/repos/{owner}/{repo} with mirror_token (or mirror_username and mirror_password), or in its web interface (Settings, Mirror Settings).",
+        ),
+        Some(_) | None => problem,
     }
 }
 
@@ -121,6 +169,20 @@ pub(super) fn patch(answer: &PatchAnswer, interval: &str) -> Option<Problem> {
         }
         PatchAnswer::Invalid { message } => {
             Some(Problem::new(Code::SettingsRefused, format!("Gitea answers 422: {message}")))
+        }
+        PatchAnswer::Refused(refusal) => Some(refused(refusal)),
+    }
+}
+
+/// A rename was refused. `None`: it may have been done, or is worth another look.
+pub(super) fn rename(answer: &PatchAnswer, name: &str) -> Option<Problem> {
+    match answer {
+        PatchAnswer::Done | PatchAnswer::ServerError | PatchAnswer::Gone | PatchAnswer::Unknown(_) => None,
+        PatchAnswer::BelowMinimum { .. } => {
+            Some(Problem::new(Code::NameRefused, format!("Gitea does not rename {name}")))
+        }
+        PatchAnswer::Invalid { message } => {
+            Some(Problem::new(Code::NameRefused, format!("Gitea does not rename {name}: {message}")))
         }
         PatchAnswer::Refused(refusal) => Some(refused(refusal)),
     }

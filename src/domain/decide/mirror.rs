@@ -49,7 +49,7 @@ impl Table<'_> {
                 format!("the interval of {name} is 0s in Gitea, and not by us"),
             ));
         }
-        if let Some(next) = self.refused_settings() {
+        if let Some(next) = self.refused_settings(repository) {
             return next;
         }
         // a mirror that we made prunes until it is told not to: that comes before anything that takes time
@@ -94,10 +94,11 @@ impl Table<'_> {
             LocalRefsAnswer::Gone => Err(broken("its git knows no such repository")),
             LocalRefsAnswer::Trouble(trouble) => Err(Self::wait_for_gitea(trouble, count)),
             LocalRefsAnswer::Refused(refusal) => Err(fail(failing::refused(refusal))),
-            LocalRefsAnswer::HttpGitDisabled => Err(fail(Problem::new(
+            LocalRefsAnswer::HttpGitDisabled if self.history.refs_by_api => Err(fail(Problem::new(
                 Code::HttpGitDisabled,
-                "Gitea answers git's request with 403: git over HTTP is switched off",
+                "Gitea answers git's request with 403, and its API does not tell the refs either",
             ))),
+            LocalRefsAnswer::HttpGitDisabled => Err(Next::Look(Look::LocalRefsByApi)),
         }
     }
 
@@ -112,7 +113,10 @@ impl Table<'_> {
         let comparison = compare(upstream.value, local.value, self.spec.prune);
         if !comparison.differing.is_empty() {
             return match &self.history.sync {
-                None => self.ask_for_a_sync(repository, date, Some(&comparison), local.value),
+                None => match self.would_be_pruned(upstream.value, local.value) {
+                    Some(problem) => fail(problem),
+                    None => self.ask_for_a_sync(repository, date, Some(&comparison), local.value),
+                },
                 Some(sync) => self.not_there_yet(sync, upstream, &comparison, repository, date, local.value),
             };
         }
@@ -120,6 +124,23 @@ impl Table<'_> {
             return next;
         }
         self.settle(repository, upstream, local)
+    }
+
+    /// With pruning, a sync deletes what upstream does not show: more than half of Gitea's branches is the guard's
+    /// matter, whatever the journal knows.
+    fn would_be_pruned(&self, upstream: &RefList, local: &RefList) -> Option<Problem> {
+        if self.spec.prune == Prune::Off {
+            return None;
+        }
+        let branches = local.branches();
+        let is_branch = |name: &str| name.starts_with("refs/heads/");
+        let gone = local.iter().filter(|(name, _)| is_branch(name.as_str()) && upstream.get(name).is_none()).count();
+        if gone <= branches / 2 {
+            return None;
+        }
+        let detail =
+            format!("upstream lacks {gone} of the {branches} branches in Gitea, and pruning would delete them");
+        self.unless_accepted(upstream, &detail)
     }
 
     /// A sync is needed: with everything before it that it needs.
@@ -169,23 +190,32 @@ impl Table<'_> {
             }
             return wait(Phase::Syncing, backoff::polling(waited, Duration::from_millis(200), Duration::from_secs(5)));
         }
+        // where Gitea tells when a sync ended well, one failure is enough
+        if sync.failed {
+            return fail(self.failing_syncs("a sync", comparison));
+        }
         // it ended without the refs: did upstream move meanwhile, or did it fail?
         if !sync.upstream_read_since {
             return Next::Look(Look::Upstream);
         }
         let moved_meanwhile = sync.upstream.as_ref() != Some(&upstream.value.digest());
         if !moved_meanwhile && self.history.barren_syncs + 1 >= BARREN_SYNCS {
-            let (count, first) =
-                (comparison.differing.len(), comparison.differing.first().map(|differing| differing.name.to_string()));
-            let first = first.unwrap_or_default();
-            return fail(Problem::new(
-                Code::SyncFailing,
-                format!(
-                    "{BARREN_SYNCS} syncs ended and {count} refs still differ, {first} among them; upstream did not move meanwhile"
-                ),
-            ));
+            return fail(self.failing_syncs(&format!("{BARREN_SYNCS} syncs"), comparison));
         }
         self.ask_for_a_sync(repository, date, Some(comparison), local)
+    }
+
+    fn failing_syncs(&self, what: &str, comparison: &Comparison) -> Problem {
+        let first = comparison.differing.first().map(|differing| differing.name.to_string()).unwrap_or_default();
+        let detail = format!(
+            "{what} ended and {} refs still differ, {first} among them; upstream did not move meanwhile",
+            comparison.differing.len()
+        );
+        if self.history.private_upstream {
+            failing::credential_stale(self.history.server, &format!("{detail}, and takes our own credential"))
+        } else {
+            Problem::new(Code::SyncFailing, detail)
+        }
     }
 
     /// Refs are right; wait until the sync that brought them has ended, since it writes its old settings back then.
@@ -284,7 +314,9 @@ impl Table<'_> {
             }
             None => {}
         }
-        let patching = !interval_is_right(self.spec, repository) || self.history.patch.is_some();
+        // a mirror that we find prunes: to stop that is safe whatever upstream does, and the more so beside a silent one
+        let prunes = self.spec.prune == Prune::Off && self.history.pruning_of(repository, Prune::Off).is_none();
+        let patching = prunes || !interval_is_right(self.spec, repository) || self.history.patch.is_some();
         if let Some(next) = patching.then(|| self.settings(repository)).flatten() {
             return next;
         }

@@ -5,11 +5,12 @@
 //! with [`Evidence`](super::evidence::Evidence).
 //!
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
-//! (`placeholder`), a mirror that is there (`mirror`) and its settings (`settings`); `failing` words the
-//! problems.
+//! (`placeholder`), a regular repository in the way (`legacy`), a mirror that is there (`mirror`) and its settings
+//! (`settings`); `failing` words the problems.
 
 mod absent;
 mod failing;
+mod legacy;
 mod mirror;
 mod placeholder;
 mod settings;
@@ -19,12 +20,14 @@ mod tests;
 use std::time::Duration;
 
 use super::answer::{Repository, RepositoryAnswer, Trouble, TroubleKind, UpstreamAnswer};
+use super::aside::Aside;
 use super::backoff;
 use super::duration::GoDuration;
 use super::evidence::{PruneMemory, Seen};
 use super::names::BranchName;
 use super::observation::{History, Observation, RepositorySeen};
 use super::problem::{Code, Problem};
+use super::proof::Proof;
 use super::refs::{Prune, RefList};
 use super::run::{End, Phase};
 use super::spec::{MirrorSpec, Policy};
@@ -40,6 +43,8 @@ pub enum Next {
     Act(Action),
     /// Write down what is now known about pruning.
     Remember(PruneMemory),
+    /// It cannot be done, and the legacy repository that was renamed gets its name back first.
+    GiveUp(Box<Problem>),
     /// It is over.
     End(Box<End>),
 }
@@ -55,6 +60,12 @@ pub enum Look {
     Upstream,
     /// Gitea's refs.
     LocalRefs,
+    /// Gitea's refs through its API, where it serves no git over HTTP.
+    LocalRefsByApi,
+    /// Whether the tracked branch's move was a fast-forward.
+    Comparison,
+    /// What stands under the name that a legacy repository was renamed to.
+    Aside,
 }
 
 /// A pause.
@@ -76,7 +87,16 @@ pub enum Action {
     /// `POST /orgs`.
     CreateOrganisation,
     /// `POST /repos/migrate`.
-    Migrate,
+    Migrate {
+        /// The interval; `None`: Gitea's default, where it has refused ours after a whole clone.
+        interval: Option<GoDuration>,
+    },
+    /// `DELETE` of a placeholder that is proven to be ours, and dead.
+    Delete(Proof),
+    /// `PATCH` the name of a legacy repository that is in the way.
+    RenameAside(Aside),
+    /// `PATCH` its name back.
+    GiveBack(Aside),
     /// `PATCH` interval and pruning.
     Patch {
         /// The interval.
@@ -113,7 +133,28 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
+    /// While a legacy repository stands aside, no failure is the end before that has its name back.
     fn next(&self) -> Next {
+        let Some(aside) = &self.history.aside else {
+            return self.go_on();
+        };
+        if let Some(giving_up) = &self.history.giving_up {
+            return self.undo(aside, giving_up);
+        }
+        match self.go_on() {
+            Next::End(end) => match *end {
+                End::Failed { problem } => Next::GiveUp(Box::new(problem)),
+                End::Unverified { problem } => {
+                    let problem = problem.after(&self.stands_aside(aside));
+                    Next::End(Box::new(End::Unverified { problem }))
+                }
+                end @ (End::Succeeded { .. } | End::Canceled) => Next::End(Box::new(end)),
+            },
+            next @ (Next::Look(_) | Next::Wait(_) | Next::Act(_) | Next::Remember(_) | Next::GiveUp(_)) => next,
+        }
+    }
+
+    fn go_on(&self) -> Next {
         if self.history.elapsed >= self.policy.run {
             return fail(self.deadline());
         }
@@ -126,10 +167,7 @@ impl Table<'_> {
             }
             RepositoryAnswer::Refused(refusal) => fail(failing::refused(refusal)),
             RepositoryAnswer::Absent => self.absent(),
-            RepositoryAnswer::Present(repository) if !repository.mirror => {
-                let name = self.spec.full_name();
-                fail(Problem::new(Code::NotAMirror, format!("{name} is a regular repository in Gitea, not a mirror")))
-            }
+            RepositoryAnswer::Present(repository) if !repository.mirror => self.legacy(repository, *date),
             RepositoryAnswer::Present(repository)
                 if !self.spec.upstream.is_the_upstream_of(&repository.original_url) =>
             {
@@ -177,10 +215,14 @@ impl Table<'_> {
                     format!("none of upstream's {count} refs is the branch {branch}"),
                 )))
             }
-            UpstreamAnswer::List(_) => Ok(Some(seen)),
+            UpstreamAnswer::List(list) => match self.shrunken(list) {
+                Some(problem) => Err(fail(problem)),
+                None => Ok(Some(seen)),
+            },
             UpstreamAnswer::NotGit { detail } => Err(fail(failing::suspect("not-git", detail))),
             UpstreamAnswer::Refused { status, detail } => {
-                Err(fail(Problem::new(Code::UpstreamRefused, format!("upstream answers {status}: {detail}"))))
+                let problem = Problem::new(Code::UpstreamRefused, format!("upstream answers {status}: {detail}"));
+                Err(fail(if (300..=399).contains(status) { problem.because("redirect") } else { problem }))
             }
             // our own file is ours to put right: going on without it would only hide that
             UpstreamAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Credential => {
@@ -205,6 +247,24 @@ impl Table<'_> {
                 }))
             }
         }
+    }
+
+    /// Upstream's list has lost more than half of the branches that were last proven, and nobody has accepted it. A
+    /// journal that knows of no proof knows of no loss.
+    fn shrunken(&self, list: &RefList) -> Option<Problem> {
+        let now = u64::try_from(list.branches()).unwrap_or(u64::MAX);
+        let before = self.history.proven_branches.filter(|before| now < before.saturating_sub(before / 2))?;
+        self.unless_accepted(
+            list,
+            &format!("upstream shows {now} of the {before} branches that it had when last proven"),
+        )
+    }
+
+    /// The guard's problem, but for the very list that an operator has accepted.
+    fn unless_accepted(&self, list: &RefList, detail: &str) -> Option<Problem> {
+        let digest = list.digest();
+        (self.history.options.accept_upstream.as_ref() != Some(&digest))
+            .then(|| failing::suspect("shrunken", detail).acceptable(digest))
     }
 
     fn deadline(&self) -> Problem {

@@ -6,12 +6,14 @@
 
 use std::time::Duration;
 
-use super::{Action, FEW_TRIES, Next, Table, fail, failing, interval_is_right, wait};
-use crate::domain::answer::{PatchAnswer, Repository};
+use super::{Action, FEW_TRIES, Look, Next, Table, fail, failing, interval_is_right, wait};
+use crate::domain::answer::{CompareAnswer, PatchAnswer, Repository};
+use crate::domain::aside::STAYS;
 use crate::domain::evidence::{Evidence, NotProven, PruneCertainty, PruneMemory, Seen};
+use crate::domain::observation::{Lost, Patch};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::RefList;
-use crate::domain::run::{End, Outcome, Phase};
+use crate::domain::run::{End, Notes, Outcome, Phase};
 
 /// How long a setting has to stand, with no sync ending, before it counts.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
@@ -116,7 +118,17 @@ impl Table<'_> {
     }
 
     /// A PATCH that was refused for good ends the run, whatever else is seen.
-    pub(super) fn refused_settings(&self) -> Option<Next> {
+    pub(super) fn refused_settings(&self, repository: &Repository) -> Option<Next> {
+        // an interval below Gitea's minimum is refused together with the pruning beside it: that goes with the interval
+        // that is there, before the run ends
+        if let (Some(Patch { answer: PatchAnswer::BelowMinimum { .. }, .. }), Some(interval)) =
+            (&self.history.patch, repository.interval)
+            && self.history.made(repository)
+            && self.history.pruning_is_due(repository, self.spec.prune)
+            && self.history.patches < FEW_TRIES
+        {
+            return Some(Next::Act(Action::Patch { interval, prune: self.spec.prune }));
+        }
         let answers = [
             self.history.patch.as_ref().map(|patch| &patch.answer),
             self.history.branch_patch.as_ref().map(|patch| &patch.answer),
@@ -138,16 +150,64 @@ impl Table<'_> {
     }
 
     fn prove(&self, upstream: &Seen<&RefList>, local: &Seen<&RefList>) -> Next {
-        let tracked = local.value.commit_of(&self.spec.branch);
-        let moved = self.history.tracked_before.is_some() && self.history.tracked_before.as_ref() != tracked;
-        // whether the move was a fast-forward, a ref list cannot tell
-        let rewritten = if moved { None } else { Some(false) };
+        let rewritten = match self.rewritten(local.value) {
+            Ok(rewritten) => rewritten,
+            Err(next) => return next,
+        };
+        if self.history.aside.is_some() && self.seen.aside.is_none() {
+            return Next::Look(Look::Aside);
+        }
         match Evidence::prove(self.spec, upstream, local, rewritten) {
-            Ok(evidence) => Next::End(Box::new(End::Succeeded { outcome: self.outcome(), evidence })),
+            Ok(evidence) => {
+                let (outcome, notes) = (self.outcome(), self.notes());
+                Next::End(Box::new(End::Succeeded { outcome, evidence, notes }))
+            }
             Err(NotProven::UpstreamEmpty | NotProven::BranchMissing | NotProven::Differing(_)) => {
                 fail(Problem::new(Code::Internal, "two lists that compare equal do not prove it; nothing is claimed"))
             }
         }
+    }
+
+    /// Whether a sync of this run replaced the tracked branch's history: a ref list cannot tell, Gitea can.
+    fn rewritten(&self, local: &RefList) -> Result<Option<bool>, Next> {
+        let (Some(before), Some(now)) = (&self.history.tracked_before, local.commit_of(&self.spec.branch)) else {
+            return Ok(Some(false));
+        };
+        if before == now {
+            return Ok(Some(false));
+        }
+        match self.history.compared.as_ref().filter(|compared| compared.to == *now) {
+            None => Err(Next::Look(Look::Comparison)),
+            Some(compared) => match &compared.answer {
+                CompareAnswer::FastForward => Ok(Some(false)),
+                CompareAnswer::Rewritten => Ok(Some(true)),
+                CompareAnswer::Trouble(_) if compared.tries < FEW_TRIES => Err(Next::Look(Look::Comparison)),
+                CompareAnswer::NotTold | CompareAnswer::Trouble(_) => Ok(None),
+            },
+        }
+    }
+
+    /// What else there is to tell of the success.
+    fn notes(&self) -> Notes {
+        let mut notes = Notes::default();
+        if let Some(aside) = &self.history.aside {
+            let place = format!("{}/{}", self.spec.owner, aside.name);
+            if self.seen_aside(aside) == Some(true) {
+                notes.remarks.push(format!("what stood in its place is {place} now: {STAYS}"));
+            } else {
+                notes.remarks.push(format!("what stood in its place was renamed to {place}, where we do not see it"));
+            }
+            notes.kept_aside = Some(place);
+        }
+        if let Some(Lost { here, proven }) = self.history.lost {
+            notes
+                .remarks
+                .push(format!("Gitea had {here} refs where {proven} had been proven: a sync has restored them"));
+        }
+        if self.history.refs_by_api {
+            notes.remarks.push("Gitea serves no git over HTTP: its refs were read through its API".to_owned());
+        }
+        notes
     }
 
     /// What this run did, the first that applies.
@@ -158,7 +218,12 @@ impl Table<'_> {
             | crate::domain::answer::RepositoryAnswer::Refused(_)
             | crate::domain::answer::RepositoryAnswer::Trouble(_) => None,
         });
-        if repository.is_some_and(|repository| self.history.made(repository)) {
+        let made = repository.is_some_and(|repository| self.history.made(repository));
+        if made && self.history.aside.is_some() {
+            Outcome::Replaced
+        } else if made && self.history.deletes > 0 {
+            Outcome::Repaired
+        } else if made {
             Outcome::Created
         } else if self.history.patches + self.history.branch_patches > 0 {
             Outcome::Updated

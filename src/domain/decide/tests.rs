@@ -3,8 +3,11 @@
 //! [`world`] plays Gitea, upstream and the driver; each other file tells one part of the table.
 
 mod absent;
+mod guard;
+mod legacy;
 mod mirror;
 mod placeholder;
+mod proof;
 mod properties;
 mod settings;
 mod upstream;
@@ -93,13 +96,11 @@ fn what_gitea_refuses_ends_the_run_at_once() {
 
 #[test]
 fn a_repository_that_is_not_the_one_to_keep_is_left_alone() {
-    let legacy = super::Repository { mirror: false, ..mirror() };
     let other = super::Repository { original_url: "https://example.org/x".into(), ..mirror() };
     let none = super::Repository { original_url: String::new(), ..mirror() };
     let archived = super::Repository { archived: true, ..mirror() };
     let pinned = super::Repository { interval: Some(super::GoDuration::ZERO), ..mirror() };
     for (repository, code) in [
-        (legacy, Code::NotAMirror),
         (other, Code::UpstreamMismatch),
         (none, Code::UpstreamMismatch),
         (archived, Code::Archived),

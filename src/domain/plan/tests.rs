@@ -24,6 +24,7 @@ fn mirror() -> Repository {
         original_url: spec().upstream.to_string(),
         default_branch: "main".into(),
         created_at: at(-7_200),
+        last_sync: None,
         archived: false,
     }
 }
@@ -43,6 +44,7 @@ impl Scene {
 
     fn plan(self) -> Planned {
         let observation = Observation {
+            aside: None,
             repository: Some(RepositorySeen { answer: self.repository, date: at(0) }),
             owner: Some(self.owner),
             upstream: Some(Seen { at: at(0), value: self.upstream }),

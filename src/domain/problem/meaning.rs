@@ -140,6 +140,15 @@ impl Code {
             Self::UpstreamRefused => {
                 "Upstream answered that it will not show the repository: 401, 403, 404 or a redirect. Nothing was changed in Gitea."
             }
+            Self::UpstreamRedirects => {
+                "Upstream's address is not its final one: Gitea, or we, were answered with a redirect, and some releases of Gitea and Forgejo refuse to follow one. Nothing was changed."
+            }
+            Self::UpstreamCredentialForgotten => {
+                "This release of Forgejo keeps an upstream's password for the first clone only and forgets it then: every later sync would fail in silence. So no mirror of a private upstream is made there."
+            }
+            Self::UpstreamCredentialStale => {
+                "We can read upstream with our credential, and Gitea's syncs fail: Gitea keeps the credential that it was given when the mirror was made, and that one no longer works."
+            }
             Self::UpstreamSuspect => {
                 "Upstream answered with something that is no sound list of refs: HTML, nothing, a cut list, no branches, or less than half of the branches last proven. A pruning mirror that syncs from that can lose everything, so nothing was asked of Gitea."
             }

@@ -6,6 +6,7 @@ use crate::domain::answer::{LocalRefsAnswer, Refusal, Repository, SyncAnswer, Tr
 use crate::domain::evidence::PruneCertainty;
 use crate::domain::problem::Code;
 use crate::domain::refs::Prune;
+use crate::domain::server::Server;
 
 /// Upstream is one commit ahead; pruning is known to be off.
 fn behind() -> World {
@@ -246,16 +247,59 @@ fn a_proxy_before_giteas_git_is_waited_for() {
 }
 
 #[test]
-fn git_that_is_switched_off_or_refuses_us_fails_with_what_to_do() {
-    let refused = Refusal::Unauthenticated { message: "git's request is not let in".into() };
-    for (answer, code) in [
-        (LocalRefsAnswer::HttpGitDisabled, Code::HttpGitDisabled),
-        (LocalRefsAnswer::Refused(refused), Code::GiteaAuth),
+fn git_that_refuses_us_fails_with_what_to_do() {
+    let refused = || Refusal::Unauthenticated { message: "git's request is not let in".into() };
+    let mut world = World::with(mirror());
+    world.local = LocalRefsAnswer::Refused(refused());
+    assert_eq!(world.fails(), Code::GiteaAuth);
+    assert!(world.acts().is_empty());
+
+    let mut world = World::with(mirror());
+    (world.local, world.by_api) = (LocalRefsAnswer::HttpGitDisabled, LocalRefsAnswer::Refused(refused()));
+    assert_eq!(world.fails(), Code::GiteaAuth);
+}
+
+#[test]
+fn git_that_is_switched_off_is_read_through_the_api_and_that_is_said() {
+    let mut world = World::with(mirror());
+    world.remembers_pruning();
+    (world.by_api, world.local) = (world.local.clone(), LocalRefsAnswer::HttpGitDisabled);
+    assert_eq!(world.succeeds(), "noop");
+    assert_eq!(world.looks, [Look::Repository, Look::Upstream, Look::LocalRefs, Look::LocalRefsByApi]);
+    assert!(world.remarks()[0].contains("through its API"), "{:?}", world.remarks());
+}
+
+#[test]
+fn where_gitea_shows_when_a_sync_ended_well_one_failure_is_enough() {
+    let mut world = behind();
+    let before = Some(mirror().mirror_updated);
+    world.repository.as_mut().unwrap().last_sync = before;
+    world.syncs.push_back(Box::new(|world| {
+        world.later(2, World::end_a_sync);
+        SyncAnswer::Queued
+    }));
+    assert_eq!(world.fails(), Code::SyncFailing);
+    assert_eq!(world.acts(), ["sync"]);
+}
+
+#[test]
+fn a_sync_that_fails_beside_a_credential_that_works_for_us_names_the_credential() {
+    for (version, code, words) in [
+        ("1.26.4", Code::UpstreamCredentialStale, "Mirror Settings"),
+        ("1.27.0", Code::UpstreamCredentialStale, "mirror_token"),
+        ("11.0.15+gitea-1.22.0", Code::UpstreamCredentialForgotten, "Update Forgejo"),
+        ("16.0.0+gitea-1.22.0", Code::UpstreamCredentialStale, "Mirror Settings"),
     ] {
-        let mut world = World::with(mirror());
-        world.local = answer;
-        assert_eq!(world.fails(), code);
-        assert!(world.acts().is_empty());
+        let mut world = behind();
+        (world.history.private_upstream, world.history.server) = (true, Some(Server::parse(version)));
+        for _ in 0..2 {
+            world.syncs.push_back(Box::new(|world| {
+                world.later(2, World::end_a_sync);
+                SyncAnswer::Queued
+            }));
+        }
+        assert_eq!(world.fails(), code, "{version}");
+        assert!(world.problem().remedy.contains(words), "{version}: {}", world.problem().remedy);
     }
 }
 

@@ -2,7 +2,10 @@
 
 use super::super::Look;
 use super::world::{World, mirror, refs, secs, trouble};
-use crate::domain::answer::{LocalRefsAnswer, MigrateAnswer, OwnerAnswer, Refusal, Repository, TroubleKind};
+use crate::domain::answer::{
+    DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, Refusal, Repository, TroubleKind,
+};
+use crate::domain::duration::GoDuration;
 use crate::domain::problem::Code;
 
 /// Somebody's migrate began when the story does.
@@ -85,30 +88,119 @@ fn a_proxys_answer_is_no_sign_of_a_folder_that_is_gone() {
 }
 
 #[test]
-fn a_clone_of_ours_that_failed_says_so_at_once() {
-    let clone_failed = MigrateAnswer::CloneFailed { message: "Migration failed: fatal: not found".into() };
-    for (answer, words) in [(clone_failed, "fatal: not found"), (MigrateAnswer::ServerError, "MIN_INTERVAL")] {
-        let mut world = ours(answer);
-        assert_eq!(world.fails(), Code::MigrateFailed);
-        assert_eq!(world.acts(), ["migrate"]);
-        assert!(world.problem().detail.contains(words), "{}", world.problem().detail);
-        assert!(world.took() < secs(5));
+fn a_clone_of_ours_that_failed_for_good_says_so_at_once_and_the_next_run_makes_it_anew() {
+    let mut world = ours(MigrateAnswer::CloneFailed { message: "Migration failed: fatal: not found".into() });
+    assert_eq!(world.fails(), Code::MigrateFailed);
+    assert_eq!(world.acts(), ["migrate"]);
+    assert!(world.problem().detail.contains("fatal: not found"), "{}", world.problem().detail);
+    assert!(world.took() < secs(5));
+    world.next_run();
+    assert_eq!(world.succeeds(), "repaired");
+    assert_eq!(world.acts(), ["delete", "migrate", "patch 10m0s keep"]);
+}
+
+#[test]
+fn a_clone_that_may_fail_in_passing_is_made_anew_three_times_within_thirty_seconds() {
+    let broke_off =
+        || MigrateAnswer::CloneBrokeOff { message: "Migration failed: fatal: Could not resolve host".into() };
+    let mut world = ours(broke_off());
+    assert_eq!(world.succeeds(), "repaired");
+    assert_eq!(world.acts(), ["migrate", "delete", "migrate", "patch 10m0s keep"]);
+
+    let mut world = ours(broke_off());
+    for _ in 0..2 {
+        world.migrates.push_back(Box::new(move |world| {
+            world.make(None);
+            world.local = LocalRefsAnswer::FolderGone;
+            broke_off()
+        }));
     }
+    assert_eq!(world.fails(), Code::MigrateFailed);
+    assert!(world.problem().retryable && world.problem().detail.contains("resolve"), "{:?}", world.problem());
+    assert_eq!(world.acts(), ["migrate", "delete", "migrate", "delete", "migrate"]);
+    assert!(world.took() < secs(30), "{:?}", world.took());
 }
 
 #[test]
-fn a_lost_clone_of_ours_whose_folder_is_gone_is_broken() {
+fn a_500_without_refs_is_tried_once_more() {
+    let mut world = ours(MigrateAnswer::ServerError);
+    world.migrates.push_back(Box::new(|world| {
+        world.make(None);
+        world.local = refs(&[]);
+        MigrateAnswer::ServerError
+    }));
+    assert_eq!(world.fails(), Code::MigrateFailed);
+    assert!(world.problem().detail.contains("[git.timeout] MIGRATE"), "{}", world.problem().detail);
+    assert_eq!(world.acts(), ["migrate", "delete", "migrate"]);
+}
+
+#[test]
+fn an_interval_that_gitea_refuses_after_the_clone_is_named_with_its_minimum_and_pruning_stops() {
+    let mut world = World::empty();
+    world.owner = OwnerAnswer::Organisation;
+    world.minimum = Some(GoDuration::parse("1h").unwrap());
+    assert_eq!(world.fails(), Code::IntervalTooShort);
+    assert!(world.problem().detail.contains("1h0m0s"), "{}", world.problem().detail);
+    assert_eq!(world.acts()[..4], ["migrate", "delete", "migrate without interval", "patch 10m0s keep"]);
+    assert!(!world.prunes, "the mirror that is left prunes nothing");
+}
+
+#[test]
+fn a_lost_clone_of_ours_whose_folder_is_gone_is_made_anew() {
     let mut world = ours(MigrateAnswer::Unknown(trouble(TroubleKind::Timeout)));
-    assert_eq!(world.fails(), Code::BrokenMirror);
-    assert_eq!(world.acts(), ["migrate"], "it is not sent again while the placeholder is there");
+    assert_eq!(world.succeeds(), "repaired");
+    assert_eq!(world.acts(), ["migrate", "delete", "migrate", "patch 10m0s keep"]);
+    assert!(world.time_of("delete", 0) >= secs(30), "{:?}", world.time_of("delete", 0));
 }
 
 #[test]
-fn an_intent_of_an_earlier_run_makes_the_twenty_minutes_count_from_there() {
-    let mut world = cloning();
-    world.history.earlier_intent = Some(world.date() + secs(300));
-    assert_eq!(world.fails(), Code::BrokenMirror);
-    assert!(world.took() >= secs(1_500), "{:?}", world.took());
+fn a_killed_clone_of_ours_is_made_anew_after_twenty_minutes() {
+    let mut world = ours(MigrateAnswer::Unknown(trouble(TroubleKind::Cut)));
+    world.later(1, |world| world.local = refs(&[]));
+    assert_eq!(world.succeeds(), "repaired");
+    assert!(world.time_of("delete", 0) >= secs(1_200), "{:?}", world.time_of("delete", 0));
+}
+
+#[test]
+fn a_deletion_whose_answer_is_lost_is_looked_at_and_has_one_effect() {
+    let clone_failed = || MigrateAnswer::CloneFailed { message: "fatal: not found".into() };
+    let mut world = ours(clone_failed());
+    world.fails();
+    world.next_run();
+    world.deletes.push_back(Box::new(|world| {
+        world.delete();
+        DeleteAnswer::Unknown(trouble(TroubleKind::Cut))
+    }));
+    assert_eq!(world.succeeds(), "repaired");
+    assert_eq!(world.acts(), ["delete", "migrate", "patch 10m0s keep"]);
+
+    let mut world = ours(clone_failed());
+    world.fails();
+    world.next_run();
+    world.deletes.push_back(Box::new(|_| DeleteAnswer::Unknown(trouble(TroubleKind::Timeout))));
+    assert_eq!(world.succeeds(), "repaired");
+    assert_eq!(world.acts(), ["delete", "delete", "migrate", "patch 10m0s keep"]);
+}
+
+#[test]
+fn a_deletion_that_gitea_refuses_is_told() {
+    let mut world = ours(MigrateAnswer::CloneFailed { message: "fatal: not found".into() });
+    world.fails();
+    world.next_run();
+    let message = "required scope".to_owned();
+    world.deletes.push_back(Box::new(|_| DeleteAnswer::Refused(Refusal::Scope { message })));
+    assert_eq!(world.fails(), Code::GiteaScope);
+    assert_eq!(world.acts(), ["delete"]);
+}
+
+#[test]
+fn nothing_is_deleted_beside_an_upstream_that_answers_wrongly() {
+    let mut world = ours(MigrateAnswer::CloneFailed { message: "fatal: not found".into() });
+    world.fails();
+    world.next_run();
+    world.upstream = super::world::upstream(&[]);
+    assert_eq!(world.fails(), Code::UpstreamSuspect);
+    assert!(world.acts().is_empty());
 }
 
 #[test]

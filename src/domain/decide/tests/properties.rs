@@ -14,6 +14,7 @@ use crate::domain::answer::{
 use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{PruneCertainty, PruneMemory, Seen};
 use crate::domain::observation::{BranchPatch, History, Migrate, Observation, Patch, RepositorySeen, Streak, Sync};
+use crate::domain::proof::Intended;
 use crate::domain::refs::Prune;
 use crate::domain::run::End;
 use crate::domain::spec::{MirrorSpec, Policy};
@@ -58,6 +59,7 @@ fn any_repository() -> impl Strategy<Value = Repository> {
             id,
             mirror: odd != 0,
             archived: odd == 1,
+            last_sync: None,
             original_url: if odd == 2 { String::new() } else { mirror().original_url },
             interval: interval.map(|text| GoDuration::parse(text).unwrap()),
             mirror_updated,
@@ -127,6 +129,7 @@ fn any_observation() -> impl Strategy<Value = Observation> {
             owner,
             upstream: upstream.map(|(at, value)| Seen { at, value }),
             local_refs: local_refs.map(|(at, value)| Seen { at, value }),
+            aside: None,
         })
 }
 
@@ -167,6 +170,8 @@ fn any_sync() -> impl Strategy<Value = Sync> {
         |(at, mirror_updated, answer, proven_at, moved_at, upstream_read_since, asks)| Sync {
             at,
             mirror_updated,
+            last_sync: None,
+            failed: false,
             answer,
             upstream: None,
             proven_at,
@@ -202,7 +207,7 @@ fn any_history() -> impl Strategy<Value = History> {
     let streak = (any_trouble(), 1..u32::MAX).prop_map(|(trouble, count)| Streak { trouble, count });
     (
         (any_time(), proptest::option::of(streak), 0..9_u32, maybe(), proptest::option::of(organisation), 0..5_u32),
-        (proptest::option::of(migrate), 0..5_u32, maybe(), maybe(), proptest::option::of(any_timestamp())),
+        (proptest::option::of(migrate), 0..5_u32, maybe(), maybe(), any_timestamp()),
         (proptest::option::of(patch), 0..8_u32, proptest::option::of(branch), 0..5_u32),
         (proptest::option::of(any_sync()), 0..5_u32, 0..4_u32, maybe(), proptest::option::of(any_pruning())),
     )
@@ -213,11 +218,16 @@ fn any_history() -> impl Strategy<Value = History> {
             upstream_first_try: first.3,
             organisation: first.4,
             organisations: first.5,
-            migrate: second.0,
+            migrate: second.0.clone(),
             migrates: second.1,
             first_migrate: second.2,
             absent_since: second.3,
-            earlier_intent: second.4,
+            intents: vec![Intended {
+                target: spec().full_name(),
+                gitea_date: second.4,
+                answer: second.0.and_then(|migrate| migrate.answer),
+                made_nothing: false,
+            }],
             patch: third.0,
             patches: third.1,
             branch_patch: third.2,
@@ -267,7 +277,13 @@ proptest! {
                     matches!(action, Action::Patch { .. }) && present.is_some_and(|present| history.made(present));
                 prop_assert!(only_settings || !upstream_is_unsound(&seen), "{:?}", action);
                 match action {
-                    Action::Migrate | Action::CreateOrganisation => prop_assert!(absent),
+                    Action::Migrate { .. } | Action::CreateOrganisation => prop_assert!(absent),
+                    Action::Delete(proof) => {
+                        prop_assert!(present.is_some_and(|present| present.mirror && present.interval.is_none()));
+                        prop_assert_eq!(present.map(|present| present.id), Some(proof.repository()));
+                    }
+                    Action::RenameAside(_) => prop_assert!(present.is_some_and(|present| !present.mirror)),
+                    Action::GiveBack(_) => prop_assert!(absent),
                     Action::Patch { .. } | Action::SetDefaultBranch(_) => prop_assert!(
                         present.is_some_and(|present| present.mirror && present.interval.is_some())
                     ),
@@ -290,7 +306,7 @@ proptest! {
             Next::Wait(wait) => {
                 prop_assert!(wait.pause > Duration::ZERO && wait.pause <= Duration::from_mins(5), "{:?}", wait.pause);
             }
-            Next::Look(_) | Next::Remember(_) => {}
+            Next::Look(_) | Next::Remember(_) | Next::GiveUp(_) => {}
         }
     }
 }

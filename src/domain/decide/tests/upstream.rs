@@ -19,7 +19,7 @@ fn unsound() -> Vec<(UpstreamAnswer, Code, Option<&'static str>)> {
         (refused(401), Code::UpstreamRefused, None),
         (refused(403), Code::UpstreamRefused, None),
         (refused(404), Code::UpstreamRefused, None),
-        (refused(301), Code::UpstreamRefused, None),
+        (refused(301), Code::UpstreamRefused, Some("redirect")),
         (upstream(&[("heads/other", 'a'), ("tags/main", 'a')]), Code::UpstreamBranchMissing, None),
         (UpstreamAnswer::Trouble(trouble(TroubleKind::Credential)), Code::UpstreamCredential, None),
     ]
@@ -72,6 +72,7 @@ fn an_upstream_that_turns_bad_in_mid_run_stops_the_run() {
 fn an_upstream_that_does_not_answer_us_is_asked_five_times_within_a_minute() {
     for kind in [TroubleKind::Dns, TroubleKind::Connect, TroubleKind::Tls, TroubleKind::Timeout, TroubleKind::Cut] {
         let mut world = World::with(mirror());
+        world.remembers_sending();
         world.upstream = UpstreamAnswer::Trouble(trouble(kind));
         assert_eq!(world.stays_unverified(), Code::UpstreamUnreachable, "{kind:?}");
         assert_eq!(world.looks.iter().filter(|look| **look == Look::Upstream).count(), 5, "{kind:?}");
@@ -95,6 +96,7 @@ fn an_upstream_that_answers_at_the_third_try_is_used() {
 fn a_pause_that_upstream_asks_for_is_kept_within_the_minute_and_never_a_panic() {
     for (asked, tries) in [(20, 3), (61, 1), (u64::MAX, 1)] {
         let mut world = World::with(mirror());
+        world.remembers_sending();
         world.upstream =
             UpstreamAnswer::Trouble(Trouble { retry_after: Some(secs(asked)), ..trouble(TroubleKind::Busy) });
         assert_eq!(world.stays_unverified(), Code::UpstreamUnreachable);
@@ -119,17 +121,18 @@ fn a_sync_beside_an_upstream_that_we_cannot_read_needs_pruning_to_be_known_off()
     let memory = |certainty| Some(PruneMemory { repository: mirror().id, prune: Prune::Off, certainty });
     let sent = PruneCertainty::Sent { mirror_updated: mirror().mirror_updated };
     for (pruning, prune, acts) in [
-        (None, Prune::Off, 0),
-        (memory(sent), Prune::Off, 0),
-        (memory(PruneCertainty::Known), Prune::Off, 1),
-        (None, Prune::On, 0),
+        // what has never been sent is sent: to stop pruning is safe whatever upstream does
+        (None, Prune::Off, vec!["patch 10m0s keep"]),
+        (memory(sent), Prune::Off, vec![]),
+        (memory(PruneCertainty::Known), Prune::Off, vec!["sync"]),
+        (None, Prune::On, vec![]),
     ] {
         let mut world = World::with(mirror());
         world.spec.prune = prune;
         world.history.pruning = pruning;
         world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::Timeout));
         assert_eq!(world.stays_unverified(), Code::UpstreamUnreachable);
-        assert_eq!(world.acts(), vec!["sync"; acts]);
+        assert_eq!(world.acts(), acts);
     }
 }
 

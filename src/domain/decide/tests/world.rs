@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::super::{Look, Wait};
 use crate::domain::answer::{
-    CreateOrganisationAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, Repository, RepositoryAnswer,
-    SyncAnswer, Trouble, TroubleKind, UpstreamAnswer,
+    CompareAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
+    Repository, RepositoryAnswer, SyncAnswer, Trouble, TroubleKind, UpstreamAnswer,
 };
 use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{PruneCertainty, PruneMemory};
@@ -46,6 +46,8 @@ pub(super) struct World {
     pub(super) owner: OwnerAnswer,
     pub(super) upstream: UpstreamAnswer,
     pub(super) local: LocalRefsAnswer,
+    /// The same through its API.
+    pub(super) by_api: LocalRefsAnswer,
     /// What Gitea's `enable_prune` really is.
     pub(super) prunes: bool,
     /// Answers to the next calls, in place of what a healthy Gitea does.
@@ -54,6 +56,14 @@ pub(super) struct World {
     pub(super) patches: VecDeque<Step<PatchAnswer>>,
     pub(super) branches: VecDeque<Step<PatchAnswer>>,
     pub(super) syncs: VecDeque<Step<SyncAnswer>>,
+    pub(super) deletes: VecDeque<Step<DeleteAnswer>>,
+    pub(super) renames: VecDeque<Step<PatchAnswer>>,
+    /// What Gitea says of the tracked branch's move.
+    pub(super) compares: CompareAnswer,
+    /// The legacy repository where it stands aside: its name there.
+    pub(super) aside: Option<(String, Repository, LocalRefsAnswer)>,
+    /// Below this an interval is refused.
+    pub(super) minimum: Option<GoDuration>,
     pub(super) looks: Vec<Look>,
     pub(super) waits: Vec<Wait>,
     pub(super) remembered: Vec<PruneCertainty>,
@@ -72,7 +82,7 @@ pub(super) fn trouble(kind: TroubleKind) -> Trouble {
     Trouble::maybe_sent(kind, "no word")
 }
 
-fn list(refs: &[(&str, char)], head: Option<&str>) -> RefList {
+pub(super) fn list(refs: &[(&str, char)], head: Option<&str>) -> RefList {
     let id = |c: char| ObjectId::parse(&c.to_string().repeat(40)).unwrap();
     let refs = refs.iter().map(|(name, c)| (RefName::parse(&format!("refs/{name}")).unwrap(), id(*c)));
     RefList::complete(refs, head.map(|head| BranchName::parse(head).unwrap()))
@@ -98,6 +108,7 @@ pub(super) fn mirror() -> Repository {
         mirror: true,
         interval: Some(spec().interval),
         mirror_updated: hour_ago,
+        last_sync: None,
         original_url: spec().upstream.to_string(),
         default_branch: "main".into(),
         created_at: hour_ago,
@@ -122,12 +133,18 @@ impl World {
             owner: OwnerAnswer::Absent,
             upstream: upstream(&[("heads/main", 'a')]),
             local: LocalRefsAnswer::Gone,
+            by_api: LocalRefsAnswer::Gone,
             prunes: true,
             organisations: VecDeque::new(),
             migrates: VecDeque::new(),
             patches: VecDeque::new(),
             branches: VecDeque::new(),
             syncs: VecDeque::new(),
+            deletes: VecDeque::new(),
+            renames: VecDeque::new(),
+            compares: CompareAnswer::FastForward,
+            aside: None,
+            minimum: None,
             looks: Vec::new(),
             waits: Vec::new(),
             remembered: Vec::new(),
@@ -145,6 +162,13 @@ impl World {
         self.prunes = self.spec.prune.as_bool();
         self.history.pruning =
             Some(PruneMemory { repository, prune: self.spec.prune, certainty: PruneCertainty::Known });
+    }
+
+    /// The journal knows that pruning was sent, and no more.
+    pub(super) fn remembers_sending(&mut self) {
+        let Repository { id, mirror_updated, .. } = *self.repository.as_ref().unwrap();
+        let certainty = PruneCertainty::Sent { mirror_updated };
+        self.history.pruning = Some(PruneMemory { repository: id, prune: self.spec.prune, certainty });
     }
 
     /// Something happens that many seconds from now.
@@ -192,10 +216,18 @@ impl World {
         self.end.as_ref().and_then(End::problem).expect("it ended with a problem")
     }
 
+    pub(super) fn ended(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    pub(super) fn remarks(&self) -> &[String] {
+        self.end.as_ref().and_then(End::notes).map_or(&[], |notes| &notes.remarks)
+    }
+
     /// Tells the story to its end, which is a success.
     pub(super) fn succeeds(&mut self) -> &'static str {
         match self.run() {
-            End::Succeeded { outcome, evidence } => {
+            End::Succeeded { outcome, evidence, .. } => {
                 assert!(evidence.refs() > 0);
                 outcome.label()
             }
@@ -230,7 +262,24 @@ impl World {
 
     /// A new run of the same service: it knows what the journal knows.
     pub(super) fn next_run(&mut self) {
-        self.history = History { pruning: self.history.pruning.clone(), ..History::default() };
+        let mut intents = std::mem::take(&mut self.history.intents);
+        for intent in &mut intents {
+            intent.made_nothing = false;
+        }
+        let (mut refs, mut branches) = (self.history.proven_refs, self.history.proven_branches);
+        if let Some(End::Succeeded { evidence, .. }) = &self.end {
+            refs = u64::try_from(evidence.refs()).ok();
+            branches = evidence.branches().and_then(|branches| u64::try_from(branches).ok());
+        }
+        self.history = History {
+            pruning: self.history.pruning.clone(),
+            proven_refs: refs,
+            proven_branches: branches,
+            intents,
+            private_upstream: self.history.private_upstream,
+            server: self.history.server,
+            ..History::default()
+        };
         self.began = self.now;
         self.acts.clear();
         self.looks.clear();
@@ -245,12 +294,25 @@ impl World {
     }
 
     pub(super) fn migrate(&mut self) -> MigrateAnswer {
+        self.clone_upstream(Some(self.spec.interval))
+    }
+
+    pub(super) fn clone_upstream(&mut self, interval: Option<GoDuration>) -> MigrateAnswer {
         self.local = if let UpstreamAnswer::List(list) = &self.upstream {
             LocalRefsAnswer::List(list.clone())
         } else {
             refs(&[("heads/main", 'a')])
         };
-        self.make(Some(self.spec.interval));
+        self.migrate_with(interval)
+    }
+
+    fn migrate_with(&mut self, interval: Option<GoDuration>) -> MigrateAnswer {
+        let interval = interval.unwrap_or_else(|| GoDuration::parse("8h").unwrap());
+        if self.minimum.is_some_and(|minimum| interval.get() < minimum.get()) {
+            self.make(None);
+            return MigrateAnswer::ServerError;
+        }
+        self.make(Some(interval));
         MigrateAnswer::Created
     }
 
@@ -261,7 +323,29 @@ impl World {
         self.prunes = true;
     }
 
+    pub(super) fn delete(&mut self) -> DeleteAnswer {
+        self.repository = None;
+        self.local = LocalRefsAnswer::Gone;
+        DeleteAnswer::Gone
+    }
+
+    pub(super) fn rename_aside(&mut self, name: &str) -> PatchAnswer {
+        let local = std::mem::replace(&mut self.local, LocalRefsAnswer::Gone);
+        self.aside = self.repository.take().map(|repository| (name.to_owned(), repository, local));
+        PatchAnswer::Done
+    }
+
+    pub(super) fn give_back(&mut self) -> PatchAnswer {
+        if let Some((_, repository, local)) = self.aside.take() {
+            (self.repository, self.local) = (Some(repository), local);
+        }
+        PatchAnswer::Done
+    }
+
     pub(super) fn patch(&mut self, interval: GoDuration, prune: Prune) -> PatchAnswer {
+        if let Some(minimum) = self.minimum.filter(|minimum| interval.get() < minimum.get()) {
+            return PatchAnswer::BelowMinimum { minimum: Some(minimum) };
+        }
         self.repository.as_mut().unwrap().interval = Some(interval);
         self.prunes = prune.as_bool();
         PatchAnswer::Done

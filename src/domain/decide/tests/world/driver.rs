@@ -51,6 +51,11 @@ impl World {
                     self.remembered.push(memory.certainty.clone());
                     self.history.pruning = Some(memory);
                 }
+                Next::GiveUp(problem) => {
+                    assert!(self.history.giving_up.is_none(), "it gives up once");
+                    self.history.gives_up(*problem);
+                    seen.forget();
+                }
                 Next::End(end) => {
                     self.end = Some((*end).clone());
                     return *end;
@@ -85,15 +90,28 @@ impl World {
                 self.history.saw_upstream(&self.upstream);
                 seen.upstream = Some(Seen { at: self.date(), value: self.upstream.clone() });
             }
-            Look::LocalRefs => {
+            Look::LocalRefs | Look::LocalRefsByApi => {
                 let proven = match (seen.upstream.as_ref().map(|seen| &seen.value), &self.local) {
                     (Some(UpstreamAnswer::List(upstream)), LocalRefsAnswer::List(local)) => {
                         compare(upstream, local, self.spec.prune).differing.is_empty()
                     }
                     _ => false,
                 };
-                self.history.saw_local_refs(&self.local, proven);
-                seen.local_refs = Some(Seen { at: self.date(), value: self.local.clone() });
+                self.history.refs_by_api = look == Look::LocalRefsByApi;
+                let answer = if self.history.refs_by_api { self.by_api.clone() } else { self.local.clone() };
+                self.history.saw_local_refs(&self.spec, &answer, proven);
+                seen.local_refs = Some(Seen { at: self.date(), value: answer });
+            }
+            Look::Comparison => {
+                let Some(LocalRefsAnswer::List(local)) = seen.local_refs.as_ref().map(|seen| &seen.value) else {
+                    panic!("compared unseen")
+                };
+                let to = local.commit_of(&self.spec.branch).unwrap().clone();
+                self.history.compared(to, self.compares.clone());
+            }
+            Look::Aside => {
+                let there = self.aside.as_ref().map(|(_, repository, _)| Box::new(repository.clone()));
+                seen.aside = Some(there.map_or(RepositoryAnswer::Absent, RepositoryAnswer::Present));
             }
         }
     }
@@ -115,10 +133,12 @@ impl World {
                 seen.forget();
                 "create organisation".to_owned()
             }
-            Action::Migrate => {
+            Action::Migrate { interval } => {
                 self.tick();
-                self.history.sends_migrate(seen_date);
-                let step = self.migrates.pop_front().unwrap_or_else(|| Box::new(Self::migrate));
+                let (spec, interval) = (self.spec.clone(), *interval);
+                self.history.sends_migrate(&spec, seen_date);
+                let healthy = move |world: &mut Self| world.clone_upstream(interval);
+                let step = self.migrates.pop_front().unwrap_or_else(|| Box::new(healthy));
                 let answer = step(self);
                 if let MigrateAnswer::Unknown(Trouble { sent: Sent::No, .. }) = &answer {
                     self.history.note_trouble(&trouble(TroubleKind::Connect));
@@ -126,7 +146,36 @@ impl World {
                 self.history.migrated(answer);
                 (self.history.upstream_tries, self.history.upstream_first_try) = (0, None);
                 seen.forget_upstream();
-                "migrate".to_owned()
+                if interval.is_some() { "migrate".to_owned() } else { "migrate without interval".to_owned() }
+            }
+            Action::Delete(proof) => {
+                let there = self.repository.as_ref().expect("only what is there is deleted");
+                assert_eq!(proof.repository(), there.id);
+                let step = self.deletes.pop_front().unwrap_or_else(|| Box::new(Self::delete));
+                let answer = step(self);
+                self.tick();
+                self.history.deleted(proof, Some(answer));
+                seen.forget();
+                "delete".to_owned()
+            }
+            Action::RenameAside(aside) => {
+                let name = aside.name.to_string();
+                let step = self.renames.pop_front().unwrap_or_else(|| Box::new(move |world| world.rename_aside(&name)));
+                let answer = step(self);
+                self.tick();
+                self.history.aside = Some(aside.clone());
+                self.history.renamed(answer);
+                seen.forget();
+                "rename aside".to_owned()
+            }
+            Action::GiveBack(aside) => {
+                let step = self.renames.pop_front().unwrap_or_else(|| Box::new(Self::give_back));
+                let answer = step(self);
+                self.tick();
+                self.history.aside = Some(aside.clone());
+                self.history.renamed(answer);
+                seen.forget();
+                "give back".to_owned()
             }
             Action::Patch { interval, prune } => {
                 let (interval, prune) = (*interval, *prune);

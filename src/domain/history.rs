@@ -1,0 +1,352 @@
+//! What a driver remembers of its own run, and what the journal knew before it began.
+//!
+//! Owns [`History`], one of the inputs of [`decide`](super::decide), and how it grows: one method for each look and
+//! each call. Plain data; nothing is decided here.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::answer::{
+    CompareAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
+    Repository, RepositoryAnswer, SyncAnswer, Trouble, UpstreamAnswer,
+};
+use super::aside::Aside;
+use super::evidence::{PruneCertainty, PruneMemory};
+use super::observation::{BranchPatch, Compared, Delete, GivingUp, Lost, Migrate, Patch, RepositorySeen, Streak, Sync};
+use super::problem::Problem;
+use super::proof::{Intended, Proof};
+use super::refs::{Digest, ObjectId, Prune};
+use super::server::Server;
+use super::spec::{MirrorSpec, RunOptions};
+
+/// What a driver knows of its own run, and what the journal knew before it began.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Since the driver began.
+    pub elapsed: Duration,
+    /// Trouble with Gitea, in a row up to the latest look.
+    pub streak: Option<Streak>,
+    /// How many looks at the owner had trouble, in a row: looks at the repository in between do not end it.
+    pub owner_troubles: u32,
+    /// How many looks at Gitea's refs brought no list, in a row: looks at the repository in between do not end it.
+    pub git_troubles: u32,
+    /// How often upstream was asked in vain, in a row, and when first.
+    pub upstream_tries: u32,
+    /// When the first of them was.
+    pub upstream_first_try: Option<Duration>,
+    /// The latest answer to `POST /orgs`.
+    pub organisation: Option<CreateOrganisationAnswer>,
+    /// How many were sent.
+    pub organisations: u32,
+    /// When the latest was answered.
+    pub organisation_at: Option<Duration>,
+    /// The latest migrate of this run.
+    pub migrate: Option<Migrate>,
+    /// How many were sent since this process started, and when the first.
+    pub migrates: u32,
+    /// When the first of them was.
+    pub first_migrate: Option<Duration>,
+    /// When the name was first seen absent after a migrate of unknown outcome.
+    pub absent_since: Option<Duration>,
+    /// The latest PATCH of interval and pruning, and how many there were.
+    pub patch: Option<Patch>,
+    /// How many there were.
+    pub patches: u32,
+    /// The latest PATCH of the default branch.
+    pub branch_patch: Option<BranchPatch>,
+    /// How many there were.
+    pub branch_patches: u32,
+    /// The sync under way.
+    pub sync: Option<Sync>,
+    /// How many syncs this run asked for.
+    pub syncs: u32,
+    /// How many of them, in a row, ended without bringing the refs although upstream stood still.
+    pub barren_syncs: u32,
+    /// The tracked branch's commit in Gitea before the first sync of this run.
+    pub tracked_before: Option<ObjectId>,
+    /// When git's folder of a placeholder was first seen gone.
+    pub folder_gone_since: Option<Duration>,
+    /// The repository that was seen last under the name: what was seen of git's folder is about that one.
+    pub repository_id: Option<u64>,
+    /// Migrates to this very name that the journal knows of and that this run has sent, oldest first.
+    pub intents: Vec<Intended>,
+    /// How many deletions of a placeholder this run has sent, and the latest.
+    pub deletes: u32,
+    /// The latest of them.
+    pub delete: Option<Delete>,
+    /// Gitea has refused the interval after a whole clone: the next migrate goes without one.
+    pub without_interval: bool,
+    /// The legacy repository that this run renames, or has renamed.
+    pub aside: Option<Aside>,
+    /// The latest rename, there or back.
+    pub rename: Option<BranchPatch>,
+    /// How many there were.
+    pub renames: u32,
+    /// Why this run is being undone.
+    pub giving_up: Option<GivingUp>,
+    /// How many heads and tags were last proven, in earlier runs, and how many of them were branches.
+    pub proven_refs: Option<u64>,
+    /// How many of them were branches.
+    pub proven_branches: Option<u64>,
+    /// What Gitea was seen to have lost of them.
+    pub lost: Option<Lost>,
+    /// Whether the latest move of the tracked branch was a fast-forward.
+    pub compared: Option<Compared>,
+    /// Gitea's refs were read through its API, since it serves no git over HTTP.
+    pub refs_by_api: bool,
+    /// What runs there; `None`: it has not said yet.
+    pub server: Option<Server>,
+    /// Upstream is read with a credential.
+    pub private_upstream: bool,
+    /// What this run may do beyond what every run may.
+    pub options: RunOptions,
+    /// What is known about pruning.
+    pub pruning: Option<PruneMemory>,
+}
+
+impl History {
+    /// Takes note of a look at the repository.
+    pub fn saw_repository(&mut self, seen: &RepositorySeen) {
+        match &seen.answer {
+            RepositoryAnswer::Trouble(trouble) => self.note_trouble(trouble),
+            RepositoryAnswer::Present(repository) => {
+                self.streak = None;
+                self.absent_since = None;
+                if self.repository_id.replace(repository.id) != Some(repository.id) {
+                    self.folder_gone_since = None;
+                }
+                let elapsed = self.elapsed;
+                if let Some(sync) = self.sync.as_mut().filter(|sync| sync.mirror_updated != repository.mirror_updated) {
+                    if sync.moved_at.is_none() {
+                        // where Gitea shows when a sync last ended well, this one did not
+                        sync.failed = sync.last_sync.is_some() && sync.last_sync == repository.last_sync;
+                    }
+                    sync.moved_at.get_or_insert(elapsed);
+                }
+            }
+            RepositoryAnswer::Absent => {
+                self.streak = None;
+                self.absent_since.get_or_insert(self.elapsed);
+                // an error after which there is no row was said before one was made: a later row is not that migrate's
+                if let Some(intent) = self.intents.last_mut().filter(|_| self.migrate.is_some()) {
+                    intent.made_nothing |= intent.answer.as_ref().is_some_and(MigrateAnswer::ended_in_an_error);
+                }
+            }
+            RepositoryAnswer::Refused(_) => self.streak = None,
+        }
+    }
+
+    /// How long ago something was, by the driver's own clock.
+    #[must_use]
+    pub const fn since(&self, at: Duration) -> Duration {
+        self.elapsed.saturating_sub(at)
+    }
+
+    /// Takes note of trouble with Gitea.
+    pub fn note_trouble(&mut self, trouble: &Trouble) {
+        let count = self.streak.as_ref().map_or(0, |streak| streak.count) + 1;
+        self.streak = Some(Streak { trouble: trouble.clone(), count });
+    }
+
+    /// Takes note of a look at the owner.
+    pub fn saw_owner(&mut self, seen: &OwnerAnswer) {
+        if let OwnerAnswer::Trouble(trouble) = seen {
+            self.note_trouble(trouble);
+            self.owner_troubles += 1;
+        } else {
+            self.owner_troubles = 0;
+        }
+    }
+
+    /// Takes note of a look at upstream.
+    pub fn saw_upstream(&mut self, seen: &UpstreamAnswer) {
+        match seen {
+            UpstreamAnswer::Trouble(_) => {
+                self.upstream_tries += 1;
+                self.upstream_first_try.get_or_insert(self.elapsed);
+            }
+            UpstreamAnswer::List(_) | UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } => {
+                self.upstream_tries = 0;
+                self.upstream_first_try = None;
+                if let Some(sync) = self.sync.as_mut().filter(|sync| sync.moved_at.is_some()) {
+                    sync.upstream_read_since = true;
+                }
+            }
+        }
+    }
+
+    /// Takes note of a look at Gitea's refs; `proven`: they are as they must be.
+    pub fn saw_local_refs(&mut self, spec: &MirrorSpec, seen: &LocalRefsAnswer, proven: bool) {
+        let elapsed = self.elapsed;
+        self.note_lost_refs(spec, seen);
+        self.git_troubles = if matches!(seen, LocalRefsAnswer::List(_)) { 0 } else { self.git_troubles + 1 };
+        match seen {
+            LocalRefsAnswer::Trouble(trouble) => self.note_trouble(trouble),
+            LocalRefsAnswer::List(_) => {
+                self.folder_gone_since = None;
+                if let Some(sync) = self.sync.as_mut().filter(|_| proven) {
+                    sync.proven_at.get_or_insert(elapsed);
+                }
+            }
+            LocalRefsAnswer::FolderGone
+            | LocalRefsAnswer::HttpGitDisabled
+            | LocalRefsAnswer::Refused(_)
+            | LocalRefsAnswer::Gone => {}
+        }
+        let gone = matches!(seen, LocalRefsAnswer::FolderGone)
+            || matches!(seen, LocalRefsAnswer::Trouble(trouble) if trouble.kind == super::answer::TroubleKind::ServerError);
+        if gone {
+            self.folder_gone_since.get_or_insert(elapsed);
+        }
+    }
+
+    /// Without pruning Gitea never has fewer refs than were proven, unless something made it prune: whatever was known
+    /// about that is worth nothing then.
+    fn note_lost_refs(&mut self, spec: &MirrorSpec, seen: &LocalRefsAnswer) {
+        let (LocalRefsAnswer::List(list), Some(proven), None) = (seen, self.proven_refs, self.lost) else { return };
+        let here = u64::try_from(list.len()).unwrap_or(u64::MAX);
+        let by_a_sync = self.migrate.is_none() && self.aside.is_none();
+        if here < proven && spec.prune == Prune::Off && by_a_sync {
+            self.lost = Some(Lost { here, proven });
+            self.pruning = None;
+        }
+    }
+
+    /// Takes note of a deletion.
+    pub fn deleted(&mut self, proof: &Proof, answer: Option<DeleteAnswer>) {
+        self.deletes += 1;
+        self.without_interval |= proof.held_refs();
+        match &answer {
+            // nothing was sent, or nothing was done: the migrate that made the row still counts
+            Some(DeleteAnswer::Changed | DeleteAnswer::Refused(_)) => {}
+            Some(DeleteAnswer::Gone | DeleteAnswer::Unknown(_)) | None => self.migrate = None,
+        }
+        self.delete = Some(Delete { at: self.elapsed, answer });
+        self.folder_gone_since = None;
+    }
+
+    /// Takes note of a rename, there or back.
+    pub fn renamed(&mut self, answer: PatchAnswer) {
+        self.renames += 1;
+        self.rename = Some(BranchPatch { at: self.elapsed, answer });
+    }
+
+    /// Takes note of why this run is being undone.
+    pub fn gives_up(&mut self, problem: Problem) {
+        (self.renames, self.rename) = (0, None);
+        self.giving_up = Some(GivingUp { since: self.elapsed, problem });
+    }
+
+    /// Takes note of what a comparison of the tracked branch's old and new commit said.
+    pub fn compared(&mut self, to: ObjectId, answer: CompareAnswer) {
+        let before = self.compared.as_ref().filter(|compared| compared.to == to).map_or(0, |compared| compared.tries);
+        self.compared = Some(Compared { to, answer, tries: before + 1 });
+    }
+
+    /// Takes note of an organisation asked for.
+    pub fn created_organisation(&mut self, answer: CreateOrganisationAnswer) {
+        self.organisation = Some(answer);
+        self.organisations += 1;
+        self.organisation_at = Some(self.elapsed);
+    }
+
+    /// Takes note of a migrate that is about to be sent.
+    pub fn sends_migrate(&mut self, spec: &MirrorSpec, gitea_date: Timestamp) {
+        self.intents.push(Intended { target: spec.full_name(), gitea_date, answer: None, made_nothing: false });
+        self.migrate = Some(Migrate { gitea_date, at: Some(self.elapsed), answer: None });
+        self.migrates += 1;
+        self.first_migrate.get_or_insert(self.elapsed);
+        self.absent_since = None;
+        self.folder_gone_since = None;
+        self.git_troubles = 0;
+    }
+
+    /// Takes note of its answer.
+    pub fn migrated(&mut self, answer: MigrateAnswer) {
+        if let Some(intent) = self.intents.last_mut() {
+            intent.answer = Some(answer.clone());
+        }
+        if let Some(migrate) = &mut self.migrate {
+            migrate.answer = Some(answer);
+        }
+    }
+
+    /// Takes note of a PATCH of interval and pruning on `repository` as it was seen just before.
+    pub fn patched(&mut self, spec: &MirrorSpec, repository: &Repository, answer: PatchAnswer) {
+        let known = self.pruning_of(repository, spec.prune);
+        let moved_between = match known {
+            Some(PruneCertainty::Sent { mirror_updated }) => *mirror_updated != repository.mirror_updated,
+            Some(PruneCertainty::Known) => true,
+            None => false,
+        };
+        let settles_pruning = answer == PatchAnswer::Done && (moved_between || self.made(repository));
+        self.patch =
+            Some(Patch { at: self.elapsed, mirror_updated: repository.mirror_updated, answer, settles_pruning });
+        self.patches += 1;
+    }
+
+    /// Takes note of a PATCH of the default branch.
+    pub fn patched_branch(&mut self, answer: PatchAnswer) {
+        self.branch_patch = Some(BranchPatch { at: self.elapsed, answer });
+        self.branch_patches += 1;
+    }
+
+    /// Takes note of a sync asked for on `repository` as it was seen just before.
+    pub fn synced(
+        &mut self,
+        repository: &Repository,
+        answer: SyncAnswer,
+        upstream: Option<Digest>,
+        tracked: Option<ObjectId>,
+    ) {
+        if self.syncs == 0 {
+            self.tracked_before = tracked;
+        }
+        let before = self.sync.take();
+        let asks = before.as_ref().filter(|sync| sync.moved_at.is_none()).map_or(1, |sync| sync.asks + 1);
+        let barren = before.is_some_and(|sync| sync.moved_at.is_some() && sync.upstream == upstream);
+        self.barren_syncs = if barren { self.barren_syncs + 1 } else { 0 };
+        self.syncs += 1;
+        self.sync = Some(Sync {
+            at: self.elapsed,
+            mirror_updated: repository.mirror_updated,
+            last_sync: repository.last_sync,
+            failed: false,
+            answer,
+            upstream,
+            proven_at: None,
+            moved_at: None,
+            upstream_read_since: false,
+            asks,
+        });
+    }
+
+    /// Whether this run's migrate made the repository.
+    #[must_use]
+    pub fn made(&self, repository: &Repository) -> bool {
+        self.migrate.as_ref().is_some_and(|migrate| {
+            repository.created_at >= migrate.gitea_date
+                && migrate.answer.as_ref().is_none_or(MigrateAnswer::may_have_made_a_row)
+        })
+    }
+
+    /// What is known about pruning on this very repository, if that is what is wanted.
+    #[must_use]
+    pub fn pruning_of(&self, repository: &Repository, wanted: Prune) -> Option<&PruneCertainty> {
+        self.pruning
+            .as_ref()
+            .filter(|memory| memory.repository == repository.id && memory.prune == wanted)
+            .map(|memory| &memory.certainty)
+    }
+
+    /// Whether pruning has to be sent (again).
+    #[must_use]
+    pub fn pruning_is_due(&self, repository: &Repository, wanted: Prune) -> bool {
+        match self.pruning_of(repository, wanted) {
+            None => true,
+            Some(PruneCertainty::Sent { mirror_updated }) => *mirror_updated != repository.mirror_updated,
+            Some(PruneCertainty::Known) => false,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The proof that a repository is a placeholder of ours, and dead: without one nothing is ever deleted.
+//!
+//! Owns [`Proof`] and its one constructor, which checks every condition. Whoever holds a proof may delete that id, and
+//! nothing else, after having read it once more. Deletes nothing itself.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::answer::{LocalRefsAnswer, MigrateAnswer, Repository, TroubleKind};
+use super::refs::RefList;
+use super::spec::MirrorSpec;
+
+/// Two looks at a missing folder have to be this far apart: in a migrate's first moments it is not there yet.
+pub const GONE_FOR_GOOD: Duration = Duration::from_secs(30);
+
+/// A migrate that was written down before it was sent, by a run that had just seen the name absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intended {
+    /// `owner/repo`.
+    pub target: String,
+    /// Gitea's `Date` when the name was seen absent.
+    pub gitea_date: Timestamp,
+    /// What Gitea answered; `None`: nobody knows.
+    pub answer: Option<MigrateAnswer>,
+    /// The name was still absent after an error: a row that is there now is not this migrate's.
+    pub made_nothing: bool,
+}
+
+impl Intended {
+    fn can_have_made(&self, spec: &MirrorSpec, repository: &Repository) -> bool {
+        self.target.eq_ignore_ascii_case(&spec.full_name())
+            && repository.created_at >= self.gitea_date
+            && !self.made_nothing
+            && self.answer.as_ref().is_none_or(MigrateAnswer::may_have_made_a_row)
+    }
+}
+
+/// A placeholder, and all that is known about where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// What is configured.
+    pub spec: &'a MirrorSpec,
+    /// The repository as Gitea shows it.
+    pub repository: &'a Repository,
+    /// Gitea's `Date` with it.
+    pub date: Timestamp,
+    /// Migrates that are known, oldest first.
+    pub intents: &'a [Intended],
+    /// What its git answers.
+    pub local: &'a LocalRefsAnswer,
+    /// Upstream's complete list, if it was just read.
+    pub upstream: Option<&'a RefList>,
+    /// For how long its folder has been seen gone.
+    pub folder_gone_for: Duration,
+    /// How long after the intent a placeholder is dead whatever else is seen.
+    pub dead_after: Duration,
+}
+
+/// The proof: of one id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proof {
+    repository: u64,
+    held_refs: bool,
+}
+
+/// Why there is none: the first condition that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// It is no placeholder.
+    NoPlaceholder,
+    /// Its address is not upstream's.
+    OtherUpstream,
+    /// No migrate of ours can have made it.
+    NotOurs,
+    /// It may still be being cloned.
+    MayBeAlive,
+    /// What it holds cannot be read.
+    RefsUnknown,
+    /// It holds refs that upstream does not have with the same object.
+    HoldsRefs,
+}
+
+impl Unproven {
+    /// In words.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NoPlaceholder => "it is no placeholder",
+            Self::OtherUpstream => "its address is not upstream's",
+            Self::NotOurs => "no migration that we have written down can have made it",
+            Self::MayBeAlive => "it may still be being cloned",
+            Self::RefsUnknown => "what it holds cannot be read",
+            Self::HoldsRefs => "it holds refs that upstream does not show with the same object",
+        }
+    }
+}
+
+impl Proof {
+    /// Checks every condition.
+    ///
+    /// # Errors
+    /// The first that does not hold.
+    pub fn of(case: &Case<'_>) -> Result<Self, Unproven> {
+        if !case.repository.mirror || case.repository.interval.is_some() {
+            return Err(Unproven::NoPlaceholder);
+        }
+        if !case.spec.upstream.is_the_upstream_of(&case.repository.original_url) {
+            return Err(Unproven::OtherUpstream);
+        }
+        // the latest that can have made it: an earlier one's placeholder was gone when that one was written down
+        let intent = case.intents.iter().rev().find(|intent| intent.can_have_made(case.spec, case.repository));
+        let intent = intent.ok_or(Unproven::NotOurs)?;
+        let age = Duration::try_from(case.date.duration_since(intent.gitea_date)).unwrap_or_default();
+        let dead = intent.answer.as_ref().is_some_and(MigrateAnswer::ended_in_an_error)
+            || case.folder_gone_for >= GONE_FOR_GOOD
+            || age >= case.dead_after;
+        if !dead {
+            return Err(Unproven::MayBeAlive);
+        }
+        let held_refs = match case.local {
+            LocalRefsAnswer::FolderGone => false,
+            LocalRefsAnswer::Trouble(trouble) if trouble.kind == TroubleKind::ServerError => false,
+            LocalRefsAnswer::List(list) => {
+                let upstream_has = |name, id| case.upstream.is_some_and(|upstream| upstream.get(name) == Some(id));
+                if !list.iter().all(|(name, id)| upstream_has(name, id)) {
+                    return Err(Unproven::HoldsRefs);
+                }
+                !list.is_empty()
+            }
+            LocalRefsAnswer::Trouble(_)
+            | LocalRefsAnswer::HttpGitDisabled
+            | LocalRefsAnswer::Refused(_)
+            | LocalRefsAnswer::Gone => return Err(Unproven::RefsUnknown),
+        };
+        Ok(Self { repository: case.repository.id, held_refs })
+    }
+
+    /// The one repository that it allows to be deleted.
+    #[must_use]
+    pub const fn repository(&self) -> u64 {
+        self.repository
+    }
+
+    /// Whether it held refs, all of which upstream has: Gitea has refused its interval then, after a whole clone.
+    #[must_use]
+    pub const fn held_refs(&self) -> bool {
+        self.held_refs
+    }
+}

@@ -1,0 +1,67 @@
+//! Which server runs there, as far as its release makes a difference to us.
+//!
+//! Owns the reading of a version and what follows from it. Asks nobody.
+
+/// A Gitea or a Forgejo, and its release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Server {
+    forgejo: bool,
+    /// Major, minor and patch.
+    release: (u32, u32, u32),
+}
+
+impl Server {
+    /// Reads a version such as `1.26.4`, `1.27.0+dev-19` or `11.0.15+gitea-1.22.0`. One that names no release, such as
+    /// `development`, counts as one of which nothing is known.
+    #[must_use]
+    pub fn parse(version: &str) -> Self {
+        let forgejo = version.contains("+gitea-");
+        let release = version.split(['+', '-']).next().unwrap_or_default();
+        let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        Self { forgejo, release: (next(), next(), next()) }
+    }
+
+    /// Forgejo 11.0.4, 12.0.2, 13 and 14 use upstream's credential for the first clone and then forget it.
+    #[must_use]
+    pub fn forgets_credentials(self) -> bool {
+        let forgets = match self.release.0 {
+            11 => self.release >= (11, 0, 4),
+            12 => self.release >= (12, 0, 2),
+            major => matches!(major, 13 | 14),
+        };
+        self.forgejo && forgets
+    }
+
+    /// Gitea 1.27 changes a mirror's credential through its API.
+    #[must_use]
+    pub fn takes_a_new_credential(self) -> bool {
+        !self.forgejo && self.release >= (1, 27, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_read_from_every_form_of_a_version() {
+        for (version, forgets, takes) in [
+            ("1.22.6", false, false),
+            ("1.27.0+19", false, true),
+            ("1.28.0+dev-5-gabc", false, true),
+            ("7.0.1+gitea-1.21.0", false, false),
+            ("11.0.3+gitea-1.22.0", false, false),
+            ("11.0.15+gitea-1.22.0", true, false),
+            ("12.0.1+gitea-1.22.0", false, false),
+            ("13.0.0+gitea-1.22.0", true, false),
+            ("14.0.2-test+gitea-1.22.0", true, false),
+            ("15.0.0+gitea-1.22.0", false, false),
+            ("16.0.0+gitea-1.22.0", false, false),
+            ("development", false, false),
+        ] {
+            let server = Server::parse(version);
+            assert_eq!((server.forgets_credentials(), server.takes_a_new_credential()), (forgets, takes), "{version}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The calls of a driver that change something in Gitea, and what the journal remembers of those of earlier processes.
+//!
+//! Each is written down as an intent before it is sent; if that cannot be done, nothing is sent. Decides nothing.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::driver::{Driver, Work};
+use crate::domain::answer::{
+    DeleteAnswer, LocalRefsAnswer, MigrateAnswer, PatchAnswer, Repository, RepositoryAnswer, Sent, UpstreamAnswer,
+};
+use crate::domain::aside::Aside;
+use crate::domain::decide::Action;
+use crate::domain::duration::GoDuration;
+use crate::domain::observation::{Delete, History, Migrate};
+use crate::domain::proof::{Intended, Proof};
+use crate::domain::refs::{Digest, ObjectId};
+use crate::domain::run::Phase;
+use crate::journal::{DELETE, GIVE_BACK, Intent, IntentId, JournalError, KnownIntent, MIGRATE, RENAME_ASIDE};
+
+impl Driver {
+    /// What the journal knows of this mirror: its pruning, what was last proven, and the calls of this run and of
+    /// earlier ones that matter still.
+    pub(super) async fn recall(&self) -> Result<History, JournalError> {
+        let name = &self.spec.name;
+        let remembered = self.around.journal.remembered(name.clone()).await?;
+        let mut history = History {
+            pruning: remembered.pruning,
+            proven_refs: remembered.facts.proven_refs,
+            proven_branches: remembered.facts.proven_branches,
+            options: self.options.clone(),
+            private_upstream: self.upstream_credential.read().is_ok_and(|credential| credential.is_some()),
+            ..History::default()
+        };
+        let mut known = self.around.journal.intents(name.clone()).await?;
+        known.reverse();
+        for intent in known {
+            self.recall_one(&intent, &mut history);
+        }
+        Ok(history)
+    }
+
+    /// Takes up one call, oldest first.
+    fn recall_one(&self, intent: &KnownIntent, history: &mut History) {
+        let ours = intent.run == self.run;
+        // another name's calls are no part of this one's story: the configuration has changed
+        let target = intent.about["target"].as_str().unwrap_or_default();
+        if !target.eq_ignore_ascii_case(&self.spec.full_name()) {
+            return;
+        }
+        match intent.kind.as_str() {
+            MIGRATE => {
+                let answer: Option<MigrateAnswer> =
+                    intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
+                let gitea_date = intent.gitea_date;
+                let made_nothing = false;
+                history.intents.push(Intended {
+                    target: target.to_owned(),
+                    gitea_date,
+                    answer: answer.clone(),
+                    made_nothing,
+                });
+                if ours {
+                    history.migrate = Some(Migrate { gitea_date, at: None, answer });
+                }
+            }
+            DELETE if ours => {
+                let answer: Option<DeleteAnswer> =
+                    intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
+                if !matches!(answer, Some(DeleteAnswer::Changed | DeleteAnswer::Refused(_))) {
+                    history.migrate = None;
+                }
+                history.without_interval |= intent.about["heldRefs"] == true;
+                // it counts as one of the few, and its pause is over
+                history.deletes += 1;
+                history.delete = Some(Delete { at: std::time::Duration::ZERO, answer: None });
+            }
+            RENAME_ASIDE if ours => {
+                history.aside = serde_json::from_value::<Aside>(intent.about["aside"].clone()).ok();
+            }
+            GIVE_BACK if ours => {
+                let done = intent.answer.as_ref().is_some_and(|answer| *answer == json!(PatchAnswer::Done));
+                history.aside = history.aside.take().filter(|_| !done);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) async fn act(&self, action: Action, work: &mut Work) -> Result<(), JournalError> {
+        work.looking = match &action {
+            // it goes on after its answer
+            Action::Sync => Phase::Syncing,
+            Action::CreateOrganisation | Action::RenameAside(_) | Action::GiveBack(_) => Phase::Inspecting,
+            Action::Delete(_) => Phase::Migrating,
+            Action::Migrate { .. } | Action::Patch { .. } | Action::SetDefaultBranch(_) => Phase::Verifying,
+        };
+        match action {
+            Action::CreateOrganisation => {
+                self.enter(Phase::Migrating, None, work).await;
+                let intent = self.intend("create_organisation", Value::Null, work).await?;
+                let answer = self.around.gitea.create_organisation(&self.spec.owner, self.spec.visibility).await;
+                self.answered(intent, &answer).await?;
+                work.tick();
+                work.history.created_organisation(answer);
+                work.observation.forget();
+            }
+            Action::Migrate { interval } => self.migrate(interval, work).await?,
+            Action::Delete(proof) => self.delete(proof, work).await?,
+            Action::RenameAside(aside) => self.rename(RENAME_ASIDE, aside, work).await?,
+            Action::GiveBack(aside) => self.rename(GIVE_BACK, aside, work).await?,
+            Action::Patch { interval, prune } => {
+                self.enter(Phase::Patching, None, work).await;
+                let repository = Self::repository(work);
+                let intent = self.intend("patch_settings", Value::Null, work).await?;
+                let answer = self.around.gitea.patch_settings(&self.spec, interval, prune).await;
+                self.answered(intent, &answer).await?;
+                work.tick();
+                if let Some(repository) = repository {
+                    work.history.patched(&self.spec, &repository, answer);
+                }
+                work.observation.forget();
+            }
+            Action::SetDefaultBranch(branch) => {
+                self.enter(Phase::Patching, None, work).await;
+                let intent = self.intend("patch_default_branch", Value::Null, work).await?;
+                let answer = self.around.gitea.patch_default_branch(&self.spec, &branch).await;
+                self.answered(intent, &answer).await?;
+                work.tick();
+                work.history.patched_branch(answer);
+                work.observation.forget();
+            }
+            Action::Sync => {
+                self.enter(Phase::Syncing, None, work).await;
+                let repository = Self::repository(work);
+                let (upstream, tracked) = self.before_a_sync(work);
+                let intent = self.intend("mirror_sync", Value::Null, work).await?;
+                let answer = self.around.gitea.sync(&self.spec).await;
+                self.answered(intent, &answer).await?;
+                work.tick();
+                if let Some(repository) = repository {
+                    work.history.synced(&repository, answer, upstream, tracked);
+                }
+                work.observation.forget();
+            }
+        }
+        Ok(())
+    }
+
+    async fn migrate(&self, interval: Option<GoDuration>, work: &mut Work) -> Result<(), JournalError> {
+        self.enter(Phase::Migrating, None, work).await;
+        work.history.sends_migrate(&self.spec, self.gitea_date(work));
+        let intent = self.intend(MIGRATE, Value::Null, work).await?;
+        let limit = self.around.policy.migrate;
+        let answer = self.around.gitea.migrate(&self.spec, interval, &*self.upstream_credential, limit).await;
+        self.answered(intent, &answer).await?;
+        if let MigrateAnswer::Unknown(trouble) = &answer
+            && trouble.sent == Sent::No
+        {
+            work.history.note_trouble(trouble);
+        }
+        work.history.migrated(answer);
+        work.history.upstream_tries = 0;
+        work.history.upstream_first_try = None;
+        work.observation.forget_upstream();
+        Ok(())
+    }
+
+    async fn delete(&self, proof: Proof, work: &mut Work) -> Result<(), JournalError> {
+        self.enter(Phase::Migrating, None, work).await;
+        let intent = self.intend(DELETE, json!(proof), work).await?;
+        let answer = self.around.gitea.delete_placeholder(&self.spec, &proof).await;
+        self.answered(intent, &answer).await?;
+        work.tick();
+        work.history.deleted(&proof, Some(answer));
+        work.observation.forget();
+        Ok(())
+    }
+
+    async fn rename(&self, kind: &'static str, aside: Aside, work: &mut Work) -> Result<(), JournalError> {
+        self.enter(Phase::Patching, None, work).await;
+        let intent = self.intend(kind, json!({ "aside": aside }), work).await?;
+        let answer = if kind == RENAME_ASIDE {
+            self.around.gitea.rename_aside(&self.spec, &aside).await
+        } else {
+            self.around.gitea.give_back(&self.spec, &aside).await
+        };
+        self.answered(intent, &answer).await?;
+        work.tick();
+        work.history.aside = Some(aside);
+        work.history.renamed(answer);
+        work.observation.forget();
+        Ok(())
+    }
+
+    async fn intend(&self, kind: &'static str, about: Value, work: &Work) -> Result<IntentId, JournalError> {
+        tracing::info!(run = %self.run, mirror = %self.spec.name, call = kind, "changing Gitea");
+        let mut about = if about.is_object() { about } else { json!({}) };
+        about["target"] = self.spec.full_name().into();
+        let intent = Intent {
+            run: self.run,
+            mirror: self.spec.name.clone(),
+            kind,
+            written_at: self.around.clock.now(),
+            gitea_date: self.gitea_date(work),
+            about,
+        };
+        self.around.journal.intend(intent).await
+    }
+
+    async fn answered(&self, intent: IntentId, answer: &(impl Serialize + Sync)) -> Result<(), JournalError> {
+        let answer = serde_json::to_value(answer).unwrap_or_default();
+        self.around.journal.answered(intent, answer).await
+    }
+
+    fn gitea_date(&self, work: &Work) -> jiff::Timestamp {
+        work.observation.repository.as_ref().map_or_else(|| self.around.clock.now(), |seen| seen.date)
+    }
+
+    /// The repository as it was last seen.
+    fn repository(work: &Work) -> Option<Repository> {
+        match &work.observation.repository.as_ref()?.answer {
+            RepositoryAnswer::Present(repository) => Some((**repository).clone()),
+            RepositoryAnswer::Absent | RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => None,
+        }
+    }
+
+    /// Upstream's digest and the tracked branch's commit in Gitea, as they are before a sync.
+    fn before_a_sync(&self, work: &Work) -> (Option<Digest>, Option<ObjectId>) {
+        let upstream = match work.observation.upstream.as_ref().map(|seen| &seen.value) {
+            Some(UpstreamAnswer::List(list)) => Some(list.digest()),
+            _ => None,
+        };
+        let tracked = match work.observation.local_refs.as_ref().map(|seen| &seen.value) {
+            Some(LocalRefsAnswer::List(list)) => list.commit_of(&self.spec.branch).cloned(),
+            _ => None,
+        };
+        (upstream, tracked)
+    }
+}

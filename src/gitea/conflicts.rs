@@ -1,0 +1,131 @@
+//! The calls that only conflicts need: deleting our own placeholder, renaming aside and back, refs through the API, and
+//! whether history was rewritten.
+//!
+//! The one `DELETE` of this program is here, and takes a [`Proof`]. Each change reads the id just before it is sent.
+
+use http::Method;
+
+use super::{Answered, CHANGE, Client, READ, classify, wire};
+use crate::domain::answer::{
+    CompareAnswer, DeleteAnswer, LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer, Trouble, TroubleKind,
+};
+use crate::domain::aside::Aside;
+use crate::domain::names::RepoName;
+use crate::domain::proof::Proof;
+use crate::domain::refs::{ObjectId, RefList, RefName};
+use crate::domain::spec::MirrorSpec;
+
+/// The largest list of refs that is read: about a hundred thousand of them.
+const LARGEST_LIST: usize = 64 * 1024 * 1024;
+
+impl Client {
+    /// `DELETE` of the placeholder that `proof` is about, if it is there still and still a placeholder.
+    pub async fn delete_placeholder(&self, spec: &MirrorSpec, proof: &Proof) -> DeleteAnswer {
+        let there = match self.repository(spec).await.0 {
+            RepositoryAnswer::Present(repository) => repository,
+            RepositoryAnswer::Absent => return DeleteAnswer::Gone,
+            RepositoryAnswer::Refused(refusal) => return DeleteAnswer::Refused(refusal),
+            RepositoryAnswer::Trouble(trouble) => return DeleteAnswer::Unknown(trouble),
+        };
+        if there.id != proof.repository() || !there.mirror || there.interval.is_some() {
+            return DeleteAnswer::Changed;
+        }
+        let path = format!("/repos/{}", spec.full_name());
+        match self.send("delete_placeholder", Method::DELETE, &path, None::<&()>, CHANGE).await {
+            Ok(Answered { response, redactor }) => classify::delete(&response, &redactor),
+            Err(trouble) => DeleteAnswer::Unknown(trouble),
+        }
+    }
+
+    /// `PATCH` the name of the legacy repository that stands in the mirror's place.
+    pub async fn rename_aside(&self, spec: &MirrorSpec, aside: &Aside) -> PatchAnswer {
+        let is_legacy = |repository: &Repository| repository.id == aside.repository && !repository.mirror;
+        self.rename(spec, &spec.repo, &aside.name, is_legacy).await
+    }
+
+    /// `PATCH` its name back.
+    pub async fn give_back(&self, spec: &MirrorSpec, aside: &Aside) -> PatchAnswer {
+        let is_legacy = |repository: &Repository| repository.id == aside.repository;
+        self.rename(spec, &aside.name, &spec.repo, is_legacy).await
+    }
+
+    async fn rename(
+        &self,
+        spec: &MirrorSpec,
+        from: &RepoName,
+        to: &RepoName,
+        is_it: impl Fn(&Repository) -> bool,
+    ) -> PatchAnswer {
+        match self.at(spec, from).await {
+            RepositoryAnswer::Present(repository) if is_it(&repository) => {}
+            RepositoryAnswer::Present(_) | RepositoryAnswer::Absent => return PatchAnswer::Gone,
+            RepositoryAnswer::Refused(refusal) => return PatchAnswer::Refused(refusal),
+            RepositoryAnswer::Trouble(trouble) => return PatchAnswer::Unknown(trouble),
+        }
+        let path = format!("/repos/{}/{from}", spec.owner);
+        match self.send("rename", Method::PATCH, &path, Some(&wire::WireName { name: to.as_str() }), CHANGE).await {
+            Ok(Answered { response, redactor }) => classify::patch(&response, &redactor),
+            Err(trouble) => PatchAnswer::Unknown(trouble),
+        }
+    }
+
+    /// `GET /repos/{owner}/{repo}` of another repository of the mirror's owner.
+    pub async fn at(&self, spec: &MirrorSpec, repo: &RepoName) -> RepositoryAnswer {
+        let name = format!("{}/{repo}", spec.owner);
+        match self.send("get_repository", Method::GET, &format!("/repos/{name}"), None::<&()>, READ).await {
+            Ok(Answered { response, redactor }) => classify::repository(&response, &redactor, &name),
+            Err(trouble) => RepositoryAnswer::Trouble(trouble),
+        }
+    }
+
+    /// `GET /repos/{owner}/{repo}/git/refs`: all heads and tags, where git over HTTP is switched off.
+    pub async fn refs(&self, spec: &MirrorSpec) -> LocalRefsAnswer {
+        let path = format!("/repos/{}/git/refs", spec.full_name());
+        match self.send_up_to("get_refs", Method::GET, &path, None::<&()>, READ, LARGEST_LIST).await {
+            Ok(Answered { response, redactor }) => classify::refs(&response, &redactor),
+            Err(trouble) => LocalRefsAnswer::Trouble(trouble),
+        }
+    }
+
+    /// `GET /repos/{owner}/{repo}/compare/…`: whether `old` is an ancestor of `new`.
+    pub async fn compare(&self, spec: &MirrorSpec, new: &ObjectId, old: &ObjectId) -> CompareAnswer {
+        let unrelated = match self.compare_by(spec, &format!("{new}...{old}")).await {
+            // two histories that have nothing in common have no merge base, which is a 500 (seen on 1.26); the same
+            // question with two dots needs none
+            CompareAnswer::Trouble(trouble) if trouble.kind == TroubleKind::ServerError => format!("{new}..{old}"),
+            answer @ (CompareAnswer::FastForward
+            | CompareAnswer::Rewritten
+            | CompareAnswer::NotTold
+            | CompareAnswer::Trouble(_)) => return answer,
+        };
+        self.compare_by(spec, &unrelated).await
+    }
+
+    async fn compare_by(&self, spec: &MirrorSpec, range: &str) -> CompareAnswer {
+        let path = format!("/repos/{}/compare/{range}", spec.full_name());
+        // it lists the files that differ, too
+        match self.send_up_to("compare", Method::GET, &path, None::<&()>, READ, LARGEST_LIST).await {
+            Ok(Answered { response, redactor }) => classify::comparison(&response, &redactor),
+            Err(trouble) => CompareAnswer::Trouble(trouble),
+        }
+    }
+}
+
+/// The heads and tags of an answer of `/git/refs`; `None`: something in it is no ref.
+pub(super) fn read_refs(body: &[u8]) -> Option<RefList> {
+    let refs = match serde_json::from_slice(body).ok()? {
+        wire::WireRefs::Several(refs) => refs,
+        wire::WireRefs::One(one) => vec![one],
+    };
+    let mut read = Vec::with_capacity(refs.len());
+    for wire::WireRef { name, object } in refs {
+        let id = ObjectId::parse(&object.sha).ok()?;
+        read.extend(RefName::parse(&name).map(|name| (name, id)));
+    }
+    Some(RefList::complete(read, None))
+}
+
+/// An answer that is Gitea's JSON, and not what was asked for.
+pub(super) fn unreadable(what: &str) -> Trouble {
+    Trouble::maybe_sent(TroubleKind::Foreign, format!("200 with JSON that holds no {what}"))
+}

@@ -1,0 +1,113 @@
+//! Upstream shrunken, emptied or rewritten, and what a run does about it.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use standin::{Profile, Reader, UpstreamFault};
+
+use crate::world::{World, story_everywhere, story_on};
+
+/// Whether the Gitea of this story tells how two object ids are related: 1.22 does not.
+async fn compares(world: &World) -> bool {
+    let commit = &world.upstream.heads_and_tags("one")["refs/heads/main"];
+    let path = format!("/repos/{}/one/compare/{commit}...{commit}", world.owner);
+    world.gitea_api(Method::GET, &path, None).await.0 == 200
+}
+
+#[test]
+fn an_upstream_that_has_lost_most_of_its_branches_is_told_with_a_digest_and_not_synced() {
+    story_everywhere(async |mut world| {
+        world.upstream.branches("one", "b", "main", 6);
+        world.start().await;
+        world.expect("created").await;
+        for number in 0..5 {
+            world.upstream.delete_ref("one", &format!("refs/heads/b{number}"));
+        }
+        world.upstream.commit("one", "main", 1);
+        let before = world.repository().await["mirror_updated"].clone();
+        let problem = world.expect_failure("upstream-suspect").await;
+        assert_eq!((problem["reason"].as_str(), problem["retryable"].as_bool()), (Some("shrunken"), Some(true)));
+        assert!(problem["upstreamDigest"].as_str().unwrap().starts_with("sha256:"), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("3 of the 8"), "{problem}");
+        assert_eq!(world.repository().await["mirror_updated"], before);
+        // an operator accepts that very list, and no other
+        let other = format!("sha256:{}", "0".repeat(64));
+        for (digest, outcome) in [(json!(other), Value::Null), (problem["upstreamDigest"].clone(), json!("synced"))] {
+            let answer = world.post(&json!({"acceptUpstream": digest})).await;
+            assert_eq!(answer.status, 202, "{answer:?}");
+            let run = world.end_of(answer.json()["id"].as_str().unwrap()).await;
+            assert_eq!(run["mirrors"][0]["outcome"], outcome, "{run:#}");
+        }
+        world.expect("noop").await;
+    });
+}
+
+#[test]
+fn whether_a_sync_rewrote_the_tracked_branch_is_told_where_gitea_can_tell() {
+    story_everywhere(async |mut world| {
+        world.start().await;
+        world.expect("created").await;
+        let can_tell = compares(&world).await;
+        let rewritten = |run: &Value| run["mirrors"][0]["evidence"]["rewritten"].clone();
+        let told = |answer: bool| if can_tell { json!(answer) } else { Value::Null };
+        world.upstream.commit("one", "main", 2);
+        assert_eq!(rewritten(&world.expect("synced").await), told(false), "a fast-forward");
+        world.upstream.force_push("one", "main");
+        assert_eq!(rewritten(&world.expect("synced").await), told(true), "a commit replaced");
+        world.upstream.orphan("one", "main");
+        assert_eq!(rewritten(&world.expect("synced").await), told(true), "a history of its own");
+        world.upstream.branch("one", "later", "main");
+        assert_eq!(rewritten(&world.expect("synced").await), false, "the tracked branch stood still");
+    });
+}
+
+#[test]
+fn refs_that_gitea_has_lost_are_restored_once_upstream_is_sound_and_pruning_is_stopped_again() {
+    story_everywhere(async |mut world| {
+        world.start().await;
+        world.expect("created").await;
+        let path = format!("/repos/{}/one", world.owner);
+        let body = json!({"mirror_interval": "10m0s", "enable_prune": true});
+        assert_eq!(world.gitea_api(Method::PATCH, &path, Some(body)).await.0, 200);
+        // it is in the same second that a sync's end is not seen
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        wipe(&world, &path).await;
+        let run = world.expect("updated").await;
+        let notes = run["mirrors"][0]["notes"].to_string();
+        assert!(notes.contains("Gitea had 0 refs where 4 had been proven"), "{notes}");
+        // and from now on the same costs nothing
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        wipe(&world, &path).await;
+        world.expect("noop").await;
+    });
+}
+
+/// A sync of Gitea's while upstream answers it with an empty list.
+async fn wipe(world: &World, path: &str) {
+    let before = world.repository().await["mirror_updated"].clone();
+    world.upstream.fault_for(Reader::Git, UpstreamFault::EmptyV0);
+    world.gitea_api(Method::POST, &format!("{path}/mirror-sync"), None).await;
+    while world.repository().await["mirror_updated"] == before {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    world.upstream.clear_faults();
+}
+
+#[test]
+fn a_sync_that_failed_for_certain_is_told_after_the_first() {
+    for (profile, syncs) in [(Profile::Gitea126, 2), (Profile::Gitea127, 1)] {
+        story_on(profile, async |mut world| {
+            world.start().await;
+            world.expect("created").await;
+            // Gitea shows no time of a good sync before the first
+            world.upstream.commit("one", "main", 1);
+            world.expect("synced").await;
+            world.upstream.commit("one", "main", 1);
+            world.upstream.fault_for(Reader::Git, UpstreamFault::Status(401));
+            world.gitea().clear_calls();
+            world.expect_failure("sync-failing").await;
+            assert_eq!(world.count("POST /api/v1/repos/openova/one/mirror-sync"), syncs, "{}", profile.name());
+        });
+    }
+}
