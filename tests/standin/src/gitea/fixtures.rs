@@ -8,7 +8,8 @@ use super::state::{Kind, NewRepository};
 use super::{Gitea, Settings};
 use crate::call::Call;
 use crate::fault::{CallKind, Fault};
-use crate::refs::{self, Refs};
+use crate::refs::Refs;
+use crate::store::NewCommits;
 
 /// A repository as the database and the disk have it.
 #[derive(Clone, Debug)]
@@ -137,7 +138,7 @@ impl Gitea {
     ///
     /// When the folder cannot be made.
     pub fn leave_folder(&self, owner: &str, name: &str) {
-        std::fs::create_dir_all(self.git_dir_of(owner, name)).expect("the folder is ours");
+        self.inner.store.leave_folder(&self.git_dir_of(owner, name));
     }
 
     /// Changes settings.
@@ -247,22 +248,18 @@ impl Gitea {
     /// Every head and tag that the folder of a repository holds.
     #[must_use]
     pub fn heads_and_tags(&self, owner: &str, name: &str) -> Refs {
-        refs::heads_and_tags(&self.inner.git, &self.git_dir_of(owner, name))
+        self.inner.store.heads_and_tags(&self.git_dir_of(owner, name))
     }
 
     /// The branch that `HEAD` in the folder of a repository names.
     #[must_use]
     pub fn head(&self, owner: &str, name: &str) -> Option<String> {
-        refs::head(&self.inner.git, &self.git_dir_of(owner, name))
+        self.inner.store.head(&self.git_dir_of(owner, name))
     }
 
     /// Sets a ref in the folder of a repository behind Gitea's back; `None` removes it.
     pub fn update_ref(&self, owner: &str, name: &str, reference: &str, target: Option<&str>) {
-        let folder = self.git_dir_of(owner, name);
-        match target {
-            Some(target) => self.inner.git.must(&folder, &["update-ref", reference, target], b""),
-            None => self.inner.git.must(&folder, &["update-ref", "-d", reference], b""),
-        };
+        self.inner.store.update_ref(&self.git_dir_of(owner, name), reference, target);
     }
 
     /// Adds a commit to a branch of a repository, as a push would, and answers its id.
@@ -275,16 +272,18 @@ impl Gitea {
         let id = self.repository(owner, name).unwrap_or_else(|| panic!("no repository {owner}/{name}")).id;
         let folder = self.git_dir_of(owner, name);
         let reference = format!("refs/heads/{branch}");
-        let start = refs::list(&self.inner.git, &folder, &[&reference]);
-        let from = start.first().map(|r| format!("from {}\n", r.id)).unwrap_or_default();
-        let stream = format!(
-            "commit {reference}\ncommitter bot <bot@example.test> {} +0000\ndata {}\n{message}\n{from}\
-             M 644 inline local\ndata {}\n{message}\n\n",
-            crate::git::FIRST_COMMIT,
-            message.len(),
-            message.len()
+        let start = self.inner.store.list(&folder, &[&reference]);
+        self.inner.store.commit(
+            &folder,
+            &NewCommits {
+                reference: &reference,
+                start: start.first().map(|r| r.id.as_str()),
+                committer: ("bot", "bot@example.test"),
+                messages: &[message.to_owned()],
+                date: crate::git::FIRST_COMMIT,
+                file: ("local", message),
+            },
         );
-        self.inner.git.must(&folder, &["fast-import", "--quiet"], stream.as_bytes());
         self.refresh(id, &folder);
         if let Some(row) = self.state().by_id_mut(id) {
             row.empty = false;
