@@ -11,4 +11,5 @@ mod main_job;
 mod outages;
 mod process;
 mod runs;
+mod simulation;
 mod world;

@@ -38,7 +38,9 @@ impl Gitea {
         let gitea = self.clone();
         // Gitea clones outside the request's context: a client that leaves ends nothing.
         tokio::spawn(async move {
-            if let Some(response) = gitea.carry_out(&job).await {
+            let ended = gitea.carry_out(&job).await;
+            gitea.state().cloning.remove(&job.id);
+            if let Some(response) = ended {
                 // The client may have left.
                 drop(tell.send(response));
             }
@@ -60,7 +62,9 @@ impl Gitea {
             private: plan.private,
             original_url: &plan.original_url,
         };
-        Ok(state.add_repository(&new, self.inner.clock.second()))
+        let id = state.add_repository(&new, self.inner.clock.second());
+        state.cloning.insert(id);
+        Ok(id)
     }
 
     /// The whole clone phase. `None` when the server was killed meanwhile: the placeholder stays as it is.
