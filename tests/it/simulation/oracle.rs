@@ -40,7 +40,7 @@ pub(super) fn judge(shared: &Shared, who: usize, run: &Value, prune: bool) {
             if problem.is_some() {
                 broken("a success with a problem");
             }
-            if let Err(rule) = proven(shared, who, &part["evidence"], prune) {
+            if let Err(rule) = proven(shared, who, run, prune) {
                 broken(&format!("a false success ({rule})"));
             }
         }
@@ -54,7 +54,8 @@ pub(super) fn judge(shared: &Shared, who: usize, run: &Value, prune: bool) {
     }
 }
 
-fn proven(shared: &Shared, who: usize, evidence: &Value, prune: bool) -> Result<(), String> {
+fn proven(shared: &Shared, who: usize, run: &Value, prune: bool) -> Result<(), String> {
+    let evidence = &run["mirrors"][0]["evidence"];
     let state = shared.state();
     let find = |member: &str, of_gitea: bool| {
         let at: Timestamp = evidence[member].as_str().and_then(|at| at.parse().ok()).ok_or("no time of reading")?;
@@ -80,7 +81,8 @@ fn proven(shared: &Shared, who: usize, evidence: &Value, prune: bool) -> Result<
     if evidence["trackedCommit"].as_str() != theirs.get("refs/heads/main").map(String::as_str) {
         return Err("the tracked commit is another".into());
     }
-    if state.changed.get(&who).is_some_and(|changed| *changed > gitea.at) {
+    let ended: Timestamp = run["finishedAt"].as_str().and_then(|at| at.parse().ok()).ok_or("no end")?;
+    if state.changed.iter().any(|(by, at)| *by == who && *at > gitea.wall && *at <= ended) {
         return Err("Gitea was changed after it was read".into());
     }
     Ok(())

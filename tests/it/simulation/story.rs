@@ -20,6 +20,9 @@ const LONGEST_RUN: Duration = Duration::from_mins(30 + 15 + 2);
 /// How long a new run may take once everything is well, beyond a clone.
 const SOON: Duration = Duration::from_secs(60);
 
+/// When Gitea gives up on a child that hangs.
+const GIT_TIMEOUT: Duration = Duration::from_mins(5);
+
 /// A placeholder counts as dead after this; the shortest that is configurable would be told by the same rules.
 const DEAD: Duration = Duration::from_mins(5);
 
@@ -80,7 +83,7 @@ impl Story {
         let mut rng = Rng::new(seed);
         let profile = *rng.pick(&Profile::ALL);
         let (prune, twins, private) = (rng.percent(25), rng.percent(20), rng.percent(15));
-        let options = Options { profile, git_timeout: Duration::from_mins(5), ..Options::default() };
+        let options = Options { profile, git_timeout: GIT_TIMEOUT, ..Options::default() };
         let base = options.base;
         let (gitea, upstream) = (Gitea::in_memory(options), Upstream::in_memory(base, UPSTREAM));
         gitea.reach(UPSTREAM, upstream.router());
@@ -281,8 +284,8 @@ impl Story {
             self.pass(Duration::from_secs(5)).await;
             self.look_at_runs().await;
         }
-        // what was queued in Gitea has its time
-        self.pass(Duration::from_mins(2)).await;
+        // what was queued in Gitea has its time, a fetch that hangs too
+        self.pass(GIT_TIMEOUT + Duration::from_mins(2)).await;
         for who in 0..self.services.len() {
             self.succeeds_soon(who).await;
         }

@@ -28,7 +28,6 @@ pub(super) struct Reading {
     pub(super) who: usize,
     pub(super) of_gitea: bool,
     pub(super) wall: Timestamp,
-    pub(super) at: Instant,
     /// Before and after the server answered.
     pub(super) held: [Refs; 2],
 }
@@ -69,8 +68,8 @@ pub(super) struct State {
     migrating: BTreeSet<usize>,
     /// Who may have made a repository.
     pub(super) makers: BTreeMap<u64, BTreeSet<usize>>,
-    /// The latest changing call of each service.
-    pub(super) changed: BTreeMap<usize, Instant>,
+    /// Who changed something when, by that service's own clock.
+    pub(super) changed: Vec<(usize, Timestamp)>,
     /// Every ref that the mirror was seen to hold, by the repository's id.
     pub(super) once_held: BTreeMap<u64, BTreeSet<String>>,
     pub(super) crash: Option<CrashPoint>,
@@ -271,7 +270,7 @@ impl Wire {
 
     fn changed(&self, path: &str) {
         let mut state = self.shared.state();
-        state.changed.insert(self.who, Instant::now());
+        state.changed.push((self.who, self.clock.now()));
         if path.ends_with("/migrate") {
             state.migrating.remove(&self.who);
         }
@@ -337,8 +336,8 @@ impl Wire {
         }
         self.shared.slot(self.who).await;
         if reads {
-            let (wall, at) = (self.clock.now(), Instant::now());
-            self.shared.state().readings.push(Reading { who: self.who, of_gitea: to_gitea, wall, at, held });
+            let wall = self.clock.now();
+            self.shared.state().readings.push(Reading { who: self.who, of_gitea: to_gitea, wall, held });
         }
         result
     }
