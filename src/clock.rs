@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 /// Tells the wall time: for what people read. Nothing waits for it.
 pub trait Clock: fmt::Debug + Send + Sync {
@@ -17,6 +17,9 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        // milliseconds: nobody reads more of a time, and every one of ours is read by people
+        let now = Timestamp::now();
+        let whole = TimestampRound::new().smallest(Unit::Millisecond).mode(RoundMode::Trunc);
+        now.round(whole).unwrap_or(now)
     }
 }

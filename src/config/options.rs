@@ -17,7 +17,7 @@ pub struct Options {
     #[arg(long, env = "CUTOVER_CONFIG", value_name = "FILE", value_parser = OsStringValueParser::new().map(path))]
     pub config: Option<PathBuf>,
 
-    /// Listens on this address and port, such as 127.0.0.1:8080 or [::]:8080.
+    /// Listens on this address and port, such as `127.0.0.1:8080` or `[::]:8080`.
     #[arg(long, env = "CUTOVER_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: String,
 

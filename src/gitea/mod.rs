@@ -1,6 +1,6 @@
 //! The Gitea client: one method a call, one outcome enum an answer.
 //!
-//! Owns the requests, Gitea's JSON and the table of what its answers mean ([`classify`]). Reports and decides nothing:
+//! Owns the requests, Gitea's JSON and the table of what its answers mean (`classify`). Reports and decides nothing:
 //! nothing is retried here but a request refused with a credential that has been replaced since it was read. Every
 //! word of Gitea's passes the redactor before it leaves this module.
 

@@ -107,6 +107,15 @@ fn bundled_roots() -> Vec<reqwest::Certificate> {
         .collect()
 }
 
+/// Whether rustls is what failed: by itself, or wrapped in I/O errors, whose `source` skips what they hold.
+fn is_tls(cause: &(dyn std::error::Error + 'static)) -> bool {
+    if cause.is::<rustls::Error>() {
+        return true;
+    }
+    let held = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    held.is_some_and(|held| is_tls(held))
+}
+
 /// Sorts an error of reqwest's. Its own text names the address and is not used.
 fn trouble(error: &reqwest::Error) -> Trouble {
     let mut causes = Vec::new();
@@ -125,7 +134,7 @@ fn trouble(error: &reqwest::Error) -> Trouble {
     let (kind, sent, detail) = if error.is_connect() {
         if says(&["dns error", "failed to lookup"]) {
             (TroubleKind::Dns, false, "the host name does not resolve")
-        } else if says(&["certificate", "tls", "handshake", "invalid peer"]) {
+        } else if causes.iter().any(|cause| is_tls(*cause)) {
             (TroubleKind::Tls, false, "no TLS session: the certificate is not accepted, or no TLS is spoken there")
         } else if io == Some(std::io::ErrorKind::ConnectionRefused) {
             (TroubleKind::Connect, false, "the connection is refused")
@@ -142,4 +151,73 @@ fn trouble(error: &reqwest::Error) -> Trouble {
         (TroubleKind::Cut, true, "the connection broke before the whole answer was here")
     };
     if sent { Trouble::maybe_sent(kind, detail) } else { Trouble::not_sent(kind, detail) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::domain::answer::Sent;
+
+    async fn get(url: &str, timeout: Duration) -> Result<Response<Bytes>, Trouble> {
+        let request = http::Request::get(url).body(Bytes::new()).unwrap();
+        let call = Call { operation: "test", route: Route::Direct, request, timeout, largest: 1_000 };
+        HttpTransport::new(None).unwrap().send(call).await
+    }
+
+    /// A server that takes one connection, reads a little, says this, and hangs up.
+    fn server(says: &'static [u8]) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            if let Ok((mut stream, _)) = listener.accept() {
+                let _ = stream.read(&mut [0; 1_024]);
+                let _ = stream.write_all(says);
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn every_failure_is_sorted_by_what_it_is_and_whether_the_request_can_have_arrived() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let plain = server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        let cut = server(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+        let silent = server(b"");
+        let large = server(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n");
+        for (url, kind, sent) in [
+            ("http://no-such-host.invalid/".to_owned(), TroubleKind::Dns, Sent::No),
+            (format!("http://127.0.0.1:{free}/"), TroubleKind::Connect, Sent::No),
+            (format!("https://127.0.0.1:{plain}/"), TroubleKind::Tls, Sent::No),
+            (format!("http://127.0.0.1:{cut}/"), TroubleKind::Cut, Sent::Maybe),
+            (format!("http://127.0.0.1:{silent}/"), TroubleKind::Cut, Sent::Maybe),
+            (format!("http://127.0.0.1:{large}/"), TroubleKind::Cut, Sent::Maybe),
+        ] {
+            let trouble = get(&url, Duration::from_secs(10)).await.unwrap_err();
+            assert_eq!((trouble.kind, trouble.sent), (kind, sent), "{url}: {trouble:?}");
+            assert!(!trouble.detail.contains("127.0.0.1"), "{trouble:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_is_not_followed() {
+        let port = server(b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+        let answer = get(&format!("http://127.0.0.1:{port}/"), Duration::from_secs(10)).await.unwrap();
+        assert_eq!(answer.status(), 301);
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_cap_is_not_read() {
+        let port = server(
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\
+            0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+        );
+        let request = http::Request::get(format!("http://127.0.0.1:{port}/")).body(Bytes::new()).unwrap();
+        let call =
+            Call { operation: "test", route: Route::Direct, request, timeout: Duration::from_secs(10), largest: 99 };
+        let trouble = HttpTransport::new(None).unwrap().send(call).await.unwrap_err();
+        assert_eq!(trouble.kind, TroubleKind::TooLarge);
+    }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has nothing better to say than where it was")]
 #![expect(clippy::format_push_string, reason = "configurations are written piece by piece")]
 
+mod access;
 mod contract;
 mod fidelity;
 mod generated;

@@ -2,10 +2,10 @@
 //!
 //! [`decide`] is pure and total. It never acts on a remembered step: after a crash it is given what is there now, and
 //! goes on from that. It may ask for a look, wait, act, have something remembered, or end; a success it can only end
-//! with [`Evidence`].
+//! with [`Evidence`](super::evidence::Evidence).
 //!
-//! Each file below holds one part of the table: a name that is free ([`absent`]), a migration that is not finished
-//! ([`placeholder`]), a mirror that is there ([`mirror`]) and its settings ([`settings`]); [`failing`] words the
+//! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
+//! (`placeholder`), a mirror that is there (`mirror`) and its settings (`settings`); `failing` words the
 //! problems.
 
 mod absent;
