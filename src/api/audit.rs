@@ -16,6 +16,8 @@ pub(super) enum Done {
     Started(RunId),
     /// A run that had been accepted before has one more who waits for it.
     Joined(RunId),
+    /// A run was taken out.
+    Canceled(RunId),
 }
 
 impl Done {
@@ -23,12 +25,13 @@ impl Done {
         match self {
             Self::Started(_) => "run.start",
             Self::Joined(_) => "run.join",
+            Self::Canceled(_) => "run.cancel",
         }
     }
 
     const fn run(self) -> RunId {
         match self {
-            Self::Started(id) | Self::Joined(id) => id,
+            Self::Started(id) | Self::Joined(id) | Self::Canceled(id) => id,
         }
     }
 }
@@ -49,7 +52,7 @@ pub(super) fn write(request_id: &str, method: &Method, response: &Response) {
             decision = "accept",
             run = %done.run(),
             status = status.as_u16(),
-            "Accepted a run",
+            "Did what was asked",
         );
     }
     let Some(refusal) = response.extensions().get::<Refusal>() else { return };

@@ -12,7 +12,10 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::problem::Refusal;
+use crate::domain::key::Fingerprint;
 use crate::domain::problem::Code;
+use crate::domain::refs::Digest;
+use crate::domain::spec::OnLegacy;
 
 /// The most bytes of a body.
 pub(super) const LARGEST: usize = 16 * 1024;
@@ -25,6 +28,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Asked {
     /// Which mirrors; `None`: all.
     pub(super) mirrors: Option<Vec<String>>,
+    /// What becomes of a regular repository in the way; `None`: as configured.
+    pub(super) on_legacy: Option<OnLegacy>,
+    /// The shrunken list that is accepted.
+    pub(super) accept_upstream: Option<Digest>,
+    /// Whether nothing is to be done; `None`: not said, so that it is.
+    pub(super) dry_run: Option<bool>,
+}
+
+impl Asked {
+    /// What the body says, in one spelling: two bodies are equal as JSON if and only if these are.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let mut members = serde_json::Map::new();
+        let mut put = |name: &str, value: Option<serde_json::Value>| {
+            members.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        put(ACCEPT_UPSTREAM, self.accept_upstream.as_ref().map(|digest| digest.as_str().into()));
+        put(DRY_RUN, self.dry_run.map(Into::into));
+        put(MIRRORS, self.mirrors.clone().map(Into::into));
+        put(ON_LEGACY, self.on_legacy.map(|on_legacy| on_legacy.label().into()));
+        Fingerprint::of(&serde_json::Value::Object(members).to_string())
+    }
 }
 
 /// Reads the body of a request.
@@ -105,7 +129,7 @@ fn parse(bytes: &[u8]) -> Result<Asked, Refusal> {
         Read::NotAnObject => Err(invalid("the body must be a JSON object")),
         Read::Unknown(name) => Err(Refusal::new(Code::UnknownField, format!("`{}` is not known", abridged(&name)))),
         Read::Twice(name) => Err(invalid(format!("`{name}` stands twice in the body"))),
-        Read::BadMirrors(why) => Err(invalid(format!("`mirrors` {why}"))),
+        Read::Bad(name, why) => Err(invalid(format!("`{name}` {why}"))),
     }
 }
 
@@ -136,17 +160,25 @@ enum Read {
     NotAnObject,
     Unknown(String),
     Twice(&'static str),
-    BadMirrors(&'static str),
+    Bad(&'static str, &'static str),
 }
 
 const MIRRORS: &str = "mirrors";
+const ON_LEGACY: &str = "onLegacy";
+const ACCEPT_UPSTREAM: &str = "acceptUpstream";
+const DRY_RUN: &str = "dryRun";
+
+/// Every member that a body may have.
+const MEMBERS: [&str; 4] = [MIRRORS, ON_LEGACY, ACCEPT_UPSTREAM, DRY_RUN];
 
 /// Takes every JSON value that is not the one looked for, and says so instead of failing: the value has been seen to
 /// be JSON, and the fault gets our words rather than serde's.
 macro_rules! anything_else_is {
     ($value:expr, $($kind:ident),*) => { $(anything_else_is!(@ $kind $value);)* };
-    (@ scalar $value:expr) => {
+    (@ truth $value:expr) => {
         fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> { Ok($value) }
+    };
+    (@ number $value:expr) => {
         fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> { Ok($value) }
         fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> { Ok($value) }
         fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> { Ok($value) }
@@ -184,43 +216,100 @@ impl<'de> Visitor<'de> for WholeBody {
         f.write_str("a JSON value")
     }
 
-    anything_else_is!(Read::NotAnObject, scalar, string, list);
+    anything_else_is!(Read::NotAnObject, truth, number, string, list);
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Read, A::Error> {
-        let (mut mirrors, mut fault) = (None, None);
+        let (mut asked, mut seen, mut fault) = (Asked::default(), Vec::new(), None);
         while let Some(name) = object.next_key::<String>()? {
-            if name != MIRRORS {
+            let Some(member) = MEMBERS.into_iter().find(|member| *member == name) else {
                 object.next_value::<IgnoredAny>()?;
                 fault.get_or_insert(Read::Unknown(name));
                 continue;
+            };
+            let right = match member {
+                MIRRORS => match object.next_value()? {
+                    Names::Right(names) => {
+                        asked.mirrors = Some(names);
+                        Ok(())
+                    }
+                    Names::Wrong(why) => Err(why),
+                },
+                _ => asked.take(member, &object.next_value()?),
+            };
+            if seen.contains(&member) {
+                fault.get_or_insert(Read::Twice(member));
             }
-            let names = object.next_value::<Names>()?;
-            if mirrors.is_some() {
-                fault.get_or_insert(Read::Twice(MIRRORS));
+            seen.push(member);
+            if let Err(why) = right {
+                fault.get_or_insert(Read::Bad(member, why));
             }
-            if let Names::Wrong(why) = names {
-                fault.get_or_insert(Read::BadMirrors(why));
-            }
-            mirrors = Some(names);
         }
-        let mirrors = mirrors.and_then(Names::right);
-        Ok(fault.unwrap_or(Read::Asked(Asked { mirrors })))
+        Ok(fault.unwrap_or(Read::Asked(asked)))
     }
+}
+
+impl Asked {
+    /// Takes in a member that has a single value.
+    fn take(&mut self, member: &'static str, value: &Single) -> Result<(), &'static str> {
+        match (member, value) {
+            (ON_LEGACY, Single::Text(text)) if OnLegacy::from_label(text).is_some() => {
+                self.on_legacy = OnLegacy::from_label(text);
+                Ok(())
+            }
+            (ON_LEGACY, _) => Err("must be \"refuse\" or \"renameAside\""),
+            (ACCEPT_UPSTREAM, Single::Text(text)) if Digest::parse(text).is_some() => {
+                self.accept_upstream = Digest::parse(text);
+                Ok(())
+            }
+            (ACCEPT_UPSTREAM, _) => {
+                Err("must be the `upstreamDigest` of a problem: sha256: and 64 hexadecimal digits in lower case")
+            }
+            (_, Single::Truth(truth)) => {
+                self.dry_run = Some(*truth);
+                Ok(())
+            }
+            (_, Single::Text(_) | Single::Other) => Err("must be true or false"),
+        }
+    }
+}
+
+/// The value of a member that is neither a list nor an object.
+enum Single {
+    Text(String),
+    Truth(bool),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Single {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneValue)
+    }
+}
+
+struct OneValue;
+
+impl<'de> Visitor<'de> for OneValue {
+    type Value = Single;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Single, E> {
+        Ok(Single::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Single, E> {
+        Ok(Single::Truth(truth))
+    }
+
+    anything_else_is!(Single::Other, number, list, object);
 }
 
 /// The value of `mirrors`.
 enum Names {
     Right(Vec<String>),
     Wrong(&'static str),
-}
-
-impl Names {
-    fn right(self) -> Option<Vec<String>> {
-        match self {
-            Self::Right(names) => Some(names),
-            Self::Wrong(_) => None,
-        }
-    }
 }
 
 impl<'de> Deserialize<'de> for Names {
@@ -238,7 +327,7 @@ impl<'de> Visitor<'de> for NameList {
         f.write_str("a JSON value")
     }
 
-    anything_else_is!(Names::Wrong("must be a list of mirror names"), scalar, string, object);
+    anything_else_is!(Names::Wrong("must be a list of mirror names"), truth, number, string, object);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
         let (mut names, mut all_are_names) = (Vec::new(), true);
@@ -272,7 +361,7 @@ impl<'de> Visitor<'de> for OneName {
         Ok(Name(Some(text.to_owned())))
     }
 
-    anything_else_is!(Name(None), scalar, list, object);
+    anything_else_is!(Name(None), truth, number, list, object);
 }
 
 #[cfg(test)]

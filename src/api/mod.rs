@@ -5,6 +5,7 @@
 //! configuration. Called by `app`, which owns the listener.
 
 mod access;
+mod asking;
 mod audit;
 mod body;
 mod edge;

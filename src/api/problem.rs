@@ -94,11 +94,19 @@ impl Refusal {
 impl From<NotAccepted> for Refusal {
     fn from(not_accepted: NotAccepted) -> Self {
         let detail = match &not_accepted {
-            NotAccepted::UnknownMirror { .. } | NotAccepted::ShuttingDown => {
+            NotAccepted::UnknownMirror { .. }
+            | NotAccepted::Conflict { .. }
+            | NotAccepted::KeyReused
+            | NotAccepted::UnknownRun
+            | NotAccepted::RunEnded
+            | NotAccepted::ShuttingDown => {
                 return Self { problem: not_accepted.problem(), inside: None, hang_up: false };
             }
             NotAccepted::StateUnavailable(_) => {
                 "nothing was accepted; the service's log has the cause, under this request id"
+            }
+            NotAccepted::Credential(_) => {
+                "no run could be begun; the service's log has the cause, under this request id"
             }
         };
         let inside = Some(not_accepted.to_string());

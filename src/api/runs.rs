@@ -3,23 +3,26 @@
 //! Owns `/cutover/…`. Does no work: a command goes to the engine, whose answer is at hand at once, and what was
 //! accepted goes on when the caller has gone.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use url::form_urlencoded;
 
 use super::audit::Done;
 use super::problem::Refusal;
 use super::wire::{RunBody, RunList, RunRequest};
-use super::{ApiState, body};
+use super::{ApiState, asking, body};
 use crate::domain::access::Principal;
+use crate::domain::key::Keyed;
 use crate::domain::problem::Code;
 use crate::domain::run::{RunId, Trigger};
 use crate::domain::spec::RunOptions;
-use crate::engine::{Accepted, Ask};
+use crate::engine::{Accepted, Ask, NotAccepted};
 
 /// How long to wait before looking at an accepted run, in seconds: a `noop` is done by then.
 const LOOK_AGAIN: &str = "2";
@@ -32,22 +35,47 @@ const LONGEST_PAGE: usize = 100;
 /// Ask for a run
 ///
 /// Brings mirrors in sync: creates, changes or syncs what is needed and proves it by the refs of both sides. Needs
-/// the role `operator`. The run goes on whatever becomes of the caller; follow it under `Location`. It joins the work
-/// that is in flight on each of its mirrors, and exactly the same selection returns the very run that is under way,
-/// with `coalesced: true`, so that asking again is always safe.
+/// the role `operator`. The run goes on whatever becomes of the caller; follow it under `Location`, or have the answer
+/// wait for its end with `Prefer: wait=60`. It joins the work that is in flight on each of its mirrors, and exactly
+/// the same selection and options return the very run that is under way, with `coalesced: true`, so that asking again
+/// is always safe. With an `Idempotency-Key` it stays safe after the run has ended. With `dryRun` nothing is done: the
+/// answer shows, for each mirror, the calls that would be made and why; it is not kept, and a key does not matter.
 #[utoipa::path(
     post, path = "/cutover/mirror", operation_id = "startRun", tag = "runs",
+    params(
+        ("Prefer" = Option<String>, Header, nullable = false, example = "wait=60",
+            description = "`wait=N`, N from 0 to 60: the answer comes when the run has ended, or after N seconds. Any \
+                other preference is passed over. Hanging up cancels nothing."),
+        ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!#-+.-~-]+$",
+            example = "8e03978e-40d5-43dd-bc93-6894a57f9324",
+            description = "The caller's name for this request. The same key with the same body gives the same run, \
+                also after it has ended and after a restart, for 24 hours and at least as long as it is in flight. \
+                1,024 keys are kept; those of ended runs go first. Bodies are compared as JSON; none is `{}`."),
+    ),
     request_body(
         content = RunRequest, content_type = "application/json",
-        description = "Which mirrors. Without a body, or with `{}`: all. At most 16 KiB.",
+        description = "Which mirrors, and what may be done. Without a body, or with `{}`: all. At most 16 KiB.",
     ),
-    responses((
-        status = 202, description = "Accepted: the run, new or joined.", body = RunBody,
-        headers(
-            ("Location" = String, description = "The path of the run."),
-            ("Retry-After" = u32, description = "In how many seconds to look at it."),
+    responses(
+        (
+            status = 200, description = "The run has ended within the time that `Prefer` gave; or a dry run, whose \
+                `id` is null and whose mirrors have a `plan`.", body = RunBody,
+            headers(
+                ("Location" = String, description = "The path of the run; absent for a dry run."),
+                ("Preference-Applied" = String, description = "The preference that was met: `wait=N`."),
+                ("Idempotency-Replayed" = bool, description = "`true`: the run was accepted by an earlier request with this key."),
+            ),
         ),
-    )),
+        (
+            status = 202, description = "Accepted: the run, new or joined.", body = RunBody,
+            headers(
+                ("Location" = String, description = "The path of the run."),
+                ("Retry-After" = u32, description = "In how many seconds to look at it."),
+                ("Preference-Applied" = String, description = "The preference that was met: `wait=N`, and the run went on for longer."),
+                ("Idempotency-Replayed" = bool, description = "`true`: the run was accepted by an earlier request with this key."),
+            ),
+        ),
+    ),
 )]
 pub(super) async fn start(
     State(state): State<ApiState>,
@@ -56,20 +84,81 @@ pub(super) async fn start(
 ) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     let asked = body::read(&head.headers, body).await?;
-    let ask = Ask {
+    let request = asked.fingerprint();
+    let mut ask = Ask {
         mirrors: asked.mirrors,
-        options: RunOptions::default(),
-        requested_by: principal.name,
+        options: RunOptions { on_legacy: asked.on_legacy, accept_upstream: asked.accept_upstream },
+        key: None,
+        requested_by: principal.name.clone(),
         trigger: Trigger::Api,
     };
-    Ok(accepted(&state.engine.ask(ask).await?))
+    if asked.dry_run == Some(true) {
+        return Ok(Json(RunBody::dry(&state.engine.dry_run(ask).await?)).into_response());
+    }
+    let key = asking::key(&head.headers)?;
+    ask.key = key.map(|key| Keyed { caller: principal.name, key, request });
+    let mut accepted = state.engine.ask(ask).await?;
+    let Some(wait) = asking::wait(&head.headers) else { return Ok(answer(&accepted, None)) };
+    match tokio::time::timeout(wait, accepted.ended()).await {
+        Ok(Some(run)) => {
+            accepted.run = run;
+            Ok(answer(&accepted, Some((wait, true))))
+        }
+        // the service is ending: not waited for, and the run goes on after the next start
+        Ok(None) => Ok(answer(&accepted, None)),
+        Err(_) => {
+            // where it stands now, rather than where it was accepted
+            if let Ok(Some(run)) = state.engine.run(accepted.run.id).await {
+                accepted.run = run;
+            }
+            Ok(answer(&accepted, Some((wait, false))))
+        }
+    }
 }
 
-fn accepted(accepted: &Accepted) -> Response {
-    let Accepted { run, coalesced } = accepted;
-    let done = if *coalesced { Done::Joined(run.id) } else { Done::Started(run.id) };
-    let headers = [(header::LOCATION, format!("/cutover/runs/{}", run.id)), (header::RETRY_AFTER, LOOK_AGAIN.into())];
-    (StatusCode::ACCEPTED, headers, Extension(done), Json(RunBody::new(run, *coalesced))).into_response()
+/// The run as it was given; `waited`: for how long at most, and whether it has ended within.
+fn answer(accepted: &Accepted, waited: Option<(Duration, bool)>) -> Response {
+    let run = &accepted.run;
+    let done = if accepted.coalesced { Done::Joined(run.id) } else { Done::Started(run.id) };
+    let body = Json(RunBody::new(run, accepted.coalesced));
+    let mut response = (Extension(done), body).into_response();
+    let mut put = |name: HeaderName, text: String| {
+        let value = HeaderValue::try_from(text).expect("paths of ours and numbers are plain ASCII");
+        response.headers_mut().insert(name, value);
+    };
+    put(header::LOCATION, format!("/cutover/runs/{}", run.id));
+    if let Some((wait, _)) = waited {
+        put(asking::PREFERENCE_APPLIED, format!("wait={}", wait.as_secs()));
+    }
+    if accepted.replayed {
+        put(asking::IDEMPOTENCY_REPLAYED, "true".to_owned());
+    }
+    if waited.is_none_or(|(_, ended)| !ended) {
+        put(header::RETRY_AFTER, LOOK_AGAIN.to_owned());
+        *response.status_mut() = StatusCode::ACCEPTED;
+    }
+    response
+}
+
+/// Take a run out
+///
+/// Its mirrors that have not ended are `canceled`, and what we were doing for them stops, unless another run waits for
+/// it. Gitea is told nothing: a clone that it has begun goes on, as `note` then says, and the next run waits for it.
+/// Needs the role `operator`.
+#[utoipa::path(
+    delete, path = "/cutover/runs/{id}", operation_id = "cancelRun", tag = "runs",
+    params(("id" = uuid::Uuid, Path, description = "The run's id.")),
+    responses((status = 200, description = "The run, which has ended now.", body = RunBody)),
+)]
+pub(super) async fn cancel(
+    State(state): State<ApiState>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let unknown = || Refusal::from(NotAccepted::UnknownRun);
+    let Path(id) = id.map_err(|_| unknown())?;
+    let canceled = state.engine.cancel(run_id(&id).ok_or_else(unknown)?).await?;
+    let done = Done::Canceled(canceled.run.id);
+    Ok((Extension(done), Json(RunBody::canceled(&canceled.run, canceled.in_gitea))).into_response())
 }
 
 /// List runs
@@ -103,7 +192,7 @@ pub(super) async fn get(
     State(state): State<ApiState>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RunBody>, Refusal> {
-    let unknown = || Refusal::not_found("no run of this id is kept");
+    let unknown = || Refusal::from(NotAccepted::UnknownRun);
     let Path(id) = id.map_err(|_| unknown())?;
     let run = state.engine.run(run_id(&id).ok_or_else(unknown)?).await?.ok_or_else(unknown)?;
     Ok(Json(RunBody::new(&run, false)))
@@ -145,11 +234,7 @@ fn page(query: &str) -> Result<Page, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use uuid::Uuid;
-
     use super::*;
-    use crate::domain::run::Run;
 
     const ID: &str = "019ab0de-7c00-7000-8000-000000000001";
 
@@ -184,15 +269,5 @@ mod tests {
         for bad in ["", "x", &ID.to_uppercase(), &ID.replace('-', ""), &format!("{{{ID}}}"), "../status"] {
             assert!(run_id(bad).is_none(), "{bad}");
         }
-    }
-
-    #[test]
-    fn an_accepted_run_says_where_it_is_and_when_to_look() {
-        let run = Run::accepted(RunId(Uuid::nil()), Trigger::Api, "ops".into(), Timestamp::UNIX_EPOCH, []);
-        let response = accepted(&Accepted { run, coalesced: false });
-        assert_eq!(response.status(), StatusCode::ACCEPTED);
-        assert_eq!(response.headers()[header::LOCATION], format!("/cutover/runs/{}", Uuid::nil()));
-        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
-        assert!(matches!(response.extensions().get::<Done>(), Some(Done::Started(_))));
     }
 }

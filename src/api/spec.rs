@@ -67,8 +67,8 @@ const ANYWHERE: [Code; 3] = [Code::MalformedRequest, Code::HostNotAllowed, Code:
 /// Every route, each behind its gate, with the whole specification.
 pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     use Code::{
-        ContentTooLarge, InvalidField, NotFound, ShuttingDown, StateUnavailable, UnknownField, UnknownMirror,
-        UnsupportedMediaType,
+        ContentTooLarge, GiteaCredential, IdempotencyKeyReused, InvalidField, NotFound, RunConflict, RunEnded,
+        ShuttingDown, StateUnavailable, UnknownField, UnknownMirror, UnsupportedMediaType,
     };
     let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
         let rule = Rule { needs, problems };
@@ -85,16 +85,19 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
             InvalidField,
             UnknownField,
             UnknownMirror,
+            RunConflict,
+            IdempotencyKeyReused,
             ShuttingDown,
             StateUnavailable,
         ],
     );
     router = add(router, routes!(runs::list), READ, &[InvalidField, ShuttingDown, StateUnavailable]);
     router = add(router, routes!(runs::get), READ, &[NotFound, ShuttingDown, StateUnavailable]);
+    router = add(router, routes!(runs::cancel), CHANGE, &[NotFound, RunEnded, ShuttingDown, StateUnavailable]);
     router = add(router, routes!(status::all), READ, &[]);
     router = add(router, routes!(status::one), READ, &[NotFound]);
     router = add(router, routes!(service::healthz), OPEN, &[]);
-    router = add(router, routes!(service::readyz), OPEN, &[ShuttingDown, StateUnavailable]);
+    router = add(router, routes!(service::readyz), OPEN, &[ShuttingDown, StateUnavailable, GiteaCredential]);
     router = add(router, routes!(service::metrics), OPEN, &[]);
     router = add(router, routes!(service::openapi), OPEN, &[]);
     add(router, routes!(service::problem), OPEN, &[NotFound])

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -13,6 +13,8 @@ use super::exit::TABLE;
 use crate::config::{EXAMPLES, Options};
 use crate::domain::duration::GoDuration;
 use crate::domain::names::MirrorName;
+use crate::domain::refs::Digest;
+use crate::domain::spec::OnLegacy;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -82,6 +84,9 @@ Examples:
   In a pipeline, while Gitea and the service may still be starting:
     cutover-api mirror --wait --keep-trying --timeout 45m
 
+  What it would do, without doing it:
+    cutover-api mirror --dry-run
+
   For a program:
     cutover-api mirror --wait --json | jq .mirrors[0].evidence
 
@@ -146,6 +151,18 @@ pub struct MirrorArgs {
     #[arg(long)]
     pub accept_unverified: bool,
 
+    /// Shows which calls would be made and why, and makes none.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// What becomes of a regular repository that has a mirror's name; as configured, unless it is said here.
+    #[arg(long, value_name = "WHAT", value_parser = on_legacy())]
+    pub on_legacy: Option<OnLegacy>,
+
+    /// Accepts a list of upstream's refs that has shrunk, by the `upstreamDigest` of the problem that says so.
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    pub accept_upstream: Option<Digest>,
+
     /// Prints the run as JSON on stdout, and nothing else there.
     #[arg(long)]
     pub json: bool,
@@ -189,6 +206,19 @@ fn path(text: OsString) -> PathBuf {
 
 fn mirror_name(text: &str) -> Result<MirrorName, String> {
     MirrorName::parse(text).map_err(|bad| bad.to_string())
+}
+
+/// The words of the command line are in kebab case, as all of its words are.
+fn on_legacy() -> impl TypedValueParser<Value = OnLegacy> {
+    PossibleValuesParser::new([
+        PossibleValue::new("refuse").help("the run fails and leaves it as it is"),
+        PossibleValue::new("rename-aside").help("it is renamed, whole, and the mirror made in its place"),
+    ])
+    .map(|word| if word == "rename-aside" { OnLegacy::RenameAside } else { OnLegacy::Refuse })
+}
+
+fn digest(text: &str) -> Result<Digest, String> {
+    Digest::parse(text).ok_or_else(|| "a digest is sha256: and 64 hexadecimal digits in lower case".to_owned())
 }
 
 fn timeout(text: &str) -> Result<GoDuration, String> {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::ExitStatus;
-use super::args::{DEFAULT_URL, ServiceArgs};
+use super::args::{DEFAULT_URL, MirrorArgs, ServiceArgs};
 use super::wire::{self, Problem};
 use crate::config::ConfiguredCredential;
 use crate::domain::answer::Trouble;
@@ -22,6 +22,9 @@ use crate::transport::{Call, Route, Transport};
 
 /// How long an answer may take: the service answers at once, whatever it is doing.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the answer to a dry run may take: the service looks at both sides first, for half a minute at most.
+const PATIENCE_WITH_LOOKS: Duration = Duration::from_secs(40);
 
 /// The largest answer that is read: the status of thousands of mirrors.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -68,22 +71,33 @@ impl Client {
     }
 
     /// `POST /cutover/mirror`. `key` makes it safe to send again.
-    pub(super) async fn mirror(&self, names: &[MirrorName], key: &str) -> Result<Value, Failure> {
-        let mut body = json!({});
-        if !names.is_empty() {
+    pub(super) async fn mirror(&self, args: &MirrorArgs, key: &str) -> Result<Value, Failure> {
+        let mut body = serde_json::Map::new();
+        if !args.names.is_empty() {
             let mut once: Vec<&str> = Vec::new();
-            for name in names.iter().map(MirrorName::as_str) {
+            for name in args.names.iter().map(MirrorName::as_str) {
                 if !once.contains(&name) {
                     once.push(name);
                 }
             }
-            body = json!({ "mirrors": once });
+            body.insert("mirrors".to_owned(), json!(once));
         }
+        if let Some(on_legacy) = args.on_legacy {
+            body.insert("onLegacy".to_owned(), json!(on_legacy.label()));
+        }
+        if let Some(digest) = &args.accept_upstream {
+            body.insert("acceptUpstream".to_owned(), json!(digest.as_str()));
+        }
+        if args.dry_run {
+            body.insert("dryRun".to_owned(), json!(true));
+        }
+        let body = Value::Object(body);
+        let patience = if args.dry_run { PATIENCE_WITH_LOOKS } else { PATIENCE };
         let request = Request::builder()
             .method(Method::POST)
             .header(header::CONTENT_TYPE, "application/json")
             .header("idempotency-key", key);
-        self.ask("cli-mirror", request, "/cutover/mirror", Bytes::from(body.to_string())).await
+        self.ask("cli-mirror", request, "/cutover/mirror", Bytes::from(body.to_string()), patience).await
     }
 
     /// `GET /cutover/runs/{id}`.
@@ -98,7 +112,7 @@ impl Client {
     }
 
     async fn get(&self, operation: &'static str, path: &str) -> Result<Value, Failure> {
-        self.ask(operation, Request::builder(), path, Bytes::new()).await
+        self.ask(operation, Request::builder(), path, Bytes::new(), PATIENCE).await
     }
 
     async fn ask(
@@ -107,13 +121,14 @@ impl Client {
         request: http::request::Builder,
         path: &str,
         body: Bytes,
+        timeout: Duration,
     ) -> Result<Value, Failure> {
         let mut request = request.uri(format!("{}{path}", self.base)).header(header::ACCEPT, "application/json");
         if let Some(authorization) = self.authorization()? {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let request = request.body(body).map_err(|_| bad_url())?;
-        let call = Call { operation, route: Route::Direct, request, timeout: PATIENCE, largest: LARGEST };
+        let call = Call { operation, route: Route::Direct, request, timeout, largest: LARGEST };
         match self.transport.send(call).await {
             Ok(response) => sort(&response, &self.base),
             Err(trouble) => Err(unreachable(&trouble, &self.base)),

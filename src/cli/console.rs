@@ -93,6 +93,36 @@ pub(super) fn problem_lines(problem: &Problem) -> String {
     lines
 }
 
+/// What a run would do, a mirror after the other.
+pub(super) fn plan_lines(run: &Run) -> String {
+    let mut lines: Vec<String> = run.mirrors.iter().map(planned_lines).collect();
+    lines.push("A dry run: nothing was changed.".to_owned());
+    lines.join("\n")
+}
+
+fn planned_lines(part: &Part) -> String {
+    let name = plain(&part.name);
+    let (style, would) = match Phase::from_label(&part.phase) {
+        Some(Phase::Succeeded) => {
+            (GOOD, format!("would end {}", part.outcome.as_deref().map_or_else(String::new, plain)))
+        }
+        Some(Phase::Unverified) => (DOUBT, "would end unverified".to_owned()),
+        Some(Phase::Failed) => (BAD, "would fail".to_owned()),
+        _ => (DOUBT, format!("would wait, {}", plain(&part.phase))),
+    };
+    let mut lines = format!("{STRONG}{name}{STRONG:#}  {style}{would}{style:#}");
+    if part.plan.is_empty() {
+        append!(lines, ", without a call that changes anything");
+    }
+    for (number, step) in (1..).zip(&part.plan) {
+        append!(lines, "\n    {number}. {STRONG}{}{STRONG:#}: {}", plain(&step.call), plain(&step.why));
+    }
+    if let Some(problem) = &part.problem {
+        append!(lines, "\n{}", problem_lines(problem));
+    }
+    lines
+}
+
 /// How a run ended, a mirror after the other.
 pub(super) fn run_lines(run: &Run) -> String {
     let mut lines: Vec<String> = run.mirrors.iter().map(part_lines).collect();

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::ExitStatus;
 use super::args::MirrorArgs;
 use super::client::{Client, Failure};
-use super::console::{Console, plain, run_lines};
+use super::console::{Console, plain, plan_lines, run_lines};
 use super::progress::Progress;
 use super::wire::{self, Run};
 use crate::domain::backoff;
@@ -48,6 +48,10 @@ async fn until_done(
     let mut tries = 0;
     loop {
         match once(args, client, console, asked, &key).await {
+            Ok((value, run)) if args.dry_run => {
+                console.result(&if args.json { pretty(&value) } else { plan_lines(&run) });
+                return foreseen(&run, args.accept_unverified);
+            }
             Ok((value, run)) if args.wait => {
                 let exit = verdict(&run, args.accept_unverified);
                 if exit == ExitStatus::Failed && args.keep_trying && run.may_succeed_later() {
@@ -85,10 +89,10 @@ async fn once(
     asked: &mut Option<String>,
     key: &str,
 ) -> Result<(Value, Run), Failure> {
-    let value = client.mirror(&args.names, key).await?;
-    let run = read(&value)?;
+    let value = client.mirror(args, key).await?;
+    let run = read(&value, args.dry_run)?;
     asked.clone_from(&run.id);
-    if args.wait { follow(args, client, console, value, run).await } else { Ok((value, run)) }
+    if args.wait && !args.dry_run { follow(args, client, console, value, run).await } else { Ok((value, run)) }
 }
 
 async fn follow(
@@ -106,7 +110,7 @@ async fn follow(
     while !run.has_ended() {
         sleep(pause).await;
         pause = (pause * 3 / 2).min(LAST_LOOK);
-        match client.run(&id).await.and_then(|value| read(&value).map(|run| (value, run))) {
+        match client.run(&id).await.and_then(|value| read(&value, false).map(|run| (value, run))) {
             Ok(now) => {
                 (value, run) = now;
                 last_answer = Instant::now();
@@ -129,15 +133,25 @@ fn is_unknown(failure: &Failure) -> bool {
     failure.problem.as_ref().is_some_and(|problem| problem.error == "not-found")
 }
 
-/// A run out of an answer. One that another program gives is no run.
-fn read(value: &Value) -> Result<Run, Failure> {
+/// A run out of an answer, or what would become of one. One that another program gives is neither; and an older service
+/// that did what it was only to show must not pass for one that showed it.
+fn read(value: &Value, dry: bool) -> Result<Run, Failure> {
     let plain_id = |id: &str| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    wire::read(value).filter(|run: &Run| run.id.as_deref().is_some_and(plain_id) && !run.status.is_empty()).ok_or_else(
-        || {
-            let what = "What answers is not this service: there is no run in its answer; check --url (CUTOVER_URL).";
-            Failure::new(ExitStatus::Unreachable, what).passing()
-        },
-    )
+    let fits = |run: &Run| run.is_dry == dry && run.id.as_deref().map_or(dry, plain_id) && !run.status.is_empty();
+    wire::read(value).filter(fits).ok_or_else(|| {
+        let what = "What answers is not this service: there is no run in its answer; check --url (CUTOVER_URL).";
+        Failure::new(ExitStatus::Unreachable, what).passing()
+    })
+}
+
+/// A plan that would fail is not a good one; one that waits for somebody else's work is.
+fn foreseen(run: &Run, accept_unverified: bool) -> ExitStatus {
+    match run.status() {
+        Some(Status::Queued | Status::Running) => ExitStatus::Proven,
+        Some(Status::Succeeded | Status::Unverified | Status::Failed | Status::Canceled) | None => {
+            verdict(run, accept_unverified)
+        }
+    }
 }
 
 fn verdict(run: &Run, accept_unverified: bool) -> ExitStatus {

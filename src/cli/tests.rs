@@ -1,5 +1,7 @@
 //! The commands against a service that is played by a function.
 
+mod options;
+
 use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -316,6 +318,8 @@ fn a_command_line_that_is_wrong_exits_with_2_and_help_with_0() {
         "mirror Bad_Name",
         "mirror --timeout 10",
         "mirror --timeout 0s",
+        "mirror --on-legacy renameAside",
+        "mirror --accept-upstream abc",
         "serve --auth x",
         "completions x",
     ] {

@@ -16,6 +16,8 @@ pub(super) struct Run {
     pub(super) id: Option<String>,
     pub(super) status: String,
     pub(super) coalesced: bool,
+    #[serde(rename = "dryRun")]
+    pub(super) is_dry: bool,
     pub(super) finished_at: Option<String>,
     pub(super) mirrors: Vec<Part>,
 }
@@ -46,6 +48,15 @@ pub(super) struct Part {
     pub(super) outcome: Option<String>,
     pub(super) evidence: Option<Evidence>,
     pub(super) problem: Option<Problem>,
+    pub(super) plan: Vec<Step>,
+}
+
+/// A call that a dry run would have made.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Step {
+    pub(super) call: String,
+    pub(super) why: String,
 }
 
 /// What proves a success.

@@ -79,9 +79,15 @@ codes! {
     InvalidField = "invalid-field", 422, change, "A member of the body is not as it should be",
         "Correct the member of the body that `detail` names; /openapi.json describes each of them.";
     UnknownField = "unknown-field", 422, change, "The body has a member that is not known",
-        "Leave the member out; the only one is `mirrors`, a list of mirror names.";
+        "Leave the member out; there are `mirrors`, `onLegacy`, `acceptUpstream` and `dryRun`, so spelled.";
     UnknownMirror = "unknown-mirror", 422, change, "No mirror of that name is configured",
         "Use a name that GET /status shows; mirrors are made in the service's configuration only.";
+    IdempotencyKeyReused = "idempotency-key-reused", 422, change, "The key stands for another request",
+        "Send a new Idempotency-Key with a new request; the same key only with the very body that it was first sent with.";
+    RunConflict = "run-conflict", 409, again, "A run with other options is in flight",
+        "Wait for the run that `detail` names, or take it out with DELETE /cutover/runs/{id}; or ask with the same `onLegacy` and `acceptUpstream`.";
+    RunEnded = "run-ended", 409, change, "The run has ended already",
+        "Nothing is left to take out: GET /cutover/runs/{id} shows how it ended.";
     ShuttingDown = "shutting-down", 503, again, "The service is ending",
         "Ask again in a few seconds: accepted runs go on after the restart.";
     StateUnavailable = "state-unavailable", 503, again, "The journal cannot be written",

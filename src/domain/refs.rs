@@ -178,6 +178,14 @@ fn digest_of<'a>(refs: impl Iterator<Item = (&'a RefName, &'a ObjectId)>) -> Dig
 pub struct Digest(Box<str>);
 
 impl Digest {
+    /// Takes a digest in its one spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("sha256:")?;
+        let hex = digits.len() == 64 && digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+        hex.then(|| Self(text.into()))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -117,6 +117,21 @@ labelled! {
 }
 
 impl Status {
+    /// Where a run stands whose mirrors have ended in these phases.
+    #[must_use]
+    pub fn of_ended(phases: &(impl Iterator<Item = Phase> + Clone)) -> Self {
+        let any = |phase: Phase| phases.clone().any(|one| one == phase);
+        if any(Phase::Failed) {
+            Self::Failed
+        } else if any(Phase::Canceled) {
+            Self::Canceled
+        } else if any(Phase::Unverified) {
+            Self::Unverified
+        } else {
+            Self::Succeeded
+        }
+    }
+
     /// Whether nothing will change any more.
     #[must_use]
     pub const fn has_ended(self) -> bool {
@@ -267,20 +282,10 @@ impl Run {
     /// Where it stands, which follows from its parts.
     #[must_use]
     pub fn status(&self) -> Status {
-        let all_ended = self.parts.iter().all(|part| part.end.is_some());
-        if !all_ended {
+        if self.parts.iter().any(|part| part.end.is_none()) {
             return if self.started_at.is_some() { Status::Running } else { Status::Queued };
         }
-        let any = |phase: Phase| self.parts.iter().any(|part| part.phase == phase);
-        if any(Phase::Failed) {
-            Status::Failed
-        } else if any(Phase::Canceled) {
-            Status::Canceled
-        } else if any(Phase::Unverified) {
-            Status::Unverified
-        } else {
-            Status::Succeeded
-        }
+        Status::of_ended(&self.parts.iter().map(|part| part.phase))
     }
 
     /// Its part of that name.

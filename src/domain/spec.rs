@@ -61,6 +61,23 @@ pub enum OnLegacy {
     RenameAside,
 }
 
+impl OnLegacy {
+    /// Its one spelling.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::RenameAside => "renameAside",
+        }
+    }
+
+    /// The one of that spelling.
+    #[must_use]
+    pub fn from_label(label: &str) -> Option<Self> {
+        [Self::Refuse, Self::RenameAside].into_iter().find(|one| one.label() == label)
+    }
+}
+
 /// What a run may do beyond what every run may: part of what is asked for, and of what is written down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -69,6 +86,16 @@ pub struct RunOptions {
     pub on_legacy: Option<OnLegacy>,
     /// The digest of a shrunken list of upstream's refs that an operator has looked at and accepts.
     pub accept_upstream: Option<Digest>,
+}
+
+impl RunOptions {
+    /// Whether the same may be done for a mirror under these options and under `other`: what is left out is as the
+    /// mirror is configured.
+    #[must_use]
+    pub fn agree_with(&self, other: &Self) -> bool {
+        let on_legacy = |options: &Self| options.on_legacy.unwrap_or_default();
+        on_legacy(self) == on_legacy(other) && self.accept_upstream == other.accept_upstream
+    }
 }
 
 /// How a mirror is run.

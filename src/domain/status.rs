@@ -18,9 +18,9 @@ use super::spec::{MirrorSpec, Mode};
 #[derive(Clone, Debug)]
 pub struct Status {
     /// Every configured mirror, in the order of the configuration.
-    pub mirrors: Vec<MirrorStatus>,
+    pub mirrors: Vec<Arc<MirrorStatus>>,
     /// The run that was accepted last.
-    pub latest_run: Option<Run>,
+    pub latest_run: Option<Arc<Run>>,
     /// Gitea, as it was seen last.
     pub gitea: GiteaStatus,
 }

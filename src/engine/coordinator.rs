@@ -1,18 +1,22 @@
 //! The one task that owns runs: accepts them, starts drivers, ends them, and publishes.
 //!
 //! Every change of a run passes through here: the journal first, then memory, then the readers' snapshot. Never waits
-//! for the network.
+//! for the network. How a run is accepted is in `asking`, how it ends in `ending`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
+use super::asking::unavailable;
 use super::driver::{Driver, Event};
+use super::ending::log_end;
+use super::ids::Ids;
 use super::surroundings::Surroundings;
-use super::{Accepted, Ask, Command, Mirror, NotAccepted, facts};
+use super::{Accepted, Command, Mirror, facts};
 use crate::domain::names::MirrorName;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{End, Phase, Run, RunId};
@@ -25,24 +29,53 @@ use crate::metrics::Metrics;
 const EVENTS: usize = 256;
 
 pub(super) struct Coordinator {
-    around: Surroundings,
-    metrics: Arc<Metrics>,
+    pub(super) around: Surroundings,
+    pub(super) metrics: Arc<Metrics>,
     /// In the order of the configuration.
-    mirrors: Vec<Slot>,
+    pub(super) mirrors: Vec<Slot>,
     /// Where each name stands in `mirrors`.
-    index: BTreeMap<MirrorName, usize>,
-    in_flight: BTreeMap<RunId, Run>,
-    latest: Option<Run>,
+    pub(super) index: BTreeMap<MirrorName, usize>,
+    pub(super) in_flight: BTreeMap<RunId, InFlight>,
+    pub(super) latest: Option<Arc<Run>>,
+    pub(super) ids: Ids,
     status: watch::Sender<Arc<Status>>,
     events: mpsc::Sender<Event>,
     drivers: TaskTracker,
 }
 
-struct Slot {
-    mirror: Mirror,
-    status: MirrorStatus,
-    /// Whether a driver is at work on it.
-    driven: bool,
+pub(super) struct Slot {
+    pub(super) mirror: Mirror,
+    /// Shared with readers: it is copied only when it changes while they hold it.
+    pub(super) status: Arc<MirrorStatus>,
+    /// Who is at work on it.
+    pub(super) driven: Option<Driven>,
+}
+
+/// A driver at work.
+pub(super) struct Driven {
+    /// The run for which it was begun: what another one still says is not heard.
+    run: RunId,
+    pub(super) began: Instant,
+    pub(super) task: AbortHandle,
+}
+
+/// A run that has not ended.
+pub(super) struct InFlight {
+    pub(super) run: Arc<Run>,
+    /// Told once, when it has.
+    pub(super) ended: watch::Sender<Option<Arc<Run>>>,
+}
+
+impl InFlight {
+    pub(super) fn new(run: Arc<Run>) -> Self {
+        Self { run, ended: watch::Sender::new(None) }
+    }
+
+    /// The run, for one more who asks.
+    pub(super) fn given(&self) -> Accepted {
+        let end = Some(self.ended.subscribe());
+        Accepted { run: Arc::clone(&self.run), coalesced: true, replayed: false, end }
+    }
 }
 
 impl Coordinator {
@@ -57,13 +90,13 @@ impl Coordinator {
         for mirror in mirrors {
             let mut status = MirrorStatus::unseen(Arc::clone(&mirror.spec));
             status.facts = around.journal.remembered(mirror.spec.name.clone()).await?.facts;
-            slots.push(Slot { mirror, status, driven: false });
+            slots.push(Slot { mirror, status: Arc::new(status), driven: None });
         }
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
-        let latest = around.journal.runs(1, None).await?.pop();
+        let latest = around.journal.runs(1, None).await?.pop().map(Arc::new);
         let (events, incoming) = mpsc::channel(EVENTS);
         let (status, published) = watch::channel(Arc::new(Status {
-            mirrors: slots.iter().map(|slot| slot.status.clone()).collect(),
+            mirrors: slots.iter().map(|slot| Arc::clone(&slot.status)).collect(),
             latest_run: latest.clone(),
             gitea: around.gitea_status(),
         }));
@@ -73,6 +106,7 @@ impl Coordinator {
             mirrors: slots,
             index,
             in_flight: BTreeMap::new(),
+            ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
             latest,
             status,
             events,
@@ -97,18 +131,18 @@ impl Coordinator {
                     Problem::new(Code::Superseded, format!("the mirror {name} is not in the configuration any more"));
                 run.end_part(&name, &End::Failed { problem }, now);
             }
+            let run = Arc::new(run);
             if run.finished_at.is_some() {
-                self.around.journal.write_run(run.clone()).await?;
+                self.around.journal.write_run(Arc::clone(&run)).await?;
                 self.replace_latest(&run);
                 continue;
             }
             tracing::info!(run = %run.id, "going on with a run of before the restart");
             let names: Vec<MirrorName> = open_parts(&run).cloned().collect();
             let id = run.id;
-            let options = run.options.clone();
-            self.in_flight.insert(id, run);
+            self.in_flight.insert(id, InFlight::new(Arc::clone(&run)));
             for name in names {
-                self.start(&name, id, &options);
+                self.start(&name, id, &run.options);
             }
         }
         self.publish();
@@ -122,7 +156,15 @@ impl Coordinator {
             tokio::select! {
                 biased;
                 () = shutdown.begun() => break,
-                Some(event) = events.recv() => self.event(event).await,
+                Some(event) = events.recv() => {
+                    self.event(event).await;
+                    // readers want to know where things stand now, not each step on the way there
+                    for _ in 0..EVENTS {
+                        let Ok(event) = events.try_recv() else { break };
+                        self.event(event).await;
+                    }
+                    self.publish();
+                }
                 Some(command) = commands.recv() => self.command(command).await,
                 else => break,
             }
@@ -131,31 +173,31 @@ impl Coordinator {
     }
 
     async fn command(&mut self, command: Command) {
-        let unavailable = |error: JournalError| NotAccepted::StateUnavailable(error.to_string());
         // a caller that has hung up needs no answer
         match command {
             Command::Ask { ask, answer } => {
                 let accepted = self.ask(ask).await;
                 let _ = answer.send(accepted);
             }
+            Command::Cancel { id, answer } => {
+                let canceled = self.cancel(id).await;
+                let _ = answer.send(canceled);
+            }
             Command::Run { id, answer } => {
                 let found = match self.in_flight.get(&id) {
-                    Some(run) => Ok(Some(run.clone())),
-                    None => self.around.journal.run(id).await.map_err(unavailable),
+                    Some(one) => Ok(Some(Arc::clone(&one.run))),
+                    None => self.around.journal.run(id).await.map(|run| run.map(Arc::new)).map_err(unavailable),
                 };
                 let _ = answer.send(found);
             }
             Command::Runs { limit, before, answer } => {
-                let runs = self.around.journal.runs(limit, before).await.map_err(unavailable).map(|mut runs| {
-                    // phases move in memory only
-                    for run in &mut runs {
-                        if let Some(now) = self.in_flight.get(&run.id) {
-                            run.clone_from(now);
-                        }
-                    }
-                    runs
-                });
-                let _ = answer.send(runs);
+                let runs = self.around.journal.runs(limit, before).await.map_err(unavailable);
+                // phases move in memory only
+                let now = |run: Run| match self.in_flight.get(&run.id) {
+                    Some(one) => Arc::clone(&one.run),
+                    None => Arc::new(run),
+                };
+                let _ = answer.send(runs.map(|runs| runs.into_iter().map(now).collect()));
             }
             Command::Ready { answer } => {
                 let _ = answer.send(self.around.journal.is_writable().await.map_err(unavailable));
@@ -163,57 +205,18 @@ impl Coordinator {
         }
     }
 
-    async fn ask(&mut self, ask: Ask) -> Result<Accepted, NotAccepted> {
-        let names = self.select(ask.mirrors.as_deref())?;
-        let same = |run: &&Run| run.parts.iter().map(|part| &part.name).eq(names.iter());
-        if let Some(run) = self.in_flight.values().find(same) {
-            return Ok(Accepted { run: run.clone(), coalesced: true });
-        }
-        let now = self.around.clock.now();
-        let id = RunId(uuid_v7(now));
-        let mut run = Run::accepted(id, ask.trigger, ask.requested_by, now, names.iter().cloned());
-        run.options = ask.options;
-        for part in &mut run.parts {
-            // work that is under way already is joined where it stands
-            let slot = &self.mirrors[self.index[&part.name]];
-            if slot.driven {
-                part.phase = slot.status.phase;
-                run.started_at = Some(now);
-            }
-        }
-        let written = self.around.journal.write_run(run.clone()).await;
-        written.map_err(|error| NotAccepted::StateUnavailable(error.to_string()))?;
-        self.in_flight.insert(id, run.clone());
-        self.latest = Some(run.clone());
-        for name in &names {
-            self.start(name, id, &run.options);
-        }
-        self.publish();
-        Ok(Accepted { run, coalesced: false })
-    }
-
-    /// The mirrors that are asked for, in the order of the configuration, each once.
-    fn select(&self, asked: Option<&[String]>) -> Result<Vec<MirrorName>, NotAccepted> {
-        let configured = || self.mirrors.iter().map(|slot| &slot.mirror.spec.name);
-        let Some(asked) = asked else { return Ok(configured().cloned().collect()) };
-        let asked: BTreeSet<&str> = asked.iter().map(String::as_str).collect();
-        let chosen: Vec<MirrorName> = configured().filter(|name| asked.contains(name.as_str())).cloned().collect();
-        if chosen.len() == asked.len() && !chosen.is_empty() {
-            Ok(chosen)
-        } else {
-            // enough to recognise one's own mistake by, however many there are
-            Err(NotAccepted::UnknownMirror { configured: configured().take(20).map(ToString::to_string).collect() })
-        }
+    /// The names of the mirrors, in the order of the configuration.
+    pub(super) fn names(&self) -> impl Iterator<Item = &MirrorName> + Clone {
+        self.mirrors.iter().map(|slot| &slot.mirror.spec.name)
     }
 
     /// Puts a driver to work on a mirror, unless one is.
-    fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions) {
+    pub(super) fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions) {
         let slot = &mut self.mirrors[self.index[name]];
-        if slot.driven {
+        if slot.driven.is_some() {
             return;
         }
-        slot.driven = true;
-        slot.status.phase = Phase::Queued;
+        Arc::make_mut(&mut slot.status).phase = Phase::Queued;
         let driver = Driver {
             run,
             options: options.clone(),
@@ -222,103 +225,56 @@ impl Coordinator {
             around: self.around.clone(),
             events: self.events.clone(),
         };
-        self.drivers.spawn(driver.drive());
+        let task = self.drivers.spawn(driver.drive()).abort_handle();
+        slot.driven = Some(Driven { run, began: Instant::now(), task });
     }
 
     async fn event(&mut self, event: Event) {
+        let now = self.around.clock.now();
         match event {
-            Event::Phase { mirror, phase, waiting_for } => {
-                let now = self.around.clock.now();
-                let slot = &mut self.mirrors[self.index[&mirror]];
-                (slot.status.phase, slot.status.waiting_for) = (phase, waiting_for);
-                for run in self.in_flight.values_mut() {
-                    if let Some(part) = run.part_mut(&mirror).filter(|part| part.end.is_none()) {
-                        part.phase = phase;
+            Event::Phase { run, mirror, phase, waiting_for } => {
+                let Some(slot) = self.driven_for(run, &mirror) else { return };
+                let status = Arc::make_mut(&mut slot.status);
+                (status.phase, status.waiting_for) = (phase, waiting_for);
+                for one in self.in_flight.values_mut() {
+                    if one.run.part(&mirror).is_some_and(|part| part.end.is_none() && part.phase != phase) {
+                        let run = Arc::make_mut(&mut one.run);
                         run.started_at.get_or_insert(now.max(run.created_at));
+                        if let Some(part) = run.part_mut(&mirror) {
+                            part.phase = phase;
+                        }
                     }
                 }
             }
-            Event::Ended { mirror, end, seen, took } => {
-                let now = self.around.clock.now();
-                let slot = &mut self.mirrors[self.index[&mirror]];
-                slot.driven = false;
-                slot.status.facts = facts::after(&slot.status.facts, &seen, &end, now);
-                (slot.status.phase, slot.status.waiting_for) = (Phase::Idle, None);
-                let facts = slot.status.facts.clone();
+            Event::Ended { run, mirror, end, seen, took } => {
+                let Some(slot) = self.driven_for(run, &mirror) else { return };
+                slot.driven = None;
+                let status = Arc::make_mut(&mut slot.status);
+                status.facts = facts::after(&status.facts, &seen, &end, now);
+                (status.phase, status.waiting_for) = (Phase::Idle, None);
+                let facts = status.facts.clone();
                 log_end(&mirror, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
                 self.end_in_every_run(&mirror, &end, facts).await;
             }
         }
-        self.publish();
     }
 
-    /// One driver's end is the end of that mirror in every run that waits for it.
-    async fn end_in_every_run(&mut self, mirror: &MirrorName, end: &End, facts: crate::domain::status::Facts) {
-        let now = self.around.clock.now();
-        let mut changed = Vec::new();
-        for run in self.in_flight.values_mut().filter(|run| run.part(mirror).is_some_and(|part| part.end.is_none())) {
-            run.end_part(mirror, end, now);
-            changed.push(run.clone());
-        }
-        if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone()).await {
-            // readers are told the truth from memory; after a restart it is found out anew
-            tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
-        }
-        for run in changed {
-            self.replace_latest(&run);
-            if run.finished_at.is_some() {
-                self.in_flight.remove(&run.id);
-                tracing::info!(run = %run.id, status = run.status().label(), "run ended: {}", run.status());
-            }
-        }
-        if let Err(error) = self.around.journal.retain(now).await {
-            tracing::warn!(error = %error, "old runs could not be dropped from the journal");
-        }
+    /// The mirror, if it is the driver of this run that is at work on it: one that was stopped may have said something
+    /// just before.
+    fn driven_for(&mut self, run: RunId, mirror: &MirrorName) -> Option<&mut Slot> {
+        let slot = &mut self.mirrors[self.index[mirror]];
+        slot.driven.as_ref().is_some_and(|driven| driven.run == run).then_some(slot)
     }
 
-    fn replace_latest(&mut self, run: &Run) {
-        if self.latest.as_ref().is_some_and(|latest| latest.id == run.id) {
-            self.latest = Some(run.clone());
-        }
-    }
-
-    fn publish(&self) {
-        let latest_run = self.latest.as_ref().map(|latest| self.in_flight.get(&latest.id).unwrap_or(latest).clone());
-        let mirrors = self.mirrors.iter().map(|slot| slot.status.clone()).collect();
+    pub(super) fn publish(&self) {
+        let latest = self.latest.as_ref();
+        let latest_run = latest.map(|latest| Arc::clone(self.in_flight.get(&latest.id).map_or(latest, |one| &one.run)));
+        let mirrors = self.mirrors.iter().map(|slot| Arc::clone(&slot.status)).collect();
         self.status.send_replace(Arc::new(Status { mirrors, latest_run, gitea: self.around.gitea_status() }));
     }
 }
 
-fn open_parts(run: &Run) -> impl Iterator<Item = &MirrorName> {
+pub(super) fn open_parts(run: &Run) -> impl Iterator<Item = &MirrorName> {
     run.parts.iter().filter(|part| part.end.is_none()).map(|part| &part.name)
-}
-
-fn log_end(mirror: &MirrorName, end: &End) {
-    match end {
-        End::Succeeded { outcome, evidence } => tracing::info!(
-            mirror = %mirror,
-            outcome = outcome.label(),
-            refs = evidence.refs(),
-            commit = %evidence.tracked_commit(),
-            "proven: {outcome}"
-        ),
-        End::Unverified { problem } | End::Failed { problem } => tracing::warn!(
-            mirror = %mirror,
-            phase = end.phase().label(),
-            error = problem.code.label(),
-            detail = problem.detail,
-            remedy = problem.remedy,
-            "not proven: {}",
-            problem.code
-        ),
-        End::Canceled => tracing::info!(mirror = %mirror, "canceled"),
-    }
-}
-
-/// Ids that sort by the clock that people see.
-fn uuid_v7(now: jiff::Timestamp) -> Uuid {
-    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-    let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
-    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
 }

@@ -29,9 +29,9 @@ use crate::journal::{Intent, IntentId, JournalError, MIGRATE};
 #[derive(Debug)]
 pub(super) enum Event {
     /// It has entered a phase, or something is in its way.
-    Phase { mirror: MirrorName, phase: Phase, waiting_for: Option<Problem> },
+    Phase { run: RunId, mirror: MirrorName, phase: Phase, waiting_for: Option<Problem> },
     /// It has ended; `took` since it was begun.
-    Ended { mirror: MirrorName, end: Box<End>, seen: Box<LastSeen>, took: Duration },
+    Ended { run: RunId, mirror: MirrorName, end: Box<End>, seen: Box<LastSeen>, took: Duration },
 }
 
 /// One mirror's work for one run.
@@ -45,10 +45,10 @@ pub(super) struct Driver {
 }
 
 /// What the loop keeps.
-struct Work {
+pub(super) struct Work {
     began: Instant,
-    observation: Observation,
-    history: History,
+    pub(super) observation: Observation,
+    pub(super) history: History,
     seen: LastSeen,
     phase: Option<(Phase, Option<Problem>)>,
     /// The phase that a look belongs to: what was done or waited for just before.
@@ -58,7 +58,7 @@ struct Work {
 impl Work {
     /// Brings the driver's clock up to now: before each decision, and before an answer is written down that may have
     /// taken long.
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         self.history.elapsed = self.began.elapsed();
     }
 }
@@ -78,6 +78,7 @@ impl Driver {
             (End::Failed { problem }, LastSeen::default())
         });
         let event = Event::Ended {
+            run: self.run,
             mirror: self.spec.name.clone(),
             end: Box::new(end),
             seen: Box::new(seen),
@@ -90,14 +91,7 @@ impl Driver {
     async fn work(&self, began: Instant) -> Result<(End, LastSeen), JournalError> {
         // everything beyond this many works in line: a thousand mirrors are not cloned at once
         let _turn = self.around.turns.acquire().await;
-        let mut work = Work {
-            began,
-            observation: Observation::default(),
-            history: self.recall().await?,
-            seen: LastSeen::default(),
-            phase: None,
-            looking: Phase::Inspecting,
-        };
+        let mut work = self.begin(began).await?;
         loop {
             work.tick();
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
@@ -111,6 +105,18 @@ impl Driver {
                 Next::End(end) => return Ok((*end, work.seen)),
             }
         }
+    }
+
+    /// Where the loop begins: with nothing seen, and what the journal knows.
+    pub(super) async fn begin(&self, began: Instant) -> Result<Work, JournalError> {
+        Ok(Work {
+            began,
+            observation: Observation::default(),
+            history: self.recall().await?,
+            seen: LastSeen::default(),
+            phase: None,
+            looking: Phase::Inspecting,
+        })
     }
 
     /// What the journal knows of this mirror: its pruning, and migrates of this run and of earlier ones.
@@ -131,7 +137,7 @@ impl Driver {
         Ok(history)
     }
 
-    async fn look(&self, look: Look, work: &mut Work) {
+    pub(super) async fn look(&self, look: Look, work: &mut Work) {
         let looking = work.looking;
         match look {
             Look::Repository => {
@@ -331,11 +337,13 @@ impl Driver {
         if work.phase.as_ref() == Some(&now) {
             return;
         }
-        if work.phase.as_ref().map(|(phase, _)| *phase) != Some(phase) {
+        // without a listener it is a dry run, which enters nothing
+        if !self.events.is_closed() && work.phase.as_ref().map(|(phase, _)| *phase) != Some(phase) {
             tracing::info!(run = %self.run, mirror = %self.spec.name, phase = phase.label(), "entered {phase}");
         }
         let (phase, waiting_for) = now.clone();
         work.phase = Some(now);
-        let _ = self.events.send(Event::Phase { mirror: self.spec.name.clone(), phase, waiting_for }).await;
+        let _ =
+            self.events.send(Event::Phase { run: self.run, mirror: self.spec.name.clone(), phase, waiting_for }).await;
     }
 }

@@ -13,8 +13,17 @@ use crate::domain::status::{Behind, Facts};
 pub(super) struct LastSeen {
     upstream: Option<Side>,
     gitea: Option<Side>,
-    gitea_id: Option<u64>,
+    repository: Identity,
     differing: Option<u64>,
+}
+
+/// Which repository has the name.
+#[derive(Clone, Copy, Debug, Default)]
+enum Identity {
+    #[default]
+    NotSeen,
+    Gone,
+    Id(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -45,8 +54,8 @@ impl LastSeen {
 
     pub(super) fn repository(&mut self, answer: &RepositoryAnswer) {
         match answer {
-            RepositoryAnswer::Present(repository) => self.gitea_id = Some(repository.id),
-            RepositoryAnswer::Absent => self.gitea_id = None,
+            RepositoryAnswer::Present(repository) => self.repository = Identity::Id(repository.id),
+            RepositoryAnswer::Absent => self.repository = Identity::Gone,
             RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => {}
         }
     }
@@ -66,7 +75,11 @@ pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) 
     if let Some(side) = &seen.gitea {
         (facts.gitea_refs, facts.gitea_commit) = (Some(side.refs), side.commit.clone());
     }
-    facts.gitea_id = seen.gitea_id.or(facts.gitea_id);
+    facts.gitea_id = match seen.repository {
+        Identity::NotSeen => facts.gitea_id,
+        Identity::Gone => None,
+        Identity::Id(id) => Some(id),
+    };
     if let Some(refs) = seen.differing.filter(|refs| *refs > 0) {
         let since = before.behind.map_or(now, |behind| behind.since);
         facts.behind = Some(Behind { since, refs });
@@ -95,6 +108,16 @@ fn count(refs: usize) -> u64 {
 mod tests {
     use super::*;
     use crate::domain::problem::{Code, Problem};
+
+    #[test]
+    fn a_repository_that_is_gone_has_no_id_and_one_that_was_not_looked_at_keeps_it() {
+        let failed = End::Failed { problem: Problem::new(Code::UpstreamRefused, "x") };
+        let before = Facts { gitea_id: Some(7), ..Facts::default() };
+        assert_eq!(after(&before, &LastSeen::default(), &failed, Timestamp::UNIX_EPOCH).gitea_id, Some(7));
+        let mut seen = LastSeen::default();
+        seen.repository(&RepositoryAnswer::Absent);
+        assert_eq!(after(&before, &seen, &failed, Timestamp::UNIX_EPOCH).gitea_id, None);
+    }
 
     #[test]
     fn behind_begins_when_it_is_first_seen_and_lasts_until_a_proof() {

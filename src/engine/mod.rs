@@ -3,9 +3,13 @@
 //! Owns all work. A caller sends a command through [`Engine`] and gets an answer at once; what was accepted goes on
 //! when the caller has gone. Does no HTTP of its own and knows no caller.
 
+mod asking;
 mod coordinator;
 mod driver;
+mod dry_run;
+mod ending;
 mod facts;
+mod ids;
 mod jitter;
 mod surroundings;
 
@@ -16,6 +20,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::domain::credential::CredentialSource;
+use crate::domain::key::Keyed;
+use crate::domain::names::MirrorName;
+use crate::domain::plan::DryRun;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{Run, RunId, Trigger};
 use crate::domain::spec::{MirrorSpec, Policy, RunOptions};
@@ -26,6 +33,7 @@ use crate::journal::{Journal, JournalError};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use coordinator::Coordinator;
+use dry_run::DryRuns;
 use surroundings::{AT_ONCE, Surroundings};
 
 /// What is asked for.
@@ -35,6 +43,8 @@ pub struct Ask {
     pub mirrors: Option<Vec<String>>,
     /// What the run may do beyond what every run may.
     pub options: RunOptions,
+    /// Under which key; `None`: each time it is asked for counts.
+    pub key: Option<Keyed>,
     /// The name of the token that asks, or `anonymous`.
     pub requested_by: String,
     /// Who or what asks.
@@ -45,9 +55,37 @@ pub struct Ask {
 #[derive(Clone, Debug)]
 pub struct Accepted {
     /// The run.
-    pub run: Run,
-    /// Whether it had been accepted before, for another caller.
+    pub run: Arc<Run>,
+    /// Whether it had been accepted before, for this or another request.
     pub coalesced: bool,
+    /// Whether it was accepted before for this very request, by its key.
+    pub replayed: bool,
+    /// Tells of its end; `None`: it has ended.
+    end: Option<watch::Receiver<Option<Arc<Run>>>>,
+}
+
+impl Accepted {
+    /// A run that has ended.
+    fn ended_before(run: Run) -> Self {
+        Self { run: Arc::new(run), coalesced: true, replayed: false, end: None }
+    }
+
+    /// Waits for its end. `None`: the service ends first. Whoever stops waiting changes nothing.
+    pub async fn ended(&mut self) -> Option<Arc<Run>> {
+        match &mut self.end {
+            None => Some(Arc::clone(&self.run)),
+            Some(end) => end.wait_for(Option::is_some).await.ok()?.clone(),
+        }
+    }
+}
+
+/// A run that was taken out.
+#[derive(Clone, Debug)]
+pub struct Canceled {
+    /// The run.
+    pub run: Arc<Run>,
+    /// Whether Gitea was cloning for it, and goes on.
+    pub in_gitea: bool,
 }
 
 /// Why no run was accepted.
@@ -59,6 +97,26 @@ pub enum NotAccepted {
         /// The names that are.
         configured: Vec<String>,
     },
+    /// A run in flight may do something else to one of the mirrors.
+    #[error("run {run} is in flight on {mirror} with other options")]
+    Conflict {
+        /// Which.
+        run: RunId,
+        /// On which of them.
+        mirror: MirrorName,
+    },
+    /// The key stands for another request.
+    #[error("the key was sent before with another request")]
+    KeyReused,
+    /// No such run is kept.
+    #[error("no run of this id is kept")]
+    UnknownRun,
+    /// There is nothing left to take out.
+    #[error("the run has ended")]
+    RunEnded,
+    /// Our credential for Gitea cannot be read.
+    #[error("the credential for Gitea cannot be read: {0}")]
+    Credential(String),
     /// The journal cannot be written, so nothing may be promised.
     #[error("the journal cannot be written: {0}")]
     StateUnavailable(String),
@@ -76,6 +134,17 @@ impl NotAccepted {
                 Code::UnknownMirror,
                 format!("a name in `mirrors` is not configured; configured are: {}", configured.join(", ")),
             ),
+            Self::Conflict { run, mirror } => Problem::new(
+                Code::RunConflict,
+                format!("run {run} is in flight on {mirror} with another `onLegacy` or `acceptUpstream`"),
+            ),
+            Self::KeyReused => Problem::new(
+                Code::IdempotencyKeyReused,
+                "this Idempotency-Key was sent before with another body; nothing was accepted",
+            ),
+            Self::UnknownRun => Problem::new(Code::NotFound, "no run of this id is kept"),
+            Self::RunEnded => Problem::new(Code::RunEnded, "the run has ended; nothing of it is left to take out"),
+            Self::Credential(why) => Problem::new(Code::GiteaCredential, why),
             Self::StateUnavailable(why) => Problem::new(Code::StateUnavailable, why),
             Self::ShuttingDown => Problem::new(Code::ShuttingDown, "the service is ending and accepts no runs"),
         }
@@ -84,8 +153,9 @@ impl NotAccepted {
 
 enum Command {
     Ask { ask: Ask, answer: oneshot::Sender<Result<Accepted, NotAccepted>> },
-    Run { id: RunId, answer: oneshot::Sender<Result<Option<Run>, NotAccepted>> },
-    Runs { limit: usize, before: Option<RunId>, answer: oneshot::Sender<Result<Vec<Run>, NotAccepted>> },
+    Cancel { id: RunId, answer: oneshot::Sender<Result<Canceled, NotAccepted>> },
+    Run { id: RunId, answer: oneshot::Sender<Result<Option<Arc<Run>>, NotAccepted>> },
+    Runs { limit: usize, before: Option<RunId>, answer: oneshot::Sender<Result<Vec<Arc<Run>>, NotAccepted>> },
     Ready { answer: oneshot::Sender<Result<(), NotAccepted>> },
 }
 
@@ -127,6 +197,9 @@ const COMMANDS: usize = 1_024;
 pub struct Engine {
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<Arc<Status>>,
+    dry_runs: Arc<DryRuns>,
+    gitea: Client,
+    shutdown: Shutdown,
 }
 
 impl Engine {
@@ -146,13 +219,15 @@ impl Engine {
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             gitea_status: Arc::new(Mutex::new(GiteaStatus::default())),
         };
+        let (gitea, shutdown) = (around.gitea.clone(), around.shutdown.clone());
+        let dry_runs = Arc::new(DryRuns::new(parts.mirrors.clone(), around.clone()));
         let tasks = TaskTracker::new();
         let (mut coordinator, status, events) =
             Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone()).await?;
         coordinator.resume().await?;
         let (commands, incoming) = mpsc::channel(COMMANDS);
         tasks.spawn(coordinator.run(incoming, events));
-        Ok((Self { commands, status }, tasks))
+        Ok((Self { commands, status, dry_runs, gitea, shutdown }, tasks))
     }
 
     /// Asks for a run. It is written down before this answers, and goes on whatever becomes of the caller.
@@ -163,11 +238,29 @@ impl Engine {
         self.command(|answer| Command::Ask { ask, answer }).await
     }
 
+    /// What would be done, from looks alone: nothing is changed, written or kept, and it is in conflict with nothing.
+    /// A key does not matter. It ends with its caller, and within half a minute.
+    ///
+    /// # Errors
+    /// A name that is not configured, a journal that cannot be read, or the service's end.
+    pub async fn dry_run(&self, ask: Ask) -> Result<DryRun, NotAccepted> {
+        self.dry_runs.of(ask).await
+    }
+
+    /// Takes a run out: its mirrors that have not ended are canceled. A driver that another run waits for goes on, and
+    /// so does what Gitea has begun.
+    ///
+    /// # Errors
+    /// No such run is kept, it has ended, or the journal cannot be written.
+    pub async fn cancel(&self, id: RunId) -> Result<Canceled, NotAccepted> {
+        self.command(|answer| Command::Cancel { id, answer }).await
+    }
+
     /// One run, if it is known.
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub async fn run(&self, id: RunId) -> Result<Option<Run>, NotAccepted> {
+    pub async fn run(&self, id: RunId) -> Result<Option<Arc<Run>>, NotAccepted> {
         self.command(|answer| Command::Run { id, answer }).await
     }
 
@@ -175,15 +268,20 @@ impl Engine {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub async fn runs(&self, limit: usize, before: Option<RunId>) -> Result<Vec<Run>, NotAccepted> {
+    pub async fn runs(&self, limit: usize, before: Option<RunId>) -> Result<Vec<Arc<Run>>, NotAccepted> {
         self.command(|answer| Command::Runs { limit, before, answer }).await
     }
 
-    /// Whether runs would be accepted now: the journal can be written.
+    /// Whether runs would be accepted now and could be begun: the journal can be written, our credential for Gitea can
+    /// be read, and the service is not ending.
     ///
     /// # Errors
     /// Why not.
     pub async fn ready(&self) -> Result<(), NotAccepted> {
+        if self.shutdown.has_begun() {
+            return Err(NotAccepted::ShuttingDown);
+        }
+        self.gitea.credential().read().map_err(|error| NotAccepted::Credential(error.to_string()))?;
         self.command(|answer| Command::Ready { answer }).await
     }
 

@@ -3,6 +3,7 @@
 //! Owns the file, its lock and its retention. Every write is on disk when the call returns (WAL, `synchronous=FULL`).
 //! Losing the file loses history and never correctness: the engine acts on what Gitea and git hold. Holds no secret.
 
+mod keys;
 mod store;
 
 use std::fs::{self, File};
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 
 use crate::domain::answer::MigrateAnswer;
 use crate::domain::evidence::PruneMemory;
+use crate::domain::key::{Fingerprint, Keyed};
 use crate::domain::names::MirrorName;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
@@ -94,6 +96,15 @@ pub struct KnownMigrate {
     pub answer: Option<MigrateAnswer>,
 }
 
+/// A request that was accepted under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownRequest {
+    /// What was asked for.
+    pub request: Fingerprint,
+    /// The run that it was given.
+    pub run: RunId,
+}
+
 /// What the journal holds of one mirror.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
@@ -142,15 +153,39 @@ impl Journal {
     ///
     /// # Errors
     /// It is not on disk.
-    pub async fn write_run(&self, run: Run) -> Result<(), JournalError> {
+    pub async fn write_run(&self, run: Arc<Run>) -> Result<(), JournalError> {
         self.with(move |store| store.write_run(&run)).await
+    }
+
+    /// Writes a new run, and the key under which it was asked for: both or neither.
+    ///
+    /// # Errors
+    /// Nothing is on disk.
+    pub async fn accept(&self, run: Arc<Run>, keyed: Option<Keyed>) -> Result<(), JournalError> {
+        self.with(move |store| store.accept(&run, keyed.as_ref())).await
+    }
+
+    /// Writes a key whose request was given a run that had been accepted before.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn remember_key(&self, keyed: Keyed, run: RunId, now: Timestamp) -> Result<(), JournalError> {
+        self.with(move |store| store.remember_key(&keyed, run, now)).await
+    }
+
+    /// What a key of a caller stands for, if it is still kept.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn request_of(&self, keyed: Keyed, now: Timestamp) -> Result<Option<KnownRequest>, JournalError> {
+        self.with(move |store| store.request_of(&keyed, now)).await
     }
 
     /// Writes how a mirror ended, in every run that waited for it, and what is now known of it: all or nothing.
     ///
     /// # Errors
     /// It is not on disk.
-    pub async fn write_end(&self, mirror: MirrorName, facts: Facts, runs: Vec<Run>) -> Result<(), JournalError> {
+    pub async fn write_end(&self, mirror: MirrorName, facts: Facts, runs: Vec<Arc<Run>>) -> Result<(), JournalError> {
         self.with(move |store| store.write_end(&mirror, &facts, &runs)).await
     }
 

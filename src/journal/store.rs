@@ -1,19 +1,23 @@
 //! The statements. Everything here blocks and is called from where that is allowed.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 
-use super::{Intent, IntentId, JournalError, KnownMigrate, MIGRATE, OpenError, Remembered};
+use super::{Intent, IntentId, JournalError, KnownMigrate, MIGRATE, OpenError, Remembered, keys};
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 
-/// The version of `schema.sql`, kept in the file's `user_version`.
-const SCHEMA: i64 = 1;
+/// The version of the schema, kept in the file's `user_version`.
+const SCHEMA: i64 = 2;
+
+/// From each version to the next: the first makes version 1 of an empty file.
+const STEPS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
 
 /// How many ended runs are kept, and for how many days.
 const RUNS_KEPT: usize = 1_000;
@@ -21,7 +25,7 @@ const DAYS_KEPT: i64 = 30;
 
 #[derive(Debug)]
 pub(super) struct Store {
-    connection: Connection,
+    pub(super) connection: Connection,
     /// Whether the latest write failed.
     broken: bool,
 }
@@ -44,20 +48,17 @@ impl Store {
         connection.pragma_update(None, "synchronous", "FULL").map_err(&refused)?;
         connection.pragma_update(None, "cache_size", -512).map_err(&refused)?;
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(&refused)?;
-        match found {
-            SCHEMA => {}
-            0 => {
-                let schema =
-                    concat!("BEGIN IMMEDIATE;", include_str!("schema.sql"), "PRAGMA user_version = 1; COMMIT;");
-                connection.execute_batch(schema).map_err(&refused)?;
-            }
-            found => return Err(OpenError::Schema { found, known: SCHEMA }),
+        let done = usize::try_from(found).ok().filter(|done| *done <= STEPS.len());
+        let Some(done) = done else { return Err(OpenError::Schema { found, known: SCHEMA }) };
+        for (step, version) in STEPS.iter().zip(1..).skip(done) {
+            let step = format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {version}; COMMIT;");
+            connection.execute_batch(&step).map_err(&refused)?;
         }
         Ok(Self { connection, broken: false })
     }
 
     /// One transaction, which is on disk when this returns.
-    fn write<T>(
+    pub(super) fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, JournalError> {
@@ -76,9 +77,14 @@ impl Store {
         self.write(|transaction| put_run(transaction, run, &body))
     }
 
-    pub(super) fn write_end(&mut self, mirror: &MirrorName, facts: &Facts, runs: &[Run]) -> Result<(), JournalError> {
+    pub(super) fn write_end(
+        &mut self,
+        mirror: &MirrorName,
+        facts: &Facts,
+        runs: &[Arc<Run>],
+    ) -> Result<(), JournalError> {
         let facts = json(facts)?;
-        let bodies = runs.iter().map(json).collect::<Result<Vec<_>, _>>()?;
+        let bodies = runs.iter().map(|run| json(&**run)).collect::<Result<Vec<_>, _>>()?;
         self.write(|transaction| {
             transaction.execute(
                 "INSERT INTO mirrors (name, facts) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET facts = ?2",
@@ -188,9 +194,11 @@ impl Store {
     pub(super) fn retain(&mut self, now: Timestamp) -> Result<(), JournalError> {
         let oldest = now.checked_sub((DAYS_KEPT * 24).hours()).unwrap_or(Timestamp::MIN).to_string();
         self.write(|transaction| {
+            keys::drop_old(transaction, now)?;
+            // a key that is kept promises its run
             transaction.execute(
-                "DELETE FROM runs WHERE ended_at IS NOT NULL AND (ended_at < ?1 OR id NOT IN \
-                 (SELECT id FROM runs WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT ?2))",
+                "DELETE FROM runs WHERE ended_at IS NOT NULL AND id NOT IN (SELECT run FROM idempotency_keys) AND \
+                 (ended_at < ?1 OR id NOT IN (SELECT id FROM runs WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT ?2))",
                 params![oldest, clamp(RUNS_KEPT)],
             )?;
             // a migrate's intent outlives its run: it is what tells our own placeholder from somebody else's
@@ -210,7 +218,7 @@ impl Store {
     }
 }
 
-fn put_run(transaction: &Transaction<'_>, run: &Run, body: &str) -> Result<(), rusqlite::Error> {
+pub(super) fn put_run(transaction: &Transaction<'_>, run: &Run, body: &str) -> Result<(), rusqlite::Error> {
     let ended_at = run.finished_at.map(|at| at.to_string());
     transaction
         .execute(
@@ -220,7 +228,7 @@ fn put_run(transaction: &Transaction<'_>, run: &Run, body: &str) -> Result<(), r
         .map(drop)
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, JournalError> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, JournalError> {
     serde_json::to_string(value).map_err(|_| JournalError("a value has no JSON form".into()))
 }
 
@@ -228,17 +236,17 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, JournalError> {
     serde_json::from_str(text).map_err(|_| damaged("a row"))
 }
 
-fn damaged(what: &str) -> JournalError {
+pub(super) fn damaged(what: &str) -> JournalError {
     JournalError(format!("the journal holds {what} that this version cannot read"))
 }
 
-fn clamp(limit: usize) -> i64 {
+pub(super) fn clamp(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// SQLite's own words: they name tables and disks, and no secret is ever stored.
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
-fn failed(error: rusqlite::Error) -> JournalError {
+pub(super) fn failed(error: rusqlite::Error) -> JournalError {
     JournalError(error.to_string())
 }
 
@@ -293,6 +301,27 @@ mod tests {
         assert_eq!(store.migrates(&MirrorName::parse("openova").unwrap()).unwrap().len(), 1);
         let left: i64 = store.connection.query_row("SELECT count(*) FROM intents", [], |row| row.get(0)).unwrap();
         assert_eq!(left, 2);
+    }
+
+    #[test]
+    fn a_journal_of_version_1_is_taken_over_with_what_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite3");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(concat!(include_str!("schema.sql"), "PRAGMA user_version = 1;")).unwrap();
+        let body = serde_json::to_string(&run(1, false)).unwrap();
+        old.execute("INSERT INTO runs (id, body) VALUES (?1, ?2)", params![run(1, false).id.to_string(), body])
+            .unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let mut store = Store::open(&path).unwrap();
+            assert_eq!(store.in_flight().unwrap(), [run(1, false)]);
+            let version: i64 = store.connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+            assert_eq!(version, SCHEMA);
+            let keys: i64 =
+                store.connection.query_row("SELECT count(*) FROM idempotency_keys", [], |row| row.get(0)).unwrap();
+            assert_eq!(keys, 0);
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Owns the way from a [`Status`] to series. Counts nothing and remembers nothing.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily};
 
@@ -95,7 +97,7 @@ fn program(metrics: &Metrics) -> Vec<MetricFamily> {
     ]
 }
 
-fn mirrors(mirrors: &[MirrorStatus], now: Timestamp) -> Vec<MetricFamily> {
+fn mirrors(mirrors: &[Arc<MirrorStatus>], now: Timestamp) -> Vec<MetricFamily> {
     let mut phase = Series::of(&families::MIRROR_PHASE);
     let mut freshness = Series::of(&families::MIRROR_FRESHNESS);
     let mut last_success = Series::of(&families::MIRROR_LAST_SUCCESS);

@@ -10,7 +10,7 @@ fn metrics() -> Arc<Metrics> {
 }
 
 fn status(mirrors: Vec<MirrorStatus>) -> Status {
-    Status { mirrors, latest_run: None, gitea: GiteaStatus::default() }
+    Status { mirrors: mirrors.into_iter().map(Arc::new).collect(), latest_run: None, gitea: GiteaStatus::default() }
 }
 
 fn at(second: i64) -> Timestamp {

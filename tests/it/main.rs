@@ -4,7 +4,9 @@
 #![expect(clippy::format_push_string, reason = "configurations are written piece by piece")]
 
 mod access;
+mod asking;
 mod contract;
+mod dry_runs;
 mod fidelity;
 mod generated;
 mod layers;
@@ -13,4 +15,5 @@ mod outages;
 mod process;
 mod runs;
 mod simulation;
+mod taking_out;
 mod world;

@@ -24,10 +24,10 @@ fn chunked(parts: &[&[u8]]) -> Body {
     Body::from_stream(stream::iter(parts))
 }
 
-const ALL: Result<Asked, Code> = Ok(Asked { mirrors: None });
+const ALL: Result<Asked, Code> = Ok(Asked { mirrors: None, on_legacy: None, accept_upstream: None, dry_run: None });
 
 fn some(names: &[&str]) -> Asked {
-    Asked { mirrors: Some(names.iter().map(ToString::to_string).collect()) }
+    Asked { mirrors: Some(names.iter().map(ToString::to_string).collect()), ..Asked::default() }
 }
 
 #[tokio::test]
@@ -42,6 +42,40 @@ async fn nothing_and_an_empty_object_ask_for_all() {
     assert_eq!(code(&json(), r#"{"mirrors": ["a", "b"]}"#).await, Ok(some(&["a", "b"])));
     assert_eq!(code(&json(), chunked(&[b"{\"mirr", b"ors\":[\"a\"]}"])).await, Ok(some(&["a"])));
     assert_eq!(code(&json(), r#"{"mirrors": ["\u0061"]}"#).await, Ok(some(&["a"])));
+}
+
+#[tokio::test]
+async fn every_option_is_read() {
+    let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+    let body = format!(r#"{{"acceptUpstream": "{digest}", "onLegacy": "renameAside", "dryRun": false}}"#);
+    let expected = Asked {
+        mirrors: None,
+        on_legacy: Some(OnLegacy::RenameAside),
+        accept_upstream: Digest::parse(&digest),
+        dry_run: Some(false),
+    };
+    assert_eq!(code(&json(), body).await, Ok(expected));
+    let refuse = code(&json(), r#"{"onLegacy": "refuse", "dryRun": true}"#).await.unwrap();
+    assert_eq!((refuse.on_legacy, refuse.dry_run), (Some(OnLegacy::Refuse), Some(true)));
+}
+
+#[tokio::test]
+async fn bodies_are_the_same_as_json_or_not() {
+    let of = |body: &'static str| async move { code(&json(), body).await.unwrap().fingerprint() };
+    let empty = code(&HeaderMap::new(), Body::empty()).await.unwrap().fingerprint();
+    assert_eq!(empty, of("{}").await);
+    let one = of(r#"{"mirrors": ["a", "b"], "dryRun": false}"#).await;
+    assert_eq!(one, of(r#"{ "dryRun":false,"mirrors":["\u0061","b"] }"#).await);
+    for other in [
+        "{}",
+        r#"{"dryRun": false}"#,
+        r#"{"mirrors": ["a", "b"]}"#,
+        r#"{"mirrors": ["b", "a"], "dryRun": false}"#,
+        r#"{"mirrors": ["a", "b"], "dryRun": true}"#,
+        r#"{"mirrors": ["a", "b"], "dryRun": false, "onLegacy": "refuse"}"#,
+    ] {
+        assert_ne!(one, of(other).await, "{other}");
+    }
 }
 
 #[tokio::test]
@@ -78,9 +112,23 @@ async fn every_wrong_body_is_told_apart() {
         ("{\"admin\":true}", Code::UnknownField),
         ("{\"__proto__\":{}}", Code::UnknownField),
         ("{\"Mirrors\":[\"a\"]}", Code::UnknownField),
-        ("{\"dryRun\":true}", Code::UnknownField),
-        ("{\"onLegacy\":\"refuse\"}", Code::UnknownField),
-        ("{\"acceptUpstream\":\"x\"}", Code::UnknownField),
+        ("{\"dry_run\":true}", Code::UnknownField),
+        ("{\"dryRun\":\"yes\"}", Code::InvalidField),
+        ("{\"dryRun\":null}", Code::InvalidField),
+        ("{\"dryRun\":1}", Code::InvalidField),
+        ("{\"dryRun\":true,\"dryRun\":true}", Code::InvalidField),
+        ("{\"onLegacy\":\"Refuse\"}", Code::InvalidField),
+        ("{\"onLegacy\":\"rename-aside\"}", Code::InvalidField),
+        ("{\"onLegacy\":null}", Code::InvalidField),
+        ("{\"onLegacy\":[\"refuse\"]}", Code::InvalidField),
+        ("{\"onLegacy\":true}", Code::InvalidField),
+        ("{\"acceptUpstream\":\"x\"}", Code::InvalidField),
+        ("{\"acceptUpstream\":\"\"}", Code::InvalidField),
+        ("{\"acceptUpstream\":{}}", Code::InvalidField),
+        (
+            "{\"acceptUpstream\":\"sha256:ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef0123456789\"}",
+            Code::InvalidField,
+        ),
         ("{\"a\":1,\"a\":2}", Code::UnknownField),
     ]
     .into_iter()

@@ -134,6 +134,20 @@ pub(super) struct RunRequest {
     /// Which mirrors, by name; left out: all that are configured.
     #[schema(min_items = 1, nullable = false, example = json!(["openova"]))]
     mirrors: Option<BTreeSet<String>>,
+    /// What becomes of a regular repository that has a mirror's name: the run fails and leaves it (`refuse`), or it is
+    /// renamed, whole, and the mirror made in its place (`renameAside`). Left out: as the mirror is configured.
+    #[serde(rename = "onLegacy")]
+    #[schema(value_type = Option<String>, pattern = "^(refuse|renameAside)$", nullable = false, example = "refuse")]
+    on_legacy: Option<String>,
+    /// The `upstreamDigest` of an `upstream-suspect` problem: accepts that very list of upstream's refs, which has
+    /// lost more than half of the branches last proven.
+    #[serde(rename = "acceptUpstream")]
+    #[schema(pattern = "^sha256:[0-9a-f]{64}$", nullable = false)]
+    accept_upstream: Option<String>,
+    /// Whether to show what would be done instead of doing it.
+    #[serde(rename = "dryRun")]
+    #[schema(nullable = false, default = false)]
+    dry_run: Option<bool>,
 }
 
 /// An answer that says nothing but yes.

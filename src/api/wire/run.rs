@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Outcome, Phase, ProblemBody, RunStatus, Trigger};
 use crate::domain::evidence::Evidence;
+use crate::domain::plan::{DryRun, Planned};
 use crate::domain::run::{End, Part, Run};
 
 /// One accepted request to bring mirrors in sync.
@@ -13,16 +14,17 @@ use crate::domain::run::{End, Part, Run};
 #[schema(as = Run)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct RunBody {
-    /// Its id; ids sort by age.
-    #[schema(format = "uuid", example = "019ab0de-7c00-7000-8000-000000000001")]
-    id: String,
+    /// Its id; ids sort by age. Null in a dry run, which is not kept.
+    #[schema(required = true, format = "uuid", example = "019ab0de-7c00-7000-8000-000000000001")]
+    id: Option<String>,
     /// Where it stands: `failed` if any mirror is, else `canceled` or `unverified` if any is.
     status: RunStatus,
     /// Who or what asked.
     trigger: Trigger,
     /// The name of the token that asked, or `anonymous`.
     requested_by: String,
-    /// Whether nothing was to be changed; always false in a run that is kept.
+    /// Whether this only shows what would be done: where it stands, then, is where it would end. Always false in a
+    /// run that is kept.
     dry_run: bool,
     /// Whether this answer's request was given a run that had been accepted before it.
     coalesced: bool,
@@ -36,7 +38,15 @@ pub(in crate::api) struct RunBody {
     finished_at: Option<Timestamp>,
     /// Its mirrors, in the order of the configuration.
     mirrors: Vec<PartBody>,
+    /// What a caller who takes a run out should know: that a clone which Gitea has begun goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    note: Option<&'static str>,
 }
+
+/// What goes on when a run is taken out in mid-clone.
+const CLONE_GOES_ON: &str = "Gitea was cloning upstream for this run, and goes on: only our part is canceled. The next \
+    run finds the clone, waits for its end and proves it.";
 
 /// One mirror's part of a run.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +66,22 @@ pub(in crate::api) struct PartBody {
     /// What was in the way; null while it is under way and after a success.
     #[schema(required = true)]
     problem: Option<ProblemBody>,
+    /// In a dry run only: the calls that would be made, in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    plan: Option<Vec<StepBody>>,
+}
+
+/// A call that a dry run would have made.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PlannedCall)]
+pub(in crate::api) struct StepBody {
+    /// Which call of Gitea's.
+    #[schema(example = "migrate")]
+    call: &'static str,
+    /// What it is for.
+    #[schema(example = "Gitea has no repository openova/openova")]
+    why: String,
 }
 
 /// What proves a success: the heads and tags of both sides, read in this very run.
@@ -120,7 +146,7 @@ impl RunBody {
     /// The run; `coalesced` is a matter of the request that is answered.
     pub(in crate::api) fn new(run: &Run, coalesced: bool) -> Self {
         Self {
-            id: run.id.to_string(),
+            id: Some(run.id.to_string()),
             status: RunStatus(run.status()),
             trigger: Trigger(run.trigger),
             requested_by: run.requested_by.clone(),
@@ -130,6 +156,30 @@ impl RunBody {
             started_at: run.started_at,
             finished_at: run.finished_at,
             mirrors: run.parts.iter().map(PartBody::new).collect(),
+            note: None,
+        }
+    }
+
+    /// A run that was just taken out; `in_gitea`: while Gitea was cloning for it.
+    pub(in crate::api) fn canceled(run: &Run, in_gitea: bool) -> Self {
+        Self { note: in_gitea.then_some(CLONE_GOES_ON), ..Self::new(run, false) }
+    }
+
+    /// What would be done.
+    pub(in crate::api) fn dry(run: &DryRun) -> Self {
+        let status = run.status();
+        Self {
+            id: None,
+            status: RunStatus(status),
+            trigger: Trigger(run.trigger),
+            requested_by: run.requested_by.clone(),
+            dry_run: true,
+            coalesced: false,
+            created_at: run.created_at,
+            started_at: Some(run.created_at),
+            finished_at: Some(run.finished_at).filter(|_| status.has_ended()),
+            mirrors: run.mirrors.iter().map(PartBody::planned).collect(),
+            note: None,
         }
     }
 }
@@ -143,6 +193,20 @@ impl PartBody {
             outcome: end.and_then(End::outcome).map(Outcome),
             evidence: end.and_then(End::evidence).map(EvidenceBody::new),
             problem: ProblemBody::of(end.and_then(End::problem)),
+            plan: None,
+        }
+    }
+
+    fn planned(planned: &Planned) -> Self {
+        // what was only assumed is no proof
+        let seen = planned.end.as_ref().filter(|_| planned.seen);
+        Self {
+            name: planned.name.to_string(),
+            phase: Phase(planned.phase),
+            outcome: planned.outcome().map(Outcome),
+            evidence: seen.and_then(End::evidence).map(EvidenceBody::new),
+            problem: ProblemBody::of(planned.problem.as_ref()),
+            plan: Some(planned.steps.iter().map(|step| StepBody { call: step.call, why: step.why.clone() }).collect()),
         }
     }
 }

@@ -212,7 +212,7 @@ const STEP: &str = "gitea-mirror";
 impl StatusBody {
     pub(in crate::api) fn new(status: &Status, now: Timestamp) -> Self {
         let first = status.mirrors.first();
-        let result = first.map_or(StepResult::Pending, step_result);
+        let result = first.map_or(StepResult::Pending, |mirror| step_result(mirror));
         let failed = first.filter(|_| result == StepResult::Failed);
         let problem = failed.and_then(|mirror| mirror.facts.problem.as_ref());
         Self {

@@ -38,6 +38,18 @@ impl Answer {
     }
 }
 
+/// The id of the run that an answer is.
+#[track_caller]
+pub(crate) fn id(answer: &Answer) -> String {
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// The calls that are planned for the mirror of this place in a dry run.
+#[track_caller]
+pub(crate) fn plan(run: &Value, mirror: usize) -> Vec<&str> {
+    run["mirrors"][mirror]["plan"].as_array().unwrap().iter().map(|step| step["call"].as_str().unwrap()).collect()
+}
+
 impl World {
     /// Sends a request to the service.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -66,6 +78,36 @@ impl World {
     pub(crate) async fn post(&self, body: &Value) -> Answer {
         let request = Self::request(Method::POST, "/cutover/mirror").header(header::CONTENT_TYPE, "application/json");
         self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    /// `POST /cutover/mirror` with a body as it is, and with more headers.
+    pub(crate) async fn post_with(&self, body: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Self::request(Method::POST, "/cutover/mirror");
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    /// Takes a run out.
+    pub(crate) async fn cancel(&self, id: &str) -> Answer {
+        let path = format!("/cutover/runs/{id}");
+        self.send(Self::request(Method::DELETE, &path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Starts the service with the mirrors `one` and `two`.
+    pub(crate) async fn two(&mut self) {
+        self.upstream.create_sample("two");
+        let yaml = self.yaml_of(&[("one", "one", "one", ""), ("two", "two", "two", "")]);
+        self.start_with(&yaml).await;
+    }
+
+    /// The latest runs.
+    pub(crate) async fn runs(&self) -> Vec<Value> {
+        self.get("/cutover/runs?limit=100").await.json()["runs"].as_array().unwrap().clone()
     }
 
     /// Asks for a run and gives its id.

@@ -19,7 +19,7 @@ use cutover_api::transport::{HttpTransport, Transport};
 use standin::{Gitea, Options, Profile, Upstream};
 use tempfile::TempDir;
 
-pub(crate) use asking::Answer;
+pub(crate) use asking::{Answer, id, plan};
 pub(crate) use in_process::InProcess;
 
 /// Where the stand-in is found.

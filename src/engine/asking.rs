@@ -1,0 +1,110 @@
+//! Accepting runs: which mirrors, whether a run that is asked for is there already, and what stands in its way.
+//!
+//! What is accepted is written down, with its key, before anybody is told. A refused request leaves no trace.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::coordinator::{Coordinator, InFlight};
+use super::{Accepted, Ask, NotAccepted};
+use crate::domain::key::Keyed;
+use crate::domain::names::MirrorName;
+use crate::domain::run::{Run, RunId};
+use crate::domain::spec::RunOptions;
+use crate::journal::JournalError;
+
+impl Coordinator {
+    pub(super) async fn ask(&mut self, ask: Ask) -> Result<Accepted, NotAccepted> {
+        if let Some(keyed) = &ask.key
+            && let Some(accepted) = self.asked_before(keyed).await?
+        {
+            return Ok(accepted);
+        }
+        let names = select(self.names(), ask.mirrors.as_deref())?;
+        let now = self.around.clock.now();
+        if let Some(same) = self.same(&names, &ask.options) {
+            let accepted = same.given();
+            if let Some(keyed) = ask.key {
+                let run = accepted.run.id;
+                self.around.journal.remember_key(keyed, run, now).await.map_err(unavailable)?;
+            }
+            return Ok(accepted);
+        }
+        if let Some((run, mirror)) = self.in_conflict(&names, &ask.options) {
+            return Err(NotAccepted::Conflict { run, mirror });
+        }
+        let id = self.ids.next(now);
+        let mut run = Run::accepted(id, ask.trigger, ask.requested_by, now, names.iter().cloned());
+        run.options = ask.options;
+        for part in &mut run.parts {
+            // work that is under way already is joined where it stands
+            let slot = &self.mirrors[self.index[&part.name]];
+            if slot.driven.is_some() {
+                part.phase = slot.status.phase;
+                run.started_at = Some(now);
+            }
+        }
+        let run = Arc::new(run);
+        self.around.journal.accept(Arc::clone(&run), ask.key).await.map_err(unavailable)?;
+        let in_flight = InFlight::new(Arc::clone(&run));
+        let accepted = Accepted { coalesced: false, ..in_flight.given() };
+        self.in_flight.insert(id, in_flight);
+        self.latest = Some(Arc::clone(&run));
+        for name in &names {
+            self.start(name, id, &run.options);
+        }
+        self.publish();
+        Ok(accepted)
+    }
+
+    /// The run that was given for this very request under this key.
+    async fn asked_before(&mut self, keyed: &Keyed) -> Result<Option<Accepted>, NotAccepted> {
+        let now = self.around.clock.now();
+        let known = self.around.journal.request_of(keyed.clone(), now).await.map_err(unavailable)?;
+        let Some(known) = known else { return Ok(None) };
+        if known.request != keyed.request {
+            return Err(NotAccepted::KeyReused);
+        }
+        let accepted = match self.in_flight.get(&known.run) {
+            Some(in_flight) => Some(in_flight.given()),
+            None => self.around.journal.run(known.run).await.map_err(unavailable)?.map(Accepted::ended_before),
+        };
+        Ok(accepted.map(|accepted| Accepted { replayed: true, ..accepted }))
+    }
+
+    /// The run in flight that asks for exactly the same.
+    fn same(&self, names: &[MirrorName], options: &RunOptions) -> Option<&InFlight> {
+        self.in_flight
+            .values()
+            .find(|one| one.run.options == *options && one.run.parts.iter().map(|part| &part.name).eq(names.iter()))
+    }
+
+    /// A run in flight that may do something else to one of these mirrors: one driver cannot obey both.
+    fn in_conflict(&self, names: &[MirrorName], options: &RunOptions) -> Option<(RunId, MirrorName)> {
+        self.in_flight.values().filter(|one| !one.run.options.agree_with(options)).find_map(|one| {
+            let mirror = super::coordinator::open_parts(&one.run).find(|name| names.contains(name))?;
+            Some((one.run.id, mirror.clone()))
+        })
+    }
+}
+
+/// The mirrors that are asked for, in the order of the configuration, each once.
+pub(super) fn select<'a>(
+    configured: impl Iterator<Item = &'a MirrorName> + Clone,
+    asked: Option<&[String]>,
+) -> Result<Vec<MirrorName>, NotAccepted> {
+    let Some(asked) = asked else { return Ok(configured.cloned().collect()) };
+    let asked: BTreeSet<&str> = asked.iter().map(String::as_str).collect();
+    let chosen: Vec<MirrorName> = configured.clone().filter(|name| asked.contains(name.as_str())).cloned().collect();
+    if chosen.len() == asked.len() && !chosen.is_empty() {
+        Ok(chosen)
+    } else {
+        // enough to recognise one's own mistake by, however many there are
+        Err(NotAccepted::UnknownMirror { configured: configured.take(20).map(ToString::to_string).collect() })
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+pub(super) fn unavailable(error: JournalError) -> NotAccepted {
+    NotAccepted::StateUnavailable(error.to_string())
+}

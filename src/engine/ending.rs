@@ -1,0 +1,114 @@
+//! How runs end: a driver's end in every run that waits for it, and a run that is taken out.
+
+use std::sync::Arc;
+
+use super::asking::unavailable;
+use super::coordinator::{Coordinator, open_parts};
+use super::{Canceled, NotAccepted};
+use crate::domain::names::MirrorName;
+use crate::domain::run::{End, Phase, Run, RunId};
+use crate::domain::status::Facts;
+
+impl Coordinator {
+    /// One driver's end is the end of that mirror in every run that waits for it.
+    pub(super) async fn end_in_every_run(&mut self, mirror: &MirrorName, end: &End, facts: Facts) {
+        let now = self.around.clock.now();
+        let mut changed = Vec::new();
+        for one in self.in_flight.values_mut() {
+            if one.run.part(mirror).is_some_and(|part| part.end.is_none()) {
+                Arc::make_mut(&mut one.run).end_part(mirror, end, now);
+                changed.push(Arc::clone(&one.run));
+            }
+        }
+        if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone()).await {
+            // readers are told the truth from memory; after a restart it is found out anew
+            tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
+        }
+        for run in changed {
+            self.close_if_ended(&run);
+        }
+        if let Err(error) = self.around.journal.retain(now).await {
+            tracing::warn!(error = %error, "old runs could not be dropped from the journal");
+        }
+    }
+
+    /// Takes a run that has ended out of what is in flight, and tells who waits for it.
+    fn close_if_ended(&mut self, run: &Arc<Run>) {
+        self.replace_latest(run);
+        if run.finished_at.is_none() {
+            return;
+        }
+        if let Some(one) = self.in_flight.remove(&run.id) {
+            one.ended.send_replace(Some(Arc::clone(run)));
+        }
+        tracing::info!(run = %run.id, status = run.status().label(), "run ended: {}", run.status());
+    }
+
+    pub(super) fn replace_latest(&mut self, run: &Arc<Run>) {
+        if self.latest.as_ref().is_some_and(|latest| latest.id == run.id) {
+            self.latest = Some(Arc::clone(run));
+        }
+    }
+
+    /// Takes a run out. What Gitea does by itself goes on, and so does a driver that another run waits for.
+    pub(super) async fn cancel(&mut self, id: RunId) -> Result<Canceled, NotAccepted> {
+        let Some(one) = self.in_flight.get(&id) else {
+            let known = self.around.journal.run(id).await.map_err(unavailable)?;
+            return Err(known.map_or(NotAccepted::UnknownRun, |_| NotAccepted::RunEnded));
+        };
+        let now = self.around.clock.now();
+        let mut run = Run::clone(&one.run);
+        let open: Vec<MirrorName> = open_parts(&run).cloned().collect();
+        let in_gitea = run.parts.iter().any(|part| part.end.is_none() && part.phase == Phase::Migrating);
+        for name in &open {
+            run.end_part(name, &End::Canceled, now);
+        }
+        let run = Arc::new(run);
+        self.around.journal.write_run(Arc::clone(&run)).await.map_err(unavailable)?;
+        if let Some(one) = self.in_flight.get_mut(&id) {
+            one.run = Arc::clone(&run);
+        }
+        self.close_if_ended(&run);
+        for name in &open {
+            let awaited = self.in_flight.values().any(|one| open_parts(&one.run).any(|other| other == name));
+            if !awaited {
+                self.stop(name);
+            }
+        }
+        self.publish();
+        Ok(Canceled { run, in_gitea })
+    }
+
+    /// Stops a driver where it stands: the next one finds out from Gitea and the journal what was done.
+    fn stop(&mut self, name: &MirrorName) {
+        let slot = &mut self.mirrors[self.index[name]];
+        let Some(driven) = slot.driven.take() else { return };
+        driven.task.abort();
+        let status = Arc::make_mut(&mut slot.status);
+        (status.phase, status.waiting_for) = (Phase::Idle, None);
+        log_end(name, &End::Canceled);
+        self.metrics.part_ended(name.as_str(), &End::Canceled, driven.began.elapsed());
+    }
+}
+
+pub(super) fn log_end(mirror: &MirrorName, end: &End) {
+    match end {
+        End::Succeeded { outcome, evidence } => tracing::info!(
+            mirror = %mirror,
+            outcome = outcome.label(),
+            refs = evidence.refs(),
+            commit = %evidence.tracked_commit(),
+            "proven: {outcome}"
+        ),
+        End::Unverified { problem } | End::Failed { problem } => tracing::warn!(
+            mirror = %mirror,
+            phase = end.phase().label(),
+            error = problem.code.label(),
+            detail = problem.detail,
+            remedy = problem.remedy,
+            "not proven: {}",
+            problem.code
+        ),
+        End::Canceled => tracing::info!(mirror = %mirror, "canceled"),
+    }
+}
