@@ -36,6 +36,8 @@ pub(super) struct Coordinator {
     /// Where each name stands in `mirrors`.
     pub(super) index: BTreeMap<MirrorName, usize>,
     pub(super) in_flight: BTreeMap<RunId, InFlight>,
+    /// Runs whose end the journal could not take: they are told from here, and written as soon as it can.
+    pub(super) unwritten: BTreeMap<RunId, Arc<Run>>,
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
     status: watch::Sender<Arc<Status>>,
@@ -106,6 +108,7 @@ impl Coordinator {
             mirrors: slots,
             index,
             in_flight: BTreeMap::new(),
+            unwritten: BTreeMap::new(),
             ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
             latest,
             status,
@@ -184,8 +187,8 @@ impl Coordinator {
                 let _ = answer.send(canceled);
             }
             Command::Run { id, answer } => {
-                let found = match self.in_flight.get(&id) {
-                    Some(one) => Ok(Some(Arc::clone(&one.run))),
+                let found = match self.in_memory(id) {
+                    Some(run) => Ok(Some(Arc::clone(run))),
                     None => self.around.journal.run(id).await.map(|run| run.map(Arc::new)).map_err(unavailable),
                 };
                 let _ = answer.send(found);
@@ -193,16 +196,23 @@ impl Coordinator {
             Command::Runs { limit, before, answer } => {
                 let runs = self.around.journal.runs(limit, before).await.map_err(unavailable);
                 // phases move in memory only
-                let now = |run: Run| match self.in_flight.get(&run.id) {
-                    Some(one) => Arc::clone(&one.run),
+                let now = |run: Run| match self.in_memory(run.id) {
+                    Some(run) => Arc::clone(run),
                     None => Arc::new(run),
                 };
                 let _ = answer.send(runs.map(|runs| runs.into_iter().map(now).collect()));
             }
             Command::Ready { answer } => {
-                let _ = answer.send(self.around.journal.is_writable().await.map_err(unavailable));
+                let writable = self.around.journal.is_writable().await.map_err(unavailable);
+                self.write_what_was_not().await;
+                let _ = answer.send(writable);
             }
         }
+    }
+
+    /// A run that the journal does not know as it is now.
+    pub(super) fn in_memory(&self, id: RunId) -> Option<&Arc<Run>> {
+        self.in_flight.get(&id).map(|one| &one.run).or_else(|| self.unwritten.get(&id))
     }
 
     /// The names of the mirrors, in the order of the configuration.

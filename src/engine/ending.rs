@@ -20,8 +20,11 @@ impl Coordinator {
                 changed.push(Arc::clone(&one.run));
             }
         }
+        self.write_what_was_not().await;
         if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone()).await {
             // readers are told the truth from memory; after a restart it is found out anew
+            let ended = changed.iter().filter(|run| run.finished_at.is_some());
+            self.unwritten.extend(ended.map(|run| (run.id, Arc::clone(run))));
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
         }
         for run in changed {
@@ -29,6 +32,16 @@ impl Coordinator {
         }
         if let Err(error) = self.around.journal.retain(now).await {
             tracing::warn!(error = %error, "old runs could not be dropped from the journal");
+        }
+    }
+
+    /// Writes the ends that the journal could not take before, if it can now.
+    pub(super) async fn write_what_was_not(&mut self) {
+        while let Some(run) = self.unwritten.first_entry() {
+            if self.around.journal.write_run(Arc::clone(run.get())).await.is_err() {
+                return;
+            }
+            run.remove();
         }
     }
 

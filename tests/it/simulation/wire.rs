@@ -22,6 +22,9 @@ use super::rng::Rng;
 use super::{GITEA, OWNER, REPO, service::SimClock};
 use crate::world::InProcess;
 
+/// More than there ever are: two services and the story.
+const WHO: u128 = 4;
+
 /// A list of refs that a service was given, and what its server really held then.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
@@ -126,14 +129,15 @@ impl Shared {
         self.state().journals[&who].execute_batch(statement).unwrap();
     }
 
-    /// Waits for a millisecond that nobody else has.
+    /// Waits for a millisecond that nobody else has, whoever asks first: each has those of a remainder of its own.
     pub(super) async fn slot(&self, who: usize) {
         let at = {
             let mut state = self.state();
             let wait = u128::from(state.rngs.get_mut(&who).map_or(1, |rng| 1 + rng.below(25)));
             let mut at = self.began.elapsed().as_millis() + wait;
+            at += (who as u128 + WHO - at % WHO) % WHO;
             while !state.slots.insert(at) {
-                at += 1;
+                at += WHO;
             }
             at
         };
