@@ -23,6 +23,7 @@ impl Coordinator {
         let names = select(self.names(), ask.mirrors.as_deref())?;
         let now = self.around.clock.now();
         if let Some(same) = self.same(&names, &ask.options) {
+            same.asked_at = same.asked_at.max(now);
             let accepted = same.given();
             if let Some(keyed) = ask.key {
                 let run = accepted.run.id;
@@ -74,9 +75,9 @@ impl Coordinator {
     }
 
     /// The run in flight that asks for exactly the same.
-    fn same(&self, names: &[MirrorName], options: &RunOptions) -> Option<&InFlight> {
+    fn same(&mut self, names: &[MirrorName], options: &RunOptions) -> Option<&mut InFlight> {
         self.in_flight
-            .values()
+            .values_mut()
             .find(|one| one.run.options == *options && one.run.parts.iter().map(|part| &part.name).eq(names.iter()))
     }
 
