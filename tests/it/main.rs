@@ -17,5 +17,6 @@ mod main_job;
 mod outages;
 mod process;
 mod runs;
+mod simulation;
 mod taking_out;
 mod world;
