@@ -40,11 +40,7 @@ pub(super) struct Coordinator {
     /// Where each name stands in `mirrors`.
     pub(super) index: BTreeMap<MirrorName, usize>,
     pub(super) in_flight: BTreeMap<RunId, InFlight>,
-<<<<<<< HEAD
-    /// Runs whose end the journal could not take: they are told from here, and written as soon as it can.
-=======
     /// Runs of which the journal does not know yet where they stand.
->>>>>>> 02606bb29290d138ffeed830426c9fd2fbd2ed47
     pub(super) unwritten: BTreeMap<RunId, Arc<Run>>,
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
@@ -237,50 +233,26 @@ impl Coordinator {
             }
             Command::Run { id, answer } => {
                 let found = match self.in_memory(id) {
-<<<<<<< HEAD
-                    Some(run) => Ok(Some(Arc::clone(run))),
-=======
                     Some(run) => Ok(Some(run)),
->>>>>>> 02606bb29290d138ffeed830426c9fd2fbd2ed47
                     None => self.around.journal.run(id).await.map(|run| run.map(Arc::new)).map_err(unavailable),
                 };
                 let _ = answer.send(found);
             }
             Command::Runs { limit, before, answer } => {
                 let runs = self.around.journal.runs(limit, before).await.map_err(unavailable);
-<<<<<<< HEAD
-                // phases move in memory only
-                let now = |run: Run| match self.in_memory(run.id) {
-                    Some(run) => Arc::clone(run),
-                    None => Arc::new(run),
-                };
-                let _ = answer.send(runs.map(|runs| runs.into_iter().map(now).collect()));
-            }
-            Command::Ready { answer } => {
-                let writable = self.around.journal.is_writable().await.map_err(unavailable);
-                self.write_what_was_not().await;
-                let _ = answer.send(writable);
-=======
                 let now = |run: Run| self.in_memory(run.id).unwrap_or_else(|| Arc::new(run));
                 let _ = answer.send(runs.map(|runs| runs.into_iter().map(now).collect()));
             }
             Command::Ready { answer } => {
                 self.write_the_unwritten().await;
                 let _ = answer.send(self.around.journal.is_writable().await.map_err(unavailable));
->>>>>>> 02606bb29290d138ffeed830426c9fd2fbd2ed47
             }
         }
     }
 
-<<<<<<< HEAD
-    /// A run that the journal does not know as it is now.
-    pub(super) fn in_memory(&self, id: RunId) -> Option<&Arc<Run>> {
-        self.in_flight.get(&id).map(|one| &one.run).or_else(|| self.unwritten.get(&id))
-=======
     /// A run that memory knows better than the journal: phases move in memory only, and a journal may be full.
     fn in_memory(&self, id: RunId) -> Option<Arc<Run>> {
         self.in_flight.get(&id).map(|one| &one.run).or_else(|| self.unwritten.get(&id)).cloned()
->>>>>>> 02606bb29290d138ffeed830426c9fd2fbd2ed47
     }
 
     /// The names of the mirrors, in the order of the configuration.

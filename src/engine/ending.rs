@@ -22,15 +22,8 @@ impl Coordinator {
                 changed.push(Arc::clone(&one.run));
             }
         }
-        self.write_what_was_not().await;
         if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone()).await {
-<<<<<<< HEAD
-            // readers are told the truth from memory; after a restart it is found out anew
-            let ended = changed.iter().filter(|run| run.finished_at.is_some());
-            self.unwritten.extend(ended.map(|run| (run.id, Arc::clone(run))));
-=======
             // readers are told the truth from memory, and it is written as soon as that is possible again
->>>>>>> 02606bb29290d138ffeed830426c9fd2fbd2ed47
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
             self.unwritten.extend(changed.iter().map(|run| (run.id, Arc::clone(run))));
         }
@@ -43,15 +36,6 @@ impl Coordinator {
         }
     }
 
-<<<<<<< HEAD
-    /// Writes the ends that the journal could not take before, if it can now.
-    pub(super) async fn write_what_was_not(&mut self) {
-        while let Some(run) = self.unwritten.first_entry() {
-            if self.around.journal.write_run(Arc::clone(run.get())).await.is_err() {
-                return;
-            }
-            run.remove();
-=======
     /// Puts a driver to work on a mirror again, for a run that was asked for after upstream had been read.
     pub(super) fn prove_anew(&mut self, mirror: &MirrorName) {
         let waiting = self.in_flight.values().find(|one| open_parts(&one.run).any(|name| name == mirror));
@@ -66,7 +50,6 @@ impl Coordinator {
                 return;
             }
             self.unwritten.remove(&run.id);
->>>>>>> 02606bb29290d138ffeed830426c9fd2fbd2ed47
         }
     }
 
