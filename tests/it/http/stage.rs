@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -31,7 +30,8 @@ pub(crate) struct Setting<'a> {
 
 /// The three servers; they end when it is dropped.
 pub(crate) struct Stage {
-    pub(crate) folder: TempDir,
+    /// Held, not read: its files go with it.
+    _folder: TempDir,
     pub(crate) upstream: Upstream,
     pub(crate) address: SocketAddr,
     _gitea: Served,
@@ -80,7 +80,7 @@ impl Stage {
             runtime.block_on(app::serve(&config, ending, |address| tell.send(address).unwrap())).unwrap()
         });
         let address = told.recv_timeout(Duration::from_secs(20)).expect("the service starts");
-        Self { folder, upstream, address, _gitea: gitea, shutdown, thread: Some(thread) }
+        Self { _folder: folder, upstream, address, _gitea: gitea, shutdown, thread: Some(thread) }
     }
 
     /// A connection, on which nobody waits longer than a test may take.
@@ -106,11 +106,6 @@ impl Stage {
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {OPERATOR}\r\nConnection: close\r\n{length}{headers}\r\n{body}"
         );
         self.say(request).expect("an answer")
-    }
-
-    /// Where a file of this stage is.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
     }
 
     /// Asks the service to end.
@@ -150,7 +145,7 @@ impl Reply {
             if let Some(reply) = Self::parse(&seen) {
                 return Some(reply);
             }
-            let mut some = [0; 65_536];
+            let mut some = [0; 8_192];
             match stream.read(&mut some) {
                 Ok(0) | Err(_) => return None,
                 Ok(count) => seen.extend(&some[..count]),
