@@ -84,7 +84,7 @@ mod tests {
         tokio::time::advance(Duration::from_millis(2_500)).await;
         assert_eq!(attempts.failed(ip("10.0.0.1")), Ok(()));
         assert_eq!(attempts.failed(ip("10.0.0.1")), Err(6));
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         for _ in 0..10 {
             assert_eq!(attempts.failed(ip("10.0.0.1")), Ok(()));
         }

@@ -20,7 +20,8 @@ const COME_AGAIN: u64 = 5;
 /// A request that is not done, and what its caller is told.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
-    problem: Problem,
+    /// Boxed: a refusal is the rare side of many results.
+    problem: Box<Problem>,
     /// What the log is told and the caller is not.
     inside: Option<String>,
     hang_up: bool,
@@ -36,7 +37,7 @@ impl Refusal {
     fn of(problem: Problem) -> Self {
         // a 503 of ours is over as soon as the service has been started again, or its disk has room
         let retry_after = (problem.code.status() == 503).then_some(COME_AGAIN);
-        Self { problem, inside: None, hang_up: false, retry_after }
+        Self { problem: Box::new(problem), inside: None, hang_up: false, retry_after }
     }
 
     /// The same, and the connection is closed: what is still on its way is not read.
