@@ -225,7 +225,12 @@ impl Driver {
     async fn wait(&self, wait: Wait, work: &mut Work) {
         work.looking = if wait.phase == Phase::Connecting { Phase::Inspecting } else { wait.phase };
         self.enter(wait.phase, wait.because, work).await;
-        tokio::time::sleep(if wait.jitter { super::jitter::spread(wait.pause) } else { wait.pause }).await;
+        let pause = if wait.jitter {
+            super::jitter::spread(wait.pause, (self.spec.name.as_str(), self.around.clock.now().as_nanosecond()))
+        } else {
+            wait.pause
+        };
+        tokio::time::sleep(pause).await;
         // an outage may take long, and what upstream showed before it is no ground for a change after it
         if wait.phase == Phase::Connecting {
             work.observation.forget_upstream();

@@ -3,7 +3,8 @@
 //! [`Gitea`] is an axum application that answers the calls cutover-api makes as six real servers were
 //! seen to answer them ([`Profile`]), traps included. [`Upstream`] is a git server whose answers can be
 //! made wrong. Both hold real bare repositories, made and served by the `git` program, so that what a
-//! fetch does to a mirror is git's own doing and no model of it.
+//! fetch does to a mirror is git's own doing and no model of it; or, made by [`Gitea::in_memory`] and
+//! [`Upstream::in_memory`], refs in memory and no child process, for stories by the thousand.
 //!
 //! Both work over a socket on real time, and in process (`router()`) on tokio's paused time:
 //!
@@ -29,6 +30,7 @@ mod gitea;
 mod profile;
 mod refs;
 mod serve;
+mod store;
 mod upstream;
 
 pub use call::Call;

@@ -4,11 +4,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::state::{Kind, NewRepository};
+use serde_json::json;
+
+use super::state::{Kind, NewRepository, Repository, State};
 use super::{Gitea, Settings};
 use crate::call::Call;
 use crate::fault::{CallKind, Fault};
-use crate::refs::{self, Refs};
+use crate::refs::Refs;
+use crate::store::NewCommits;
 
 /// A repository as the database and the disk have it.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct View {
     pub mirror: bool,
     /// `mirror: true` without a mirror row: a migrate that runs, failed, or died.
     pub placeholder: bool,
+    /// Whether a migrate is filling it at this moment.
+    pub cloning: bool,
     /// The mirror's interval.
     pub interval: Option<Duration>,
     /// Whether a sync prunes; the API cannot tell it.
@@ -137,7 +142,7 @@ impl Gitea {
     ///
     /// When the folder cannot be made.
     pub fn leave_folder(&self, owner: &str, name: &str) {
-        std::fs::create_dir_all(self.git_dir_of(owner, name)).expect("the folder is ours");
+        self.inner.store.leave_folder(&self.git_dir_of(owner, name));
     }
 
     /// Changes settings.
@@ -184,6 +189,39 @@ impl Gitea {
         self.state().hooks.push((kind, Box::new(hook)));
     }
 
+    /// Forgets what was to be done before some call.
+    pub fn clear_hooks(&self) {
+        self.state().hooks.clear();
+    }
+
+    /// Whether a user or an organisation has a name.
+    #[must_use]
+    pub fn has_owner(&self, name: &str) -> bool {
+        self.state().account(name).is_some()
+    }
+
+    /// Puts a mirror into the queue, as a press of the web interface's button does. Needs a runtime.
+    pub fn sync_now(&self, owner: &str, name: &str) {
+        let id = self.state().repository(owner, name).filter(|row| row.mirror.is_some()).map(|row| row.id);
+        if let Some(id) = id {
+            self.enqueue(id);
+        }
+    }
+
+    /// Somebody's migrate of a mirror, as the web interface does it; answers the status.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such user.
+    pub async fn migrate_as(&self, user: &str, owner: &str, name: &str, address: &str) -> u16 {
+        let token = self.add_token(user, &["all"]);
+        let body = json!({ "clone_addr": address, "repo_owner": owner, "repo_name": name, "mirror": true,
+                           "mirror_interval": "10m0s" });
+        let request = http::Request::post("/api/v1/repos/migrate").header("authorization", format!("token {token}"));
+        let request = request.body(axum::body::Body::from(body.to_string())).expect("a request of our own making");
+        self.handle(request).await.status().as_u16()
+    }
+
     /// Kills the server: every connection breaks, a running migrate leaves its placeholder for ever, a
     /// running sync moves refs at most. What waits in the queue survives. Nobody is answered until
     /// [`Gitea::restart`].
@@ -192,6 +230,7 @@ impl Gitea {
             let mut state = self.state();
             state.down = true;
             state.working = false;
+            state.cloning.clear();
         }
         self.inner.life.send_modify(|life| *life += 1);
     }
@@ -224,12 +263,25 @@ impl Gitea {
     pub fn repository(&self, owner: &str, name: &str) -> Option<View> {
         let state = self.state();
         let row = state.repository(owner, name)?;
+        Some(self.view(&state, row))
+    }
+
+    /// Every repository.
+    #[must_use]
+    pub fn repositories(&self) -> Vec<View> {
+        let state = self.state();
+        state.repositories.iter().map(|row| self.view(&state, row)).collect()
+    }
+
+    fn view(&self, state: &State, row: &Repository) -> View {
         let mirror = row.mirror.as_ref();
-        Some(View {
+        let full_name = state.full_name(row);
+        let owner = full_name.split('/').next().unwrap_or_default();
+        View {
             id: row.id,
-            full_name: state.full_name(row),
             mirror: row.is_mirror,
             placeholder: row.is_mirror && mirror.is_none(),
+            cloning: state.cloning.contains(&row.id),
             interval: mirror.and_then(|m| u64::try_from(m.interval).ok()).map(Duration::from_nanos),
             enable_prune: mirror.map(|m| m.prune),
             default_branch: row.default_branch.clone(),
@@ -241,28 +293,25 @@ impl Gitea {
             empty: row.empty,
             branch_count: row.branches.len(),
             git_dir: self.git_dir_of(owner, &row.name),
-        })
+            full_name,
+        }
     }
 
     /// Every head and tag that the folder of a repository holds.
     #[must_use]
     pub fn heads_and_tags(&self, owner: &str, name: &str) -> Refs {
-        refs::heads_and_tags(&self.inner.git, &self.git_dir_of(owner, name))
+        self.inner.store.heads_and_tags(&self.git_dir_of(owner, name))
     }
 
     /// The branch that `HEAD` in the folder of a repository names.
     #[must_use]
     pub fn head(&self, owner: &str, name: &str) -> Option<String> {
-        refs::head(&self.inner.git, &self.git_dir_of(owner, name))
+        self.inner.store.head(&self.git_dir_of(owner, name))
     }
 
     /// Sets a ref in the folder of a repository behind Gitea's back; `None` removes it.
     pub fn update_ref(&self, owner: &str, name: &str, reference: &str, target: Option<&str>) {
-        let folder = self.git_dir_of(owner, name);
-        match target {
-            Some(target) => self.inner.git.must(&folder, &["update-ref", reference, target], b""),
-            None => self.inner.git.must(&folder, &["update-ref", "-d", reference], b""),
-        };
+        self.inner.store.update_ref(&self.git_dir_of(owner, name), reference, target);
     }
 
     /// Adds a commit to a branch of a repository, as a push would, and answers its id.
@@ -275,16 +324,18 @@ impl Gitea {
         let id = self.repository(owner, name).unwrap_or_else(|| panic!("no repository {owner}/{name}")).id;
         let folder = self.git_dir_of(owner, name);
         let reference = format!("refs/heads/{branch}");
-        let start = refs::list(&self.inner.git, &folder, &[&reference]);
-        let from = start.first().map(|r| format!("from {}\n", r.id)).unwrap_or_default();
-        let stream = format!(
-            "commit {reference}\ncommitter bot <bot@example.test> {} +0000\ndata {}\n{message}\n{from}\
-             M 644 inline local\ndata {}\n{message}\n\n",
-            crate::git::FIRST_COMMIT,
-            message.len(),
-            message.len()
+        let start = self.inner.store.list(&folder, &[&reference]);
+        self.inner.store.commit(
+            &folder,
+            &NewCommits {
+                reference: &reference,
+                start: start.first().map(|r| r.id.as_str()),
+                committer: ("bot", "bot@example.test"),
+                messages: &[message.to_owned()],
+                date: crate::git::FIRST_COMMIT,
+                file: ("local", message),
+            },
         );
-        self.inner.git.must(&folder, &["fast-import", "--quiet"], stream.as_bytes());
         self.refresh(id, &folder);
         if let Some(row) = self.state().by_id_mut(id) {
             row.empty = false;

@@ -17,7 +17,7 @@ const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 impl Gitea {
     pub(super) async fn git_http(&self, asked: &Asked) -> Response {
         match self.git_folder(asked) {
-            Ok(folder) if folder.is_dir() => self.inner.git.http_backend(backend(asked, folder)).await,
+            Ok(folder) if self.inner.store.exists(&folder) => self.inner.store.serve(backend(asked, folder)).await,
             Ok(_) => self.folder_is_gone(asked),
             Err(refused) => refused.into(),
         }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use url::Url;
 
 use super::Gitea;
 use super::answer::Refusal;
@@ -18,8 +17,8 @@ use super::patch::nanos;
 use super::state::{Mirror, NewRepository};
 use crate::duration;
 use crate::fault;
-use crate::git::{Output, blocking};
-use crate::refs;
+use crate::git::Output;
+use crate::store::Remote;
 
 /// What the end of a migration needs to know of its beginning.
 struct Job {
@@ -39,7 +38,9 @@ impl Gitea {
         let gitea = self.clone();
         // Gitea clones outside the request's context: a client that leaves ends nothing.
         tokio::spawn(async move {
-            if let Some(response) = gitea.carry_out(&job).await {
+            let ended = gitea.carry_out(&job).await;
+            gitea.state().cloning.remove(&job.id);
+            if let Some(response) = ended {
                 // The client may have left.
                 drop(tell.send(response));
             }
@@ -61,7 +62,9 @@ impl Gitea {
             private: plan.private,
             original_url: &plan.original_url,
         };
-        Ok(state.add_repository(&new, self.inner.clock.second()))
+        let id = state.add_repository(&new, self.inner.clock.second());
+        state.cloning.insert(id);
+        Ok(id)
     }
 
     /// The whole clone phase. `None` when the server was killed meanwhile: the placeholder stays as it is.
@@ -77,17 +80,15 @@ impl Gitea {
             if self.state().by_id(job.id).is_none() {
                 return Some(self.folder_was_deleted(&folder));
             }
-            let leftover = folder.clone();
             // A real clone would have gone on in the folder that it had made.
-            drop(blocking(move || std::fs::remove_dir_all(leftover)).await);
+            self.remove_folder(&folder).await;
         }
         let cloned = self.clone_mirror(job, &folder).await;
         if self.life() != job.life {
             return None;
         }
         if self.state().by_id(job.id).is_none() {
-            let leftover = folder.clone();
-            drop(blocking(move || std::fs::remove_dir_all(leftover)).await);
+            self.remove_folder(&folder).await;
             return Some(self.folder_was_deleted(&folder));
         }
         Some(match cloned {
@@ -97,65 +98,36 @@ impl Gitea {
         })
     }
 
+    /// Removes a folder, if it is there.
+    pub(super) async fn remove_folder(&self, folder: &Path) {
+        let (store, folder) = (self.inner.store.clone(), folder.to_owned());
+        drop(self.inner.store.run(move || store.remove(&folder)).await);
+    }
+
     /// The folder as git leaves it while it clones: there, and without refs.
     async fn pretend_to_clone(&self, folder: &Path) {
-        let text = folder.to_string_lossy();
-        let args = ["init", "-q", "--bare", "--template=", "-b", "master", &text];
+        let (store, folder) = (self.inner.store.clone(), folder.to_owned());
         // Without it the placeholder merely looks as in its first moments.
-        drop(self.inner.git.run(&self.inner.repositories(), &args).await);
+        drop(self.inner.store.run(move || store.init(&folder, "master")).await);
     }
 
     async fn clone_mirror(&self, job: &Job, folder: &Path) -> std::io::Result<Output> {
-        let follow = format!("http.followRedirects={}", self.follow_redirects());
-        let text = folder.to_string_lossy();
-        let address = self.keep_password(job)?;
-        let helper = self.credential_helper(job.id);
-        let mut args = vec!["-c", follow.as_str(), "-c", helper.as_str(), "clone"];
-        args.extend(["--quiet", "--template=", "--mirror", "--", address.as_str(), &text]);
-        let output = self.inner.git.run(&self.inner.repositories(), &args).await?;
+        let password_file = self.password_file(job.id);
+        let remote = Remote {
+            address: &job.plan.address,
+            follow: self.inner.profile.follows_redirects(),
+            password_file: &password_file,
+            apart: self.inner.profile.keeps_password_apart(),
+        };
+        let output = self.inner.store.clone_mirror(&remote, folder).await?;
         if self.inner.profile.forgets_password() {
-            // Most clones need none.
-            drop(std::fs::remove_file(self.password_file(job.id)));
+            self.inner.store.forget_password(&password_file, folder);
         }
-        if !output.ok {
-            let leftover = folder.to_owned();
-            // Git removes what it made, unless it was killed.
-            drop(blocking(move || std::fs::remove_dir_all(leftover)).await);
-            return Ok(output);
-        }
-        let add = ["config", "--add", "remote.origin.fetch", "+refs/tags/*:refs/tags/*"];
-        self.inner.git.run(folder, &add).await?;
         Ok(output)
     }
 
-    /// The address for git. Gitea leaves the password in it, and so in the mirror's configuration;
-    /// Forgejo hands it to git from elsewhere, and git asks without it first.
-    fn keep_password(&self, job: &Job) -> std::io::Result<Url> {
-        let address = &job.plan.address;
-        if !self.inner.profile.keeps_password_apart() || address.password().is_none() {
-            return Ok(address.clone());
-        }
-        let (mut stored, mut named) = (address.clone(), address.clone());
-        stored.set_path("");
-        std::fs::write(self.password_file(job.id), format!("{stored}\n"))?;
-        // Cannot fail: the address has a host.
-        let _ = named.set_password(None);
-        Ok(named)
-    }
-
-    fn password_file(&self, id: u64) -> PathBuf {
-        self.inner.folder.path().join(format!("password-{id}"))
-    }
-
-    /// git's configuration for a password that is kept apart. Without one there is no such file, and git
-    /// asks nobody else.
-    pub(super) fn credential_helper(&self, id: u64) -> String {
-        format!("credential.helper=store --file={}", self.password_file(id).display())
-    }
-
-    /// git's value for `http.followRedirects` on this server; `initial` is git's own default.
-    pub(super) fn follow_redirects(&self) -> &'static str {
-        if self.inner.profile.follows_redirects() { "initial" } else { "false" }
+    pub(super) fn password_file(&self, id: u64) -> PathBuf {
+        self.inner.folder().join(format!("password-{id}"))
     }
 
     fn clone_failed(&self, job: &Job, output: &Output) -> Response {
@@ -193,9 +165,9 @@ impl Gitea {
     /// there, and a bad one leaves a placeholder that holds every ref.
     async fn finish_migration(&self, job: &Job, folder: &Path) -> Response {
         let (gitea, path) = (self.clone(), folder.to_owned());
-        let read = blocking(move || {
-            let head = refs::head(&gitea.inner.git, &path).unwrap_or_default();
-            Ok((gitea.branch_table(&path), head, super::repository::size_in_kib(&path)))
+        let read = self.inner.store.run(move || {
+            let head = gitea.inner.store.head(&path).unwrap_or_default();
+            (gitea.branch_table(&path), head, gitea.inner.store.size(&path))
         });
         let Ok((branches, head, size)) = read.await else {
             return self.hidden_500().into();

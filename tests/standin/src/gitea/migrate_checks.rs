@@ -190,12 +190,12 @@ impl Gitea {
             return Err(self.error(StatusCode::CONFLICT, "The repository with the same name already exists."));
         }
         let folder = self.git_dir_of(&owner.name, name);
-        if folder.exists() {
+        if self.inner.store.exists(&folder) {
             if !is_mirror || self.inner.profile.minds_leftover_files() {
                 let text = "Files already exist for this repository. Adopt them or delete them.";
                 return Err(self.error(StatusCode::CONFLICT, text));
             }
-            drop(std::fs::remove_dir_all(folder));
+            self.inner.store.remove(&folder);
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ mod wire;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -40,6 +40,7 @@ use crate::clock::Clock;
 use crate::git::Git;
 use crate::profile::Profile;
 use crate::serve::{self, Served};
+use crate::store::{Memory, Store};
 use state::State;
 
 /// How a stand-in is made.
@@ -53,8 +54,8 @@ pub struct Options {
     pub speed: u32,
     /// `ROOT_URL`, which appears inside answers.
     pub root_url: String,
-    /// Real time after which a git child is killed, as `[git.timeout]` does: a child that hangs cannot be
-    /// timed out in virtual time.
+    /// Time after which a git child is killed, as `[git.timeout]` does. Real time, since a child that hangs
+    /// cannot be timed out in virtual time; tokio's in memory, where there is no child.
     pub git_timeout: Duration,
 }
 
@@ -138,8 +139,9 @@ impl Default for Settings {
 }
 
 struct Inner {
-    folder: TempDir,
-    git: Git,
+    /// `None` in memory.
+    folder: Option<TempDir>,
+    store: Store,
     clock: Clock,
     profile: Profile,
     root_url: String,
@@ -164,8 +166,22 @@ impl Gitea {
     pub fn new(options: Options) -> Self {
         let folder = TempDir::with_prefix("gitea-").expect("tests need a folder for temporary files");
         let git = Git::new(folder.path(), options.git_timeout);
+        let gitea = Self::over(options, Store::Git(git), Some(folder));
+        std::fs::create_dir_all(gitea.inner.repositories()).expect("the folder is ours");
+        gitea
+    }
+
+    /// A server without accounts or repositories whose refs are in memory. It fetches from those only that
+    /// [`Gitea::reach`] names.
+    #[must_use]
+    pub fn in_memory(options: Options) -> Self {
+        let memory = Memory::new(options.git_timeout);
+        Self::over(options, Store::Memory(memory), None)
+    }
+
+    fn over(options: Options, store: Store, folder: Option<TempDir>) -> Self {
         let inner = Inner {
-            git,
+            store,
             clock: Clock::new(options.base, options.speed),
             profile: options.profile,
             root_url: options.root_url,
@@ -173,8 +189,15 @@ impl Gitea {
             life: watch::Sender::new(0),
             folder,
         };
-        std::fs::create_dir_all(inner.repositories()).expect("the folder is ours");
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Lets a server whose refs are in memory fetch from a router, found by host and port. A server with real
+    /// git needs a socket, and ignores this.
+    pub fn reach(&self, authority: &str, router: Router) {
+        if let Store::Memory(memory) = &self.inner.store {
+            memory.reach(authority, router);
+        }
     }
 
     /// Which server this is.
@@ -230,7 +253,12 @@ impl Gitea {
 }
 
 impl Inner {
+    /// A name for the repositories alone in memory.
+    fn folder(&self) -> &Path {
+        self.folder.as_ref().map_or(Path::new("/"), TempDir::path)
+    }
+
     fn repositories(&self) -> PathBuf {
-        self.folder.path().join("data").join("repositories")
+        self.folder().join("data").join("repositories")
     }
 }

@@ -14,7 +14,6 @@ use super::auth::Doer;
 use super::gate::Asked;
 use super::state::{Account, Repository};
 use crate::duration;
-use crate::git::blocking;
 
 /// How long a change of a repository waits in the queue that takes each repository once.
 const QUEUED_FOR: Duration = Duration::from_secs(1);
@@ -85,8 +84,9 @@ impl Gitea {
             }
         }
         let (from, to) = (self.git_dir_of(&owner.name, &repository.name), self.git_dir_of(&owner.name, name));
-        let moved = blocking(move || std::fs::rename(from, to)).await;
-        if let Err(error) = moved {
+        let store = self.inner.store.clone();
+        let moved = self.inner.store.run(move || store.rename(&from, &to)).await;
+        if let Err(error) = moved.and_then(|moved| moved) {
             // A placeholder whose folder is gone cannot be renamed.
             return Err(self.unprocessable(&format!("rename repository directory: {error}")));
         }
@@ -114,9 +114,9 @@ impl Gitea {
             (self.git_dir_of(&owner.name, &row.name), row.empty)
         };
         if !empty {
-            let head = format!("refs/heads/{branch}");
-            let done = self.inner.git.run(&folder, &["symbolic-ref", "HEAD", &head]).await;
-            if !done.is_ok_and(|output| output.ok) {
+            let (store, branch) = (self.inner.store.clone(), branch.to_owned());
+            let done = self.inner.store.run(move || store.set_head(&folder, &branch)).await;
+            if !done.is_ok_and(|done| done) {
                 return Err(self.hidden_500());
             }
         }

@@ -14,9 +14,8 @@ use super::auth::Doer;
 use super::gate::Asked;
 use super::state::Repository;
 use crate::clock::rfc3339;
-use crate::git::blocking;
 use crate::profile::Profile;
-use crate::refs::{self, Ref};
+use crate::refs::Ref;
 
 /// `MAX_RESPONSE_ITEMS`, whatever `limit` asks for.
 const LARGEST_PAGE: usize = 50;
@@ -56,20 +55,8 @@ impl Gitea {
 
     /// The fields of commits, by object id: author, its address, committer, its address, time, message.
     async fn commits(&self, folder: PathBuf, ids: Vec<String>) -> Result<HashMap<String, Vec<String>>, Refusal> {
-        let git = self.inner.git.clone();
-        let work = move || {
-            let mut args =
-                vec!["log", "--no-walk=unsorted", "-z", "--format=%H%x1f%an%x1f%ae%x1f%cn%x1f%ce%x1f%ct%x1f%B"];
-            args.extend(ids.iter().map(String::as_str));
-            let output = if ids.is_empty() { None } else { Some(git.run_here(&folder, &args, b"")?) };
-            let text = output.map(|output| output.text()).unwrap_or_default();
-            let fields = |record: &str| {
-                let mut fields = record.split('\u{1f}').map(str::to_owned);
-                Some((fields.next()?, fields.collect()))
-            };
-            Ok(text.split('\0').filter(|record| !record.is_empty()).filter_map(fields).collect())
-        };
-        blocking(work).await.map_err(|_| self.hidden_500())
+        let store = self.inner.store.clone();
+        self.inner.store.run(move || store.commits(&folder, &ids)).await.map_err(|_| self.hidden_500())
     }
 
     fn commit_json(&self, full_name: &str, id: &str, fields: Option<&Vec<String>>) -> Value {
@@ -138,8 +125,8 @@ impl Gitea {
     /// The refs under a prefix; a 500 when the folder is gone.
     async fn refs_of(&self, repository: &Repository, prefix: &'static str) -> Result<(Vec<Ref>, String), Refusal> {
         let (folder, full_name) = self.folder(repository);
-        let git = self.inner.git.clone();
-        let read = blocking(move || Ok(folder.is_dir().then(|| refs::list(&git, &folder, &[prefix])))).await;
+        let store = self.inner.store.clone();
+        let read = self.inner.store.run(move || store.exists(&folder).then(|| store.list(&folder, &[prefix]))).await;
         match read {
             Ok(Some(found)) => Ok((found, full_name)),
             Ok(None) | Err(_) => Err(self.hidden_500()),
@@ -157,12 +144,11 @@ impl Gitea {
         let (Some(from), Some(to)) = (self.commit_of(&repository, base), self.commit_of(&repository, head)) else {
             return Err(self.not_found_in("BaseNotExist", None));
         };
-        let range = format!("{from}..{to}");
-        let output = self.inner.git.run(&folder, &["rev-list", &range, "--"]).await.map_err(|_| self.hidden_500())?;
-        if !output.ok {
+        let (store, place) = (self.inner.store.clone(), folder.clone());
+        let read = self.inner.store.run(move || store.range(&place, &from, &to)).await;
+        let Some(ids) = read.map_err(|_| self.hidden_500())? else {
             return Err(self.not_found_in("BaseNotExist", None));
-        }
-        let ids: Vec<String> = output.text().lines().map(str::to_owned).collect();
+        };
         let total = ids.len();
         let shown: Vec<String> = ids.into_iter().take(LARGEST_PAGE).collect();
         let commits = self.commits(folder, shown.clone()).await?;

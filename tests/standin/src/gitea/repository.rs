@@ -13,8 +13,7 @@ use super::answer::Refusal;
 use super::auth::Doer;
 use super::gate::Asked;
 use super::state::NewRepository;
-use crate::git::blocking;
-use crate::refs;
+use crate::store::NewCommits;
 
 #[derive(Deserialize)]
 struct CreateRepository {
@@ -48,7 +47,7 @@ impl Gitea {
         self.state().remove_repository(repository.id);
         let folder = self.git_dir_of(&owner.name, &repository.name);
         // A folder that was never made is what DELETE of a placeholder meets.
-        drop(blocking(move || std::fs::remove_dir_all(folder)).await);
+        self.remove_folder(&folder).await;
         Ok(self.empty(StatusCode::NO_CONTENT))
     }
 
@@ -118,10 +117,7 @@ impl Gitea {
             self.inner.clock.second(),
         );
         let (gitea, branch) = (self.clone(), branch.to_owned());
-        let made = blocking(move || {
-            gitea.fill(id, &branch, wanted.auto_init);
-            Ok(())
-        });
+        let made = self.inner.store.run(move || gitea.fill(id, &branch, wanted.auto_init));
         made.await.map_err(|_| self.hidden_500())?;
         let row = self.state().by_id(id).cloned().ok_or_else(|| self.hidden_500())?;
         Ok(self.json(StatusCode::CREATED, &self.repository_json(&row, Some(doer))))
@@ -135,16 +131,19 @@ impl Gitea {
             let owner = state.account_of(row.owner).map_or("", |account| account.name.as_str());
             self.git_dir_of(owner, &row.name)
         };
-        let text = folder.to_string_lossy();
-        let git = &self.inner.git;
-        git.must(&self.inner.repositories(), &["init", "-q", "--bare", "--template=", "-b", branch, &text], b"");
+        self.inner.store.init(&folder, branch);
         if with_commit {
-            let stream = format!(
-                "commit refs/heads/{branch}\ncommitter bot <bot@example.test> {} +0000\ndata 15\nInitial commit\n\
-                 M 644 inline README.md\ndata 9\n# legacy\n\n",
-                crate::git::FIRST_COMMIT
+            self.inner.store.commit(
+                &folder,
+                &NewCommits {
+                    reference: &format!("refs/heads/{branch}"),
+                    start: None,
+                    committer: ("bot", "bot@example.test"),
+                    messages: &["Initial commit\n".to_owned()],
+                    date: crate::git::FIRST_COMMIT,
+                    file: ("README.md", "# legacy\n"),
+                },
             );
-            git.must(&folder, &["fast-import", "--quiet"], stream.as_bytes());
         }
         self.refresh(id, &folder);
         if let Some(row) = self.state().by_id_mut(id) {
@@ -156,7 +155,7 @@ impl Gitea {
     /// Reads the branch table and the size anew from git. Blocks.
     pub(super) fn refresh(&self, id: u64, folder: &Path) {
         let branches = self.branch_table(folder);
-        let size = size_in_kib(folder);
+        let size = self.inner.store.size(folder);
         if let Some(row) = self.state().by_id_mut(id) {
             row.branches = branches;
             row.size = size;
@@ -165,26 +164,7 @@ impl Gitea {
 
     /// Branch names and commits as git holds them. Blocks.
     pub(super) fn branch_table(&self, folder: &Path) -> Vec<(String, String)> {
-        let heads = refs::list(&self.inner.git, folder, &["refs/heads"]);
+        let heads = self.inner.store.list(folder, &["refs/heads"]);
         heads.into_iter().map(|r| (r.name.trim_start_matches("refs/heads/").to_owned(), r.id)).collect()
     }
-}
-
-/// The size Gitea would tell. The constant is the example hooks of a real server's repositories.
-pub(super) fn size_in_kib(folder: &Path) -> u64 {
-    const HOOKS: u64 = 23;
-    fn bytes(folder: &Path) -> u64 {
-        let Ok(entries) = std::fs::read_dir(folder) else {
-            return 0;
-        };
-        entries
-            .flatten()
-            .map(|entry| match entry.metadata() {
-                Ok(meta) if meta.is_dir() => bytes(&entry.path()),
-                Ok(meta) => meta.len(),
-                Err(_) => 0,
-            })
-            .sum()
-    }
-    HOOKS + bytes(folder) / 1024
 }

@@ -1,7 +1,7 @@
 //! What the stand-in's database would hold: accounts, tokens, rows of repositories and mirrors, redirects,
 //! and the mirror queue. Plain data and look-ups; starts no git and answers no request.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -85,6 +85,8 @@ pub(super) struct State {
     pub(super) migrate_delay: Duration,
     pub(super) sync_delay: Duration,
     pub(super) queue: VecDeque<u64>,
+    /// Repositories that a migrate is filling.
+    pub(super) cloning: BTreeSet<u64>,
     pub(super) working: bool,
     pub(super) stuck: bool,
     pub(super) down: bool,

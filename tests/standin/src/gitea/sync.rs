@@ -1,7 +1,7 @@
 //! `POST …/mirror-sync`, its queue, and the sync itself. The queue takes a repository once while it waits,
 //! works one after the other, and tells nobody how a sync ended.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::response::Response;
@@ -15,8 +15,6 @@ use super::answer::Refusal;
 use super::auth::Doer;
 use super::gate::Asked;
 use super::state::{Mirror, Repository};
-use crate::git::blocking;
-use crate::refs;
 
 /// What a fetch left in the folder.
 struct Fetched {
@@ -127,31 +125,19 @@ impl Gitea {
     }
 
     async fn fetch(&self, id: u64, folder: &Path, prune: bool) -> Option<Fetched> {
-        let (gitea, folder) = (self.clone(), folder.to_owned());
-        let follow = format!("http.followRedirects={}", self.follow_redirects());
-        let helper = self.credential_helper(id);
-        let work = move || {
-            let git = &gitea.inner.git;
-            let before = refs::list(git, &folder, &[]);
-            let mut args = vec!["-c", follow.as_str(), "-c", helper.as_str()];
-            args.extend(["fetch", "--quiet", "--tags"]);
-            args.extend(prune.then_some("--prune"));
-            args.push("origin");
-            let ok = git.run_here(&folder, &args, b"")?.ok;
-            let after = refs::list(git, &folder, &[]);
-            let names = |refs: &[refs::Ref]| refs.iter().map(|r| (r.name.clone(), r.id.clone())).collect::<Vec<_>>();
-            let args =
-                ["for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(committerdate:unix)", "refs/heads"];
-            let latest = git.run_here(&folder, &args, b"")?.text();
-            Ok(Fetched {
-                ok,
-                changed: names(&before) != names(&after),
-                branches: gitea.branch_table(&folder),
-                size: super::repository::size_in_kib(&folder),
-                latest_commit: latest.trim().parse().ok().and_then(|second| Timestamp::from_second(second).ok()),
+        let look = |(gitea, folder): (Self, PathBuf)| {
+            let store = gitea.inner.store.clone();
+            self.inner.store.run(move || {
+                let refs: Vec<_> = store.list(&folder, &[]).into_iter().map(|r| (r.name, r.id)).collect();
+                (refs, gitea.branch_table(&folder), store.size(&folder), store.latest(&folder))
             })
         };
-        blocking(work).await.ok()
+        let (before, ..) = look((self.clone(), folder.to_owned())).await.ok()?;
+        let (follow, password_file) = (self.inner.profile.follows_redirects(), self.password_file(id));
+        let ok = self.inner.store.fetch(&password_file, follow, folder, prune).await.ok()?.ok;
+        let (after, branches, size, latest) = look((self.clone(), folder.to_owned())).await.ok()?;
+        let latest_commit = latest.and_then(|second| Timestamp::from_second(second).ok());
+        Some(Fetched { ok, changed: before != after, branches, size, latest_commit })
     }
 
     fn sync_succeeded(&self, begun: &Repository, mut mirror: Mirror, fetched: Fetched) {

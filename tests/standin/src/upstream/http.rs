@@ -1,5 +1,5 @@
 //! Upstream's side of smart HTTP: records, applies the faults, checks the credential, and leaves the rest
-//! to `git http-backend`.
+//! to the store.
 
 use std::sync::{Arc, Weak};
 
@@ -194,7 +194,7 @@ async fn repository_answer(inner: &Inner, parts: &Parts, body: Bytes, v0_only: b
     } else {
         return refusal(404);
     };
-    if !folder.is_dir() {
+    if !inner.store.exists(&folder) {
         return plain(StatusCode::NOT_FOUND, "Repository not found.\n");
     }
     let git_protocol = header_text(&parts.headers, header::HeaderName::from_static("git-protocol"));
@@ -208,5 +208,5 @@ async fn repository_answer(inner: &Inner, parts: &Parts, body: Bytes, v0_only: b
         git_protocol: git_protocol.filter(|_| !v0_only),
         body,
     };
-    inner.git.http_backend(request).await
+    inner.store.serve(request).await
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns its bare repositories, its faults and its record of calls. One [`Upstream`] may be served over a
 //! socket and in process at once; both see the same repositories. Never invents a ref list: a whole
-//! answer is always `git http-backend`'s own.
+//! answer is always its store's own.
 
 mod http;
 pub(crate) use http::{authorization, header_text};
@@ -10,7 +10,7 @@ mod repositories;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +21,7 @@ use crate::call::Call;
 use crate::clock::Clock;
 use crate::git::Git;
 use crate::serve::{self, Served};
+use crate::store::{Memory, Store};
 
 /// Who is asking, by `User-Agent`: the `git` program (Gitea's children) or anybody else (the service).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +85,9 @@ struct State {
 }
 
 struct Inner {
-    folder: TempDir,
-    git: Git,
+    /// `None` in memory.
+    folder: Option<TempDir>,
+    store: Store,
     clock: Clock,
     state: Mutex<State>,
 }
@@ -112,7 +114,21 @@ impl Upstream {
     pub fn new(base: SystemTime) -> Self {
         let folder = TempDir::with_prefix("upstream-").expect("tests need a folder for temporary files");
         let git = Git::new(folder.path(), BACKEND_LIMIT);
-        let inner = Inner { folder, git, clock: Clock::new(base, 1), state: Mutex::default() };
+        Self::over(base, Store::Git(git), Some(folder))
+    }
+
+    /// An upstream whose refs are in memory, for calls in process: `authority` is the host and port that its
+    /// addresses name. Nothing listens there.
+    #[must_use]
+    pub fn in_memory(base: SystemTime, authority: &str) -> Self {
+        // it serves, and fetches nothing
+        let upstream = Self::over(base, Store::Memory(Memory::new(Duration::ZERO)), None);
+        upstream.state().url = Some(format!("http://{authority}"));
+        upstream
+    }
+
+    fn over(base: SystemTime, store: Store, folder: Option<TempDir>) -> Self {
+        let inner = Inner { folder, store, clock: Clock::new(base, 1), state: Mutex::default() };
         Self { inner: Arc::new(inner), background: Arc::default() }
     }
 
@@ -228,6 +244,7 @@ impl Upstream {
 
 impl Inner {
     fn git_dir(&self, name: &str) -> PathBuf {
-        self.folder.path().join(format!("{name}.git"))
+        let folder = self.folder.as_ref().map_or(Path::new("/"), TempDir::path);
+        folder.join(format!("{name}.git"))
     }
 }

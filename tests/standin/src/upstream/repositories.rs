@@ -1,18 +1,15 @@
 //! The contents of upstream's repositories. Commits are made by `git fast-import`, so that thousands take
 //! no longer than a few; they have fixed authors and dates, so that object ids repeat from run to run.
 
-use std::fmt::Write;
-
 use super::Upstream;
 use crate::git::FIRST_COMMIT;
-use crate::refs::{self, Refs};
+use crate::refs::Refs;
+use crate::store::NewCommits;
 
 impl Upstream {
     /// Makes an empty repository whose `HEAD` names `main`.
     pub fn create(&self, name: &str) {
-        let folder = self.git_dir(name);
-        let folder = folder.to_string_lossy();
-        self.git_at_root(&["init", "-q", "--bare", "--template=", "-b", "main", &folder]);
+        self.inner.store.init(&self.git_dir(name), "main");
     }
 
     /// Makes a repository like the one of the recordings: `main`, `feature`, a light tag `v1`, an
@@ -50,32 +47,25 @@ impl Upstream {
     }
 
     fn import(&self, name: &str, branch: &str, start: Option<&str>, message: &str, count: usize) -> String {
-        let mut stream = String::new();
-        let start = start.map(|start| format!("from {start}\n")).unwrap_or_default();
-        write!(stream, "reset refs/heads/{branch}\n{start}\n").expect("writing to a String cannot fail");
+        let count = i64::try_from(count).unwrap_or_default();
         let first = {
             let mut state = self.state();
             let first = state.commits + 1;
-            state.commits += i64::try_from(count).unwrap_or_default();
+            state.commits += count;
             first
         };
-        for number in first..first + i64::try_from(count).unwrap_or_default() {
-            let text = format!("{message}{number}\n");
-            let date = FIRST_COMMIT + number;
-            let length = text.len();
-            write!(
-                stream,
-                "commit refs/heads/{branch}\ncommitter u <u@example.test> {date} +0000\ndata {length}\n{text}"
-            )
-            .expect("writing to a String cannot fail");
-            // One file and one tree for all of them: commits are what is wanted in thousands.
-            if number == first {
-                write!(stream, "M 644 inline file\ndata {length}\n{text}").expect("writing to a String cannot fail");
-            }
-            stream.push('\n');
-        }
-        self.git(name, &["fast-import", "--quiet", "--force"], stream.as_bytes());
-        self.resolve(name, &format!("refs/heads/{branch}")).unwrap_or_default()
+        let messages: Vec<String> = (first..first + count).map(|number| format!("{message}{number}\n")).collect();
+        let reference = format!("refs/heads/{branch}");
+        let new = NewCommits {
+            reference: &reference,
+            start,
+            committer: ("u", "u@example.test"),
+            messages: &messages,
+            date: FIRST_COMMIT + first,
+            file: ("file", messages.first().map_or("", String::as_str)),
+        };
+        self.inner.store.commit(&self.git_dir(name), &new);
+        self.resolve(name, &reference).unwrap_or_default()
     }
 
     /// Makes or moves a branch.
@@ -90,11 +80,8 @@ impl Upstream {
     /// When the repository has no `target`.
     pub fn branches(&self, name: &str, prefix: &str, target: &str, count: usize) {
         let id = self.resolve(name, target).unwrap_or_else(|| panic!("{name} has no {target}"));
-        let mut stream = String::new();
-        for number in 0..count {
-            writeln!(stream, "update refs/heads/{prefix}{number} {id}").expect("writing to a String cannot fail");
-        }
-        self.git(name, &["update-ref", "--stdin"], stream.as_bytes());
+        let references: Vec<String> = (0..count).map(|number| format!("refs/heads/{prefix}{number}")).collect();
+        self.inner.store.update_refs(&self.git_dir(name), &references, &id);
     }
 
     /// Makes or moves a light tag.
@@ -112,57 +99,39 @@ impl Upstream {
         let target =
             self.resolve(name, &format!("{target}^{{commit}}")).unwrap_or_else(|| panic!("{name} has no {target}"));
         let date = FIRST_COMMIT + self.state().commits;
-        let stream = format!(
-            "tag {tag}\nfrom {target}\ntagger u <u@example.test> {date} +0000\ndata {}\n{message}\n",
-            message.len()
-        );
-        self.git(name, &["fast-import", "--quiet", "--force"], stream.as_bytes());
+        self.inner.store.annotate(&self.git_dir(name), tag, &target, message, date);
         self.resolve(name, &format!("refs/tags/{tag}")).unwrap_or_default()
     }
 
     /// Sets any ref, by its full name.
     pub fn update_ref(&self, name: &str, reference: &str, target: &str) {
-        self.git(name, &["update-ref", reference, target], b"");
+        self.inner.store.update_ref(&self.git_dir(name), reference, Some(target));
     }
 
     /// Removes a ref, by its full name.
     pub fn delete_ref(&self, name: &str, reference: &str) {
-        self.git(name, &["update-ref", "-d", reference], b"");
+        self.inner.store.update_ref(&self.git_dir(name), reference, None);
     }
 
     /// Makes `HEAD` name a branch, whether or not that branch exists.
     pub fn set_head(&self, name: &str, branch: &str) {
-        self.git(name, &["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")], b"");
+        self.inner.store.set_head(&self.git_dir(name), branch);
     }
 
     /// Removes a repository.
-    ///
-    /// # Panics
-    ///
-    /// When its folder cannot be removed.
     pub fn delete(&self, name: &str) {
-        std::fs::remove_dir_all(self.git_dir(name)).expect("the folder is ours");
+        self.inner.store.remove(&self.git_dir(name));
     }
 
     /// The object id that a name stands for.
     #[must_use]
     pub fn resolve(&self, name: &str, target: &str) -> Option<String> {
-        let args = ["rev-parse", "--verify", "--quiet", target];
-        let output = self.inner.git.run_here(&self.git_dir(name), &args, b"").ok()?;
-        output.ok.then(|| output.text().trim().to_owned())
+        self.inner.store.resolve(&self.git_dir(name), target)
     }
 
     /// Every head and tag.
     #[must_use]
     pub fn heads_and_tags(&self, name: &str) -> Refs {
-        refs::heads_and_tags(&self.inner.git, &self.git_dir(name))
-    }
-
-    fn git(&self, name: &str, args: &[&str], stdin: &[u8]) -> String {
-        self.inner.git.must(&self.git_dir(name), args, stdin)
-    }
-
-    fn git_at_root(&self, args: &[&str]) {
-        self.inner.git.must(self.inner.folder.path(), args, b"");
+        self.inner.store.heads_and_tags(&self.git_dir(name))
     }
 }

@@ -6,3 +6,4 @@
 mod behaviour;
 mod settings;
 mod stage;
+mod stores;

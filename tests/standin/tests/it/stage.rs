@@ -25,10 +25,14 @@ impl Stage {
 
     pub(crate) fn with_git_timeout(profile: Profile, git_timeout: Duration) -> Self {
         let gitea = Gitea::new(Options { profile, git_timeout, ..Options::default() });
+        Self::over(gitea, Upstream::start(BASE))
+    }
+
+    /// On servers of either store.
+    pub(crate) fn over(gitea: Gitea, upstream: Upstream) -> Self {
         gitea.add_user("bot", "secret", false);
         gitea.add_org("acme", "bot");
         let token = gitea.add_token("bot", &["write:repository", "write:organization", "read:user"]);
-        let upstream = Upstream::start(BASE);
         upstream.create_sample("one");
         Self { gitea, upstream, token }
     }

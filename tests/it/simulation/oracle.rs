@@ -1,0 +1,118 @@
+//! What must hold of a run that has ended, and of a story that has. A run's own words are held against what the
+//! servers really held when it read them: the record of the wire, not the service, is believed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use standin::Refs;
+
+use super::wire::{Reading, Shared};
+use super::{OWNER, REPO};
+
+/// Problems that a person has to do something about, in a state that only a person can change.
+pub(super) const NEEDS_A_PERSON: &[&str] =
+    &["not-a-mirror", "broken-mirror", "upstream-mismatch", "ref-conflict", "archived", "upstream-credential-stale"];
+
+/// A digest as the service writes it, made here anew: of the names that upstream has.
+fn digest(of: &Refs, upstream: &Refs) -> String {
+    let mut text = String::new();
+    for (name, id) in of.iter().filter(|(name, _)| upstream.contains_key(*name)) {
+        writeln!(text, "{id} {name}").unwrap();
+    }
+    let hash = Sha256::digest(text.as_bytes());
+    hash.iter().fold("sha256:".to_owned(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+/// Judges a run that has ended, once.
+pub(super) fn judge(shared: &Shared, who: usize, run: &Value, prune: bool) {
+    let part = &run["mirrors"][0];
+    let (status, problem) = (run["status"].as_str().unwrap_or_default(), part["problem"]["error"].as_str());
+    shared.note(&format!("s{who} run ended: {status} {} {}", part["outcome"], part["problem"]["error"]));
+    let broken = |rule: &str| shared.broken(&format!("{rule}: {run}"));
+    match status {
+        "succeeded" => {
+            if problem.is_some() {
+                broken("a success with a problem");
+            }
+            if let Err(rule) = proven(shared, who, run, prune) {
+                broken(&format!("a false success ({rule})"));
+            }
+        }
+        "unverified" if problem != Some("upstream-unreachable") => broken("unverified for another reason"),
+        "failed" if problem.is_none() => broken("a failure without a problem"),
+        "unverified" | "failed" | "canceled" => {}
+        _ => broken("a run without an end"),
+    }
+    if status != "succeeded" && (!part["outcome"].is_null() || !part["evidence"].is_null()) {
+        broken("an outcome or evidence without a success");
+    }
+}
+
+fn proven(shared: &Shared, who: usize, run: &Value, prune: bool) -> Result<(), String> {
+    let evidence = &run["mirrors"][0]["evidence"];
+    let state = shared.state();
+    let find = |member: &str, of_gitea: bool| {
+        let at: Timestamp = evidence[member].as_str().and_then(|at| at.parse().ok()).ok_or("no time of reading")?;
+        let mine = |one: &&Reading| one.who == who && one.of_gitea == of_gitea && one.wall == at;
+        state.readings.iter().rev().find(mine).ok_or_else(|| format!("{member}: nothing was read at {at}"))
+    };
+    let (upstream, gitea) = (find("upstreamReadAt", false)?, find("giteaReadAt", true)?);
+    let claimed = evidence["upstreamDigest"].as_str().unwrap_or_default();
+    let theirs = upstream.held.iter().find(|held| digest(held, held) == claimed);
+    let theirs = theirs.ok_or("upstream had no such list when it was read")?;
+    let ours = gitea.held.iter().find(|held| digest(held, theirs) == claimed);
+    let ours = ours.ok_or("Gitea did not hold upstream's list when it was read")?;
+    if evidence["giteaDigest"] != evidence["upstreamDigest"] {
+        return Err("the two digests differ".into());
+    }
+    if theirs.is_empty() || evidence["refs"] != theirs.len() {
+        return Err(format!("{} refs are claimed, upstream had {}", evidence["refs"], theirs.len()));
+    }
+    let more = ours.len() - theirs.len();
+    if evidence["onlyInGitea"] != more || prune && more > 0 {
+        return Err(format!("{more} refs are only in Gitea, pruning {prune}"));
+    }
+    if evidence["trackedCommit"].as_str() != theirs.get("refs/heads/main").map(String::as_str) {
+        return Err("the tracked commit is another".into());
+    }
+    let ended: Timestamp = run["finishedAt"].as_str().and_then(|at| at.parse().ok()).ok_or("no end")?;
+    // a clock that was set in between tells no order
+    let in_order = (0..5).contains(&ended.duration_since(gitea.wall).as_secs());
+    if in_order && state.changed.iter().any(|(by, at)| *by == who && *at > gitea.wall && *at <= ended) {
+        return Err("Gitea was changed after it was read".into());
+    }
+    Ok(())
+}
+
+/// What somebody else owns: repositories by id, with what they held.
+pub(super) type Precious = BTreeMap<u64, Refs>;
+
+/// Judges a story at its end.
+pub(super) fn judge_the_end(shared: &Shared, precious: &Precious, prune: bool) {
+    let views = shared.gitea.repositories();
+    for (id, held) in precious {
+        let Some(view) = views.iter().find(|view| view.id == *id) else {
+            shared.broken(&format!("somebody's repository {id} is gone"));
+            continue;
+        };
+        let (owner, name) = view.full_name.split_once('/').unwrap();
+        let now = shared.gitea.heads_and_tags(owner, name);
+        if &now != held {
+            shared.broken(&format!("somebody's repository {} held {held:?} and holds {now:?}", view.full_name));
+        }
+    }
+    let Some(view) = shared.gitea.repository(OWNER, REPO) else { return };
+    let now = shared.gitea.heads_and_tags(OWNER, REPO);
+    let once = shared.state().once_held.get(&view.id).cloned().unwrap_or_default();
+    let lost: Vec<_> = once.iter().filter(|name| !now.contains_key(*name)).collect();
+    // what a clone brought before pruning could be switched off is not ours to answer for: there was no sync
+    if !prune && !lost.is_empty() {
+        shared.broken(&format!("with pruning off the mirror lost {lost:?}"));
+    }
+}
