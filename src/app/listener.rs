@@ -336,7 +336,7 @@ mod tests {
         let (one, two) = (connections.place().await, connections.place().await);
         one.stands(Stand::Answering);
         two.stands(Stand::Answering);
-        assert!(tokio::time::timeout(Duration::from_secs(60), connections.place()).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_mins(1), connections.place()).await.is_err());
         assert!(!evicted(&one) && !evicted(&two));
         one.stands(Stand::Silent);
         let _three = connections.place().await;

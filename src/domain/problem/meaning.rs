@@ -7,6 +7,7 @@ use super::Code;
 impl Code {
     /// What it means, for a person who has not read any code.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one line for each code")]
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::MalformedRequest => {
