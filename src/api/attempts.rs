@@ -34,13 +34,13 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// One more failure; as an error, in how many seconds the next will be answered as such.
-    pub(super) fn failed(&self, peer: IpAddr) -> Result<(), u64> {
+    pub(super) fn failed(&self, peer: IpAddr) -> Result<(), u32> {
         let (peer, now) = (network(peer), Instant::now());
         let mut peers = self.forgiven_at.lock().expect("no code panics while holding this lock");
         let until = peers.get(&peer).copied().filter(|until| *until > now).unwrap_or(now) + ONE_MORE;
         let over = (until - now).saturating_sub(ONE_MORE * BURST);
         if !over.is_zero() {
-            return Err(over.as_secs() + u64::from(over.subsec_nanos() > 0));
+            return Err(u32::try_from(over.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX));
         }
         if peers.len() >= PEERS && !peers.contains_key(&peer) {
             peers.retain(|_, until| *until > now);

@@ -15,7 +15,7 @@ use crate::engine::NotAccepted;
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// How long a caller is asked to wait when the service cannot take anything in just now, in seconds.
-const COME_AGAIN: u64 = 5;
+const COME_AGAIN: u32 = 5;
 
 /// A request that is not done, and what its caller is told.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Refusal {
     inside: Option<String>,
     hang_up: bool,
     /// In how many seconds asking again can help.
-    retry_after: Option<u64>,
+    retry_after: Option<u32>,
 }
 
 impl Refusal {
@@ -57,7 +57,7 @@ impl Refusal {
     }
 
     /// Too many refusals of the last kind for one peer.
-    pub(super) fn rate_limited(seconds: u64) -> Self {
+    pub(super) fn rate_limited(seconds: u32) -> Self {
         let detail =
             format!("too many calls with a token that is not good came from this address; ask again in {seconds} s");
         Self { retry_after: Some(seconds), ..Self::new(Code::RateLimited, detail) }

@@ -12,7 +12,7 @@ use standin::{Gitea, Options, Served, Upstream};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cutover-api");
-const TOKEN: &str = "bench-operator-token";
+pub(crate) const TOKEN: &str = "bench-operator-token";
 
 /// A clock for figures: nothing of ours is decided by it.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
@@ -168,7 +168,7 @@ impl Bed {
 /// The release binary at work; ended when dropped.
 pub(crate) struct Service {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Service {
@@ -249,6 +249,14 @@ impl Table {
     /// A figure with its limit.
     pub(crate) fn figure(&mut self, what: &str, value: f64, limit: f64, unit: &str) {
         self.lines.push((format!("{what:36} {value:9.1} {unit:4} limit {limit:9.1} {unit}"), value <= limit));
+    }
+
+    /// A throughput beside that of a bare handler, and the least share of it that is enough.
+    pub(crate) fn share(&mut self, what: &str, (ours, bare, ratio): (f64, f64, f64), least: f64) {
+        self.lines.push((
+            format!("{what:36} {ours:9.0} /s   bare handler {bare:.0} /s, ratio {ratio:.2}, least {least:.2}"),
+            ratio >= least,
+        ));
     }
 
     /// A time beside that of the raw calls, with the limit that follows from it; milliseconds.

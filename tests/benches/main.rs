@@ -12,11 +12,12 @@
 #![expect(clippy::format_push_string, reason = "a configuration is written piece by piece")]
 
 mod bench;
+mod http;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench::{Bed, Table, median};
+use bench::{Bed, TOKEN, Table, median};
 
 fn main() -> ExitCode {
     // `cargo test --benches` and `cargo bench` both hand over flags of libtest's; there is nothing to choose here
@@ -46,8 +47,19 @@ fn main() -> ExitCode {
     table.beside("noop", ours, raw, raw + 20.0);
 
     table.figure("10,000 refs compared and digested", bench::compare_refs(10_000), 50.0, "ms");
+    for path in ["/status", "/metrics"] {
+        let share = http::beside_a_bare_handler(service.address, path, TOKEN);
+        table.share(&format!("GET {path}"), share, 0.7);
+    }
     table.figure("resident memory, after it all", service.resident_mib(), 48.0, "MiB");
     drop(service);
+
+    // on a bed of its own, so that the run they all join has a clone to wait for
+    let (bed, connections, each) = (Bed::new(1), 200, 5);
+    let (p99, runs) = http::identical_posts(bed.serve().address, TOKEN, connections, each);
+    table.figure("1,000 identical POSTs, p99", p99, 50.0, "ms");
+    #[expect(clippy::cast_precision_loss, reason = "there are few")]
+    table.figure("runs that they made", runs as f64, 1.0, "");
 
     table.print();
     // lets a log that is read from the other end see the whole table

@@ -143,7 +143,7 @@ impl Reply {
             if let Some(reply) = Self::parse(&seen) {
                 return Some(reply);
             }
-            let mut some = [0; 65_536];
+            let mut some = [0; 8_192];
             match stream.read(&mut some) {
                 Ok(0) | Err(_) => return None,
                 Ok(count) => seen.extend(&some[..count]),
