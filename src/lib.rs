@@ -27,7 +27,8 @@
 //! | `app` | everything | composition and exit codes |
 //!
 //! `api` reads the clock because freshness is a value as of now. Outside: only `domain` knows no runtime, no HTTP, no
-//! file and no clock; only `transport` holds an HTTP client; only `journal` holds SQLite; only `api` and `app` hold axum.
+//! file and no clock; only `transport` holds an HTTP client; only `journal` holds SQLite; only `api` and `app` hold axum; only
+//! `app` accepts connections.
 
 pub mod api;
 pub mod app;

@@ -37,6 +37,11 @@ pub fn init(format: Option<Format>, filter: Option<&str>) -> Result<(), BadFilte
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (filter, outcome) = filter_from(filter);
     let subscriber = subscriber(format.unwrap_or(default), filter, colours, io::stderr);
+    // a panic's own words may hold anything; where it was is enough to find it
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(at, "a panic: a mistake of ours");
+    }));
     // a second call, as tests make it, leaves the first one's subscriber in place
     let _ = tracing::subscriber::set_global_default(subscriber);
     outcome

@@ -1,6 +1,6 @@
-//! Who may call: host names, credentials and roles, checked before anything of a request is read.
+//! Who may call: credentials and roles, checked before anything of a request is read.
 //!
-//! Owns the order: host, credential, role. Holds no token: an [`Authenticator`] judges what is presented. Never logs
+//! Owns the order: host, origin, credential, role. Holds no token: an [`Authenticator`] judges what is presented. Never logs
 //! or answers with what was presented.
 
 use std::sync::Arc;
@@ -8,8 +8,9 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, header, uri::Authority};
+use http::{HeaderMap, header};
 
+use super::attempts::Peer;
 use super::edge::Edge;
 use super::problem::Refusal;
 use crate::domain::access::{Principal, Role};
@@ -31,8 +32,8 @@ pub trait Authenticator: Send + Sync {
 /// Who is let in.
 #[derive(Clone)]
 pub enum Access {
-    /// Everybody, as an operator named `anonymous`. Only IP literals and `localhost` are served as host names then,
-    /// since a name can be made to point here by a page in somebody's browser.
+    /// Everybody, as an operator named `anonymous`. Of host names only IP literals, `localhost` and those that are
+    /// configured are served then, since a name can be made to point here by a page in somebody's browser.
     Anonymous,
     /// Whoever presents a token.
     Tokens(Arc<dyn Authenticator>),
@@ -53,13 +54,14 @@ pub(super) async fn gate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Err(refusal) = check_host(&edge.access, &request) {
+    let anonymous = matches!(edge.access, Access::Anonymous);
+    if let Err(refusal) = edge.names.check(anonymous, &request) {
         return refusal.into_response();
     }
     let Needs::Role(role) = needs else { return next.run(request).await };
     let principal = match identify(&edge, request.headers()) {
         Ok(principal) => principal,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => return slowed_down(&edge, &request, refusal).into_response(),
     };
     let mut response = if principal.role.covers(role) {
         request.extensions_mut().insert(principal.clone());
@@ -72,6 +74,19 @@ pub(super) async fn gate(
     // for the audit line, which the outermost layer writes
     response.extensions_mut().insert(principal);
     response
+}
+
+/// The same refusal, until its peer has had too many of them. Whoever presents nothing does not guess, and a request
+/// without a peer came over no network.
+fn slowed_down(edge: &Edge, request: &Request, refusal: Refusal) -> Refusal {
+    if !request.headers().contains_key(header::AUTHORIZATION) {
+        return refusal;
+    }
+    let Some(Peer(peer)) = request.extensions().get().copied() else { return refusal };
+    match edge.attempts.failed(peer) {
+        Ok(()) => refusal,
+        Err(seconds) => Refusal::rate_limited(seconds),
+    }
 }
 
 fn identify(edge: &Edge, headers: &HeaderMap) -> Result<Principal, Refusal> {
@@ -110,52 +125,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && sound).then_some(token)
 }
 
-/// The one host name of a request, and whether it is served.
-fn check_host<B>(access: &Access, request: &http::Request<B>) -> Result<(), Refusal> {
-    let malformed = |detail| Refusal::new(Code::MalformedRequest, detail);
-    let mut all = request.headers().get_all(header::HOST).iter();
-    let named = all.next();
-    if all.next().is_some() {
-        return Err(malformed("the request has two `Host` headers"));
-    }
-    // a request to a proxy names the host in its first line, which wins
-    let authority = match (request.uri().authority(), named) {
-        (Some(authority), _) => authority.clone(),
-        (None, Some(value)) => {
-            Authority::try_from(value.as_bytes()).map_err(|_| malformed("the `Host` header is not a host name"))?
-        }
-        // HTTP/1.0 knows no host names, so nobody was fooled by one
-        (None, None) if request.version() < http::Version::HTTP_11 => return Ok(()),
-        (None, None) => return Err(malformed("the request has no `Host` header")),
-    };
-    match access {
-        Access::Anonymous if !is_local(authority.host()) => {
-            Err(Refusal::new(Code::HostNotAllowed, "without authentication only IP literals and localhost are served"))
-        }
-        Access::Anonymous | Access::Tokens(_) => Ok(()),
-    }
-}
-
-fn is_local(host: &str) -> bool {
-    let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::Ipv4Addr>().is_ok()
-        || literal.is_some_and(|literal| literal.parse::<std::net::Ipv6Addr>().is_ok())
-}
-
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
 
     use super::*;
-
-    struct Nobody;
-
-    impl Authenticator for Nobody {
-        fn authenticate(&self, _: &str) -> Result<Option<Principal>, String> {
-            Ok(None)
-        }
-    }
 
     fn headers(name: &header::HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap())).collect()
@@ -183,36 +157,5 @@ mod tests {
         for (values, expected) in cases {
             assert_eq!(bearer(&headers(&header::AUTHORIZATION, values)), *expected, "{values:?}");
         }
-    }
-
-    #[test]
-    fn a_name_is_served_with_authentication_only() {
-        let request = |uri: &str, hosts: &[&str]| {
-            let mut request = http::Request::builder().uri(uri).body(()).unwrap();
-            *request.headers_mut() = headers(&header::HOST, hosts);
-            request
-        };
-        let code = |access: &Access, hosts: &[&str]| {
-            check_host(access, &request("/status", hosts)).map_err(|refusal| refusal.code())
-        };
-        for host in ["127.0.0.1:8080", "10.0.0.7", "localhost", "LOCALHOST:8080", "[::1]:8080"] {
-            assert_eq!(code(&Access::Anonymous, &[host]), Ok(()), "{host}");
-        }
-        let tokens = Access::Tokens(Arc::new(Nobody));
-        for host in ["evil.test", "127.0.0.1.evil.test", "localhost.evil.test", "[evil]", "2130706433"] {
-            assert!(code(&Access::Anonymous, &[host]).is_err(), "{host}");
-        }
-        assert_eq!(code(&Access::Anonymous, &["evil.test"]), Err(Code::HostNotAllowed));
-        assert_eq!(code(&tokens, &["cutover-api.cutover.svc:8080"]), Ok(()));
-        for access in [&Access::Anonymous, &tokens] {
-            for bad in [&[][..], &["a", "b"], &["a b"], &[""]] {
-                assert_eq!(code(access, bad), Err(Code::MalformedRequest), "{bad:?}");
-            }
-        }
-        let fooled = check_host(&Access::Anonymous, &request("http://evil.test/status", &["localhost"]));
-        assert_eq!(fooled.unwrap_err().code(), Code::HostNotAllowed);
-        let mut old = request("/healthz", &[]);
-        *old.version_mut() = http::Version::HTTP_10;
-        assert!(check_host(&Access::Anonymous, &old).is_ok());
     }
 }

@@ -71,7 +71,10 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Asked, Refus
             check_media_type(headers)?;
             return Err(if error.is::<LengthLimitError>() { too_large() } else { cut("the body ended too early") });
         }
-        Err(_) => return Err(cut("the body did not arrive within 5 seconds")),
+        Err(_) => {
+            let detail = "the body did not arrive within 5 seconds of its head";
+            return Err(Refusal::new(Code::RequestTimeout, detail).hanging_up());
+        }
     };
     if bytes.is_empty() {
         return Ok(Asked::default());

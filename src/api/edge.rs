@@ -1,9 +1,10 @@
 //! The outermost layer: what every request goes through, whatever becomes of it.
 //!
-//! Owns the request's id, its metrics, the body of every refusal, the headers that every answer has, the audit line
-//! and what a panic becomes. Takes no id from outside; never logs a header or a body.
+//! Owns the request's id, its metrics, the longest address, the body of every refusal, the headers that every answer
+//! has, `OPTIONS`, the audit line and what a panic becomes. Takes no id from outside; never logs a header or a body.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,20 +13,27 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::access::Access;
+use super::attempts::Attempts;
 use super::audit;
+use super::origin::{self, Names};
 use super::problem::Refusal;
+use super::representation::Wanted;
 use crate::domain::problem::Code;
 use crate::metrics::Metrics;
 
 /// Names a request in its answer and in the log.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// On every answer: nothing is kept by a cache, guessed at, sent on or run in a browser.
+/// The most bytes of an address, path and query together.
+const LONGEST_URI: usize = 2_048;
+
+/// On every answer that does not say otherwise: nothing is kept by a cache, guessed at, sent on or run in a browser.
 const ALWAYS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -36,11 +44,26 @@ const ALWAYS: [(HeaderName, &str); 4] = [
 /// What the layers need; known before there is an engine.
 pub(super) struct Edge {
     pub(super) access: Access,
+    pub(super) names: Names,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) attempts: Attempts,
 }
 
+impl Edge {
+    pub(super) fn new(access: Access, names: Names, metrics: Arc<Metrics>) -> Self {
+        Self { access, names, metrics, attempts: Attempts::default() }
+    }
+}
+
+/// The methods of every path, `OPTIONS` among them, as `Allow` has them.
+pub(super) type Methods = BTreeMap<String, HeaderValue>;
+
 /// Puts the layers around the routes.
-pub(super) fn around<S: Clone + Send + Sync + 'static>(routes: Router<S>, edge: Arc<Edge>) -> Router<S> {
+pub(super) fn around<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    edge: Arc<Edge>,
+    methods: Methods,
+) -> Router<S> {
     let metrics = Arc::clone(&edge.metrics);
     let panicked = move |_: Box<dyn Any + Send>| {
         metrics.panicked();
@@ -52,7 +75,7 @@ pub(super) fn around<S: Clone + Send + Sync + 'static>(routes: Router<S>, edge: 
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(edge, answer))
+        .layer(from_fn_with_state((edge, Arc::new(methods)), answer))
 }
 
 async fn not_found() -> Refusal {
@@ -63,15 +86,22 @@ async fn method_not_allowed() -> Refusal {
     Refusal::new(Code::MethodNotAllowed, "this path has other methods; the `Allow` header names them")
 }
 
-async fn answer(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+async fn answer(
+    State((edge, methods)): State<(Arc<Edge>, Arc<Methods>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = Uuid::now_v7().to_string();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
     let in_flight = edge.metrics.request_received(method.as_str(), route);
     let span = tracing::info_span!("request", request_id = %id);
+    let allowed = edge.names.allowed(request.headers());
+    let wanted = Wanted::of(&mut request, route);
+    let methods = route.and_then(|route| methods.get(route));
     let mut response = async {
-        let response = next.run(request).await;
+        let response = ask(&edge, methods, request, next).await;
         audit::write(&id, &method, &response);
         tracing::debug!(method = %method, route = route.unwrap_or("other"), status = response.status().as_u16(), "Answered");
         response
@@ -81,14 +111,52 @@ async fn answer(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> 
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         *response.body_mut() = Body::from(refusal.body(&id));
     }
+    let mut response = wanted.applied(response).await;
+    edge.names.describe(allowed, response.headers_mut());
     finish(response.headers_mut(), &id);
     in_flight.answered(response.status().as_u16());
     response
 }
 
+/// The answer; `methods` are those of its path, if it is one.
+async fn ask(edge: &Edge, methods: Option<&HeaderValue>, request: Request, next: Next) -> Response {
+    let length = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    if length > LONGEST_URI {
+        let detail = format!("the address has {length} bytes, and at most {LONGEST_URI} are read");
+        return Refusal::new(Code::UriTooLong, detail).hanging_up().into_response();
+    }
+    match methods {
+        Some(methods) if request.method() == Method::OPTIONS => options(edge, methods, &request),
+        _ => {
+            let mut response = next.run(request).await;
+            if let (Some(methods), StatusCode::METHOD_NOT_ALLOWED) = (methods, response.status()) {
+                response.headers_mut().insert(header::ALLOW, methods.clone());
+            }
+            response
+        }
+    }
+}
+
+/// Which methods a path has, for everybody; to a page of a configured origin also what it may send.
+fn options(edge: &Edge, methods: &HeaderValue, request: &Request) -> Response {
+    let anonymous = matches!(edge.access, Access::Anonymous);
+    match edge.names.check(anonymous, request) {
+        // a browser that is told nothing refuses by itself, so a page that may not ask needs no refusal here
+        Ok(()) => {}
+        Err(refusal) if refusal.code() == Code::OriginNotAllowed => {}
+        Err(refusal) => return refusal.into_response(),
+    }
+    let mut answer = (StatusCode::NO_CONTENT, [(header::ALLOW, methods.clone())]).into_response();
+    let preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if preflight && edge.names.allowed(request.headers()).is_some() {
+        origin::describe_preflight(methods.clone(), answer.headers_mut());
+    }
+    answer
+}
+
 fn finish(headers: &mut HeaderMap, id: &str) {
     for (name, value) in ALWAYS {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.insert(REQUEST_ID, HeaderValue::from_str(id).expect("a UUID is plain ASCII"));
 }

@@ -6,10 +6,14 @@
 
 mod access;
 mod asking;
+mod attempts;
 mod audit;
 mod body;
+mod docs;
 mod edge;
+mod origin;
 mod problem;
+mod representation;
 mod runs;
 mod service;
 mod spec;
@@ -27,6 +31,9 @@ use crate::metrics::Metrics;
 use edge::Edge;
 
 pub use access::{Access, Authenticator};
+pub use attempts::Peer;
+pub use origin::Names;
+pub use problem::problem_page;
 pub use spec::openapi;
 
 /// What the API works with.
@@ -34,8 +41,10 @@ pub use spec::openapi;
 pub struct ApiState {
     /// Takes the commands.
     pub engine: Engine,
-    /// Who is let in; without authentication, host names are checked.
+    /// Who is let in.
     pub access: Access,
+    /// Under which names, and from which pages.
+    pub names: Names,
     /// Counts, and is scraped.
     pub metrics: Arc<Metrics>,
     /// Tells how old a proof is.
@@ -50,7 +59,7 @@ impl fmt::Debug for ApiState {
 
 /// Every route of the service, ready to be served.
 pub fn router(state: ApiState) -> Router {
-    let edge = Arc::new(Edge { access: state.access.clone(), metrics: Arc::clone(&state.metrics) });
-    let (routes, _) = spec::routes(&edge).split_for_parts();
-    edge::around(routes, edge).with_state(state)
+    let edge = Arc::new(Edge::new(state.access.clone(), state.names.clone(), Arc::clone(&state.metrics)));
+    let (routes, specification) = spec::routes(&edge).split_for_parts();
+    edge::around(routes, edge, spec::methods(&specification)).with_state(state)
 }

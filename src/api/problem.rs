@@ -15,7 +15,7 @@ use crate::engine::NotAccepted;
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// How long a caller is asked to wait when the service cannot take anything in just now, in seconds.
-const COME_AGAIN: HeaderValue = HeaderValue::from_static("5");
+const COME_AGAIN: u64 = 5;
 
 /// A request that is not done, and what its caller is told.
 #[derive(Clone, Debug)]
@@ -24,11 +24,19 @@ pub(super) struct Refusal {
     /// What the log is told and the caller is not.
     inside: Option<String>,
     hang_up: bool,
+    /// In how many seconds asking again can help.
+    retry_after: Option<u64>,
 }
 
 impl Refusal {
     pub(super) fn new(code: Code, detail: impl AsRef<str>) -> Self {
-        Self { problem: Problem::new(code, detail), inside: None, hang_up: false }
+        Self::of(Problem::new(code, detail))
+    }
+
+    fn of(problem: Problem) -> Self {
+        // a 503 of ours is over as soon as the service has been started again, or its disk has room
+        let retry_after = (problem.code.status() == 503).then_some(COME_AGAIN);
+        Self { problem, inside: None, hang_up: false, retry_after }
     }
 
     /// The same, and the connection is closed: what is still on its way is not read.
@@ -45,6 +53,13 @@ impl Refusal {
     /// The same answer for every reason, lest it tells which.
     pub(super) fn unauthenticated() -> Self {
         Self::new(Code::Unauthenticated, "this call needs a bearer token that this service accepts")
+    }
+
+    /// Too many refusals of the last kind for one peer.
+    pub(super) fn rate_limited(seconds: u64) -> Self {
+        let detail =
+            format!("too many calls with a token that is not good came from this address; ask again in {seconds} s");
+        Self { retry_after: Some(seconds), ..Self::new(Code::RateLimited, detail) }
     }
 
     pub(super) fn panicked() -> Self {
@@ -75,10 +90,10 @@ impl Refusal {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 headers.insert("accept-post", HeaderValue::from_static("application/json"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, COME_AGAIN);
-            }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.hang_up {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -100,7 +115,7 @@ impl From<NotAccepted> for Refusal {
             | NotAccepted::UnknownRun
             | NotAccepted::RunEnded
             | NotAccepted::ShuttingDown => {
-                return Self { problem: not_accepted.problem(), inside: None, hang_up: false };
+                return Self::of(not_accepted.problem());
             }
             NotAccepted::StateUnavailable(_) => {
                 "nothing was accepted; the service's log has the cause, under this request id"
@@ -124,12 +139,15 @@ impl IntoResponse for Refusal {
 }
 
 /// The page of one problem, as Markdown that a person can read as it is.
-pub(super) fn page(code: Code) -> String {
-    let again = if code.retryable() { "can help" } else { "cannot help; something has to be changed first" };
+#[must_use]
+pub fn problem_page(code: Code) -> String {
+    let again = if code.retryable() { "yes" } else { "no: something has to be changed first" };
     format!(
-        "# {}\n\nerror: {code}\nHTTP status: {}\n\nAsking again, with nothing changed, {again}.\n\n## What to do\n\n{}\n",
+        "# {}\n\n- `error`: `{code}`\n- HTTP status: {}\n- Can asking again help, with nothing changed: {again}\n\n\
+         ## What it means\n\n{}\n\n## What to do\n\n{}\n",
         code.title(),
         code.status(),
+        code.meaning(),
         code.remedy(),
     )
 }
@@ -154,7 +172,7 @@ mod tests {
             let body: Value = serde_json::from_slice(&Refusal::new(*code, "x").body("id")).unwrap();
             assert_eq!(body["type"], format!("/problems/{code}"));
             assert_eq!((&body["requestId"], &body["status"]), (&"id".into(), &code.status().into()));
-            assert!(page(*code).contains(code.remedy()));
+            assert!(problem_page(*code).contains(code.remedy()));
             assert_eq!(Refusal::new(*code, "x").into_response().status().as_u16(), code.status());
         }
     }

@@ -8,8 +8,8 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::header;
 
-use super::problem::{self, Refusal};
-use super::wire::Well;
+use super::problem::{Refusal, problem_page};
+use super::wire::{ProblemCode, Well};
 use super::{ApiState, spec};
 use crate::domain::problem::Code;
 use crate::metrics;
@@ -65,12 +65,12 @@ pub(super) async fn openapi() -> impl IntoResponse {
 
 /// Read about a problem
 ///
-/// What the `type` of a problem leads to: its name, whether asking again can help, and what to do.
+/// What the `type` of a problem leads to: its name, whether asking again can help, what it means and what to do.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "getProblem", tag = "service", security(()),
-    params(("code" = String, Path, description = "The `error` of a problem.")),
+    params(("code" = ProblemCode, Path, description = "The `error` of a problem.")),
     responses((
-        status = 200, description = "The problem, for a person, as Markdown.",
+        status = 200, description = "The problem, for a person, as Markdown; sent as plain text, which every browser shows.",
         content_type = "text/plain; charset=utf-8", body = String,
     )),
 )]
@@ -78,5 +78,5 @@ pub(super) async fn problem(code: Result<Path<String>, PathRejection>) -> Result
     let unknown = || Refusal::not_found("no problem of this name is known");
     let Path(label) = code.map_err(|_| unknown())?;
     let code = Code::ALL.iter().copied().find(|code| code.label() == label).ok_or_else(unknown)?;
-    Ok(problem::page(code))
+    Ok(problem_page(code))
 }

@@ -2,12 +2,15 @@
 //!
 //! Owns which route needs whom, and which problems it can answer with. The macros on the handlers say the rest.
 
+mod examples;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
+use http::HeaderValue;
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{self, ContentBuilder, Header, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
@@ -16,10 +19,12 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterE
 use utoipa_axum::routes;
 
 use super::access::{Access, Needs, gate};
-use super::edge::Edge;
+use super::edge::{Edge, Methods};
+use super::origin::Names;
 use super::problem::{MEDIA_TYPE, Refusal};
+use super::representation::TAGGED;
 use super::wire::ProblemBody;
-use super::{ApiState, runs, service, status};
+use super::{ApiState, docs, runs, service, status};
 use crate::domain::access::Role;
 use crate::domain::problem::Code;
 use crate::metrics::Metrics;
@@ -42,6 +47,7 @@ const BEARER: &str = "bearer";
             object of an answer; none is renamed.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    servers((url = "/", description = "Where this specification is served.")),
     tags(
         (name = "runs", description = "Ask for runs and read them."),
         (name = "status", description = "Where everything stands."),
@@ -62,13 +68,14 @@ const READ: Needs = Needs::Role(Role::Viewer);
 const CHANGE: Needs = Needs::Role(Role::Operator);
 
 /// What the gate and a panic can answer with on every route.
-const ANYWHERE: [Code; 3] = [Code::MalformedRequest, Code::HostNotAllowed, Code::Internal];
+const ANYWHERE: [Code; 5] =
+    [Code::MalformedRequest, Code::OriginNotAllowed, Code::HostNotAllowed, Code::UriTooLong, Code::Internal];
 
 /// Every route, each behind its gate, with the whole specification.
 pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     use Code::{
-        ContentTooLarge, GiteaCredential, IdempotencyKeyReused, InvalidField, NotFound, RunConflict, RunEnded,
-        ShuttingDown, StateUnavailable, UnknownField, UnknownMirror, UnsupportedMediaType,
+        ContentTooLarge, GiteaCredential, IdempotencyKeyReused, InvalidField, NotFound, RequestTimeout, RunConflict,
+        RunEnded, ShuttingDown, StateUnavailable, UnknownField, UnknownMirror, UnsupportedMediaType,
     };
     let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
         let rule = Rule { needs, problems };
@@ -80,6 +87,7 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
         routes!(runs::start),
         CHANGE,
         &[
+            RequestTimeout,
             ContentTooLarge,
             UnsupportedMediaType,
             InvalidField,
@@ -100,7 +108,18 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     router = add(router, routes!(service::readyz), OPEN, &[ShuttingDown, StateUnavailable, GiteaCredential]);
     router = add(router, routes!(service::metrics), OPEN, &[]);
     router = add(router, routes!(service::openapi), OPEN, &[]);
+    router = add(router, routes!(docs::docs), OPEN, &[]);
     add(router, routes!(service::problem), OPEN, &[NotFound])
+}
+
+/// The methods of every path that is served.
+pub(super) fn methods(specification: &OpenApi) -> Methods {
+    let named = |item: &PathItem| {
+        let all = [(&item.get, "GET,HEAD,"), (&item.put, "PUT,"), (&item.post, "POST,"), (&item.delete, "DELETE,")];
+        let has: String = all.iter().filter(|(operation, _)| operation.is_some()).map(|(_, names)| *names).collect();
+        HeaderValue::try_from(has + "OPTIONS").expect("names of methods are plain ASCII")
+    };
+    specification.paths.paths.iter().map(|(path, item)| (path.clone(), named(item))).collect()
 }
 
 /// The specification as JSON, with a line end.
@@ -111,7 +130,7 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
 pub fn openapi() -> String {
     // the routes are built as they are served; what stands behind them is not asked for anything
     let metrics = Arc::new(Metrics::new("", "", std::time::Duration::ZERO));
-    let edge = Arc::new(Edge { access: Access::Anonymous, metrics });
+    let edge = Arc::new(Edge::new(Access::Anonymous, Names::default(), metrics));
     let mut specification = routes(&edge).to_openapi();
     complete(&mut specification);
     let mut text = specification.to_pretty_json().expect("a specification has only strings, numbers and truth values");
@@ -123,9 +142,14 @@ pub fn openapi() -> String {
 fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule) -> UtoipaMethodRouter<ApiState> {
     let mut codes: Vec<_> = ANYWHERE.iter().chain(rule.problems).copied().collect();
     if let Needs::Role(role) = rule.needs {
-        codes.push(Code::Unauthenticated);
+        codes.extend([Code::Unauthenticated, Code::RateLimited]);
         if role == Role::Operator {
             codes.push(Code::Forbidden);
+        }
+    }
+    for (path, item) in &mut route.1.paths {
+        if let Some(operation) = item.get.as_mut().filter(|_| TAGGED.contains(&path.as_str())) {
+            tagged(operation);
         }
     }
     for operation in route.1.paths.values_mut().flat_map(operations) {
@@ -146,6 +170,33 @@ fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule)
     let state = (Arc::clone(edge), rule.needs);
     // on the methods only: a method that the path does not have is told so before anything else is checked
     route.map(|methods| methods.route_layer(from_fn_with_state(state, gate)))
+}
+
+/// What there is to say of an answer that has a tag.
+fn tagged(operation: &mut Operation) {
+    let described = "A tag of an answer that the caller keeps; while it still holds, the answer is 304.";
+    let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).build();
+    let parameter = ParameterBuilder::new()
+        .name("If-None-Match")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(described))
+        .schema(Some(text))
+        .example(Some("W/\"1b4f0e9851971998e7320785\"".into()))
+        .build();
+    operation.parameters.get_or_insert_default().push(RefOr::T(parameter));
+    let tag = || header("A weak tag of this answer, for `If-None-Match`.");
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            response.headers.insert("ETag".to_owned(), RefOr::T(tag()));
+            response.headers.insert("Cache-Control".to_owned(), RefOr::T(header("Always `no-cache`.")));
+        }
+    }
+    let unchanged = ResponseBuilder::new()
+        .description("What the caller keeps still holds.")
+        .header("ETag", tag())
+        .header("Cache-Control", header("Always `no-cache`."));
+    operation.responses.responses.insert("304".to_owned(), RefOr::T(unchanged.build()));
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
@@ -178,7 +229,7 @@ fn problem(status: u16, codes: &[Code]) -> Response {
     response = match status {
         401 => response.header("WWW-Authenticate", header("Always `Bearer`.")),
         415 => response.header("Accept-Post", header("Always `application/json`.")),
-        503 => response.header("Retry-After", header("In how many seconds to ask again.")),
+        429 | 503 => response.header("Retry-After", header("In how many seconds to ask again.")),
         _ => response,
     };
     response.build()
@@ -204,6 +255,16 @@ fn complete(specification: &mut OpenApi) {
         .build();
     let components = specification.components.get_or_insert_default();
     components.security_schemes.insert(BEARER.to_owned(), SecurityScheme::Http(scheme).into());
+    let responses = specification.paths.paths.values_mut().flat_map(operations);
+    for response in responses.flat_map(|operation| operation.responses.responses.values_mut()) {
+        let RefOr::T(response) = response else { continue };
+        for content in response.content.values_mut() {
+            let RefOr::T(content) = content else { continue };
+            if content.examples.is_empty() {
+                content.example = examples::of(content);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::Ended;
 use crate::api;
 use crate::cli::{self, ClientCommand, Command, Console, ExitStatus};
 use crate::config::{self, LogFormat, Options};
@@ -55,7 +56,12 @@ fn client(command: ClientCommand) -> ExitStatus {
         }
     };
     match runtime(1) {
-        Ok(runtime) => runtime.block_on(cli::run(command, transport, &mut console)),
+        Ok(runtime) => {
+            let exit = runtime.block_on(cli::run(command, transport, &mut console));
+            // a name that is still being looked up would be waited for
+            runtime.shutdown_background();
+            exit
+        }
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: no thread can be started: {error}");
             ExitStatus::Failed
@@ -83,9 +89,15 @@ fn serve(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> ExitC
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let ended = runtime(2).map(|runtime| runtime.block_on(super::serve(&loaded.config, Shutdown::new(), |_| {})));
+    let ended = runtime(2).map(|runtime| {
+        let ended = runtime.block_on(super::serve(&loaded.config, Shutdown::new(), |_| {}));
+        // a name that is still being looked up would be waited for; what has to be on disk is
+        runtime.shutdown_background();
+        ended
+    });
     match ended {
-        Ok(Ok(_)) => ExitCode::SUCCESS,
+        Ok(Ok(Ended::Clean | Ended::Forced)) => ExitCode::SUCCESS,
+        Ok(Ok(Ended::Broken)) => ExitCode::FAILURE,
         Ok(Err(error)) => {
             tracing::error!("{error}");
             ExitStatus::Usage.into()
@@ -97,7 +109,9 @@ fn serve(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> ExitC
     }
 }
 
-/// A runtime of so many threads: the work is waiting, and each thread costs memory.
+/// A runtime of so many threads: the work is waiting, and each thread costs memory. Blocking threads come and go as
+/// they are needed: a hanging name server holds one for each name that is looked up, and the journal must not stand
+/// behind those.
 fn runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).max_blocking_threads(4).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }

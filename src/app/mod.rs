@@ -3,6 +3,7 @@
 //! Owns what depends on everything else. Holds no rule about mirrors: those are in `domain`.
 
 mod command;
+mod listener;
 mod serve;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, Access, ApiState, Authenticator};
+use crate::api::{self, Access, ApiState, Authenticator, Names};
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config, TokensFile};
 use crate::domain::access::Principal;
@@ -82,7 +83,8 @@ pub async fn assemble(
         AuthConfig::Tokens(tokens) => Access::Tokens(Arc::new(FromFile(Arc::clone(tokens)))),
         AuthConfig::None => Access::Anonymous,
     };
-    let router = api::router(ApiState { engine: engine.clone(), access, metrics, clock });
+    let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
+    let router = api::router(ApiState { engine: engine.clone(), access, names, metrics, clock });
     Ok(Service { router, engine, tasks })
 }
 

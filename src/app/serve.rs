@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Counting, Service, assemble, metrics_for};
+use super::{Counting, Service, assemble, listener, metrics_for};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::domain::answer::Trouble;
@@ -39,6 +39,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// SIGTERM and SIGINT cannot be listened for.
+    #[error("signals cannot be listened for: {0}")]
+    Signals(std::io::Error),
     /// The HTTP client.
     #[error("the HTTP client cannot be set up: {0}")]
     Transport(String),
@@ -51,6 +54,8 @@ pub enum Ended {
     Clean,
     /// Something had to be dropped; the journal has what is needed to go on.
     Forced,
+    /// Nobody asked for it.
+    Broken,
 }
 
 /// Serves until `shutdown` begins, or until SIGTERM or SIGINT. `listening` is told the address once it answers there.
@@ -62,6 +67,7 @@ pub async fn serve(
     shutdown: Shutdown,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<Ended, StartError> {
+    let signals = end_on_signals(&shutdown).map_err(StartError::Signals)?;
     let journal = Journal::open(&config.state_dir)?;
     let metrics = metrics_for(config);
     let transport = HttpTransport::new(Some(Arc::new(Counting(Arc::clone(&metrics)))))
@@ -70,26 +76,45 @@ pub async fn serve(
     let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let clock = Arc::new(SystemClock);
-    let Service { router, tasks, .. } =
+    let Service { router, engine, tasks } =
         assemble(config, Arc::new(transport), clock, journal, metrics, shutdown.clone()).await?;
-    let signals = end_on_signals(&shutdown).map_err(refused)?;
-    let soft = shutdown.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { soft.begun().await });
-    let mut server = tokio::spawn(server.into_future());
+    let mut server = tokio::spawn(listener::serve(listener, router, config.connections, shutdown.clone()));
     tracing::info!(%address, mirrors = config.mirrors.len(), "serving on {address}");
     listening(address);
 
-    shutdown.begun().await;
-    tracing::info!("ending: no new runs; accepted ones go on after the next start");
-    let requests = tokio::time::timeout(REQUESTS, &mut server).await;
-    shutdown.force();
+    let broken = tokio::select! {
+        () = shutdown.begun() => false,
+        () = engine.ended() => !shutdown.has_begun(),
+    };
+    if broken {
+        tracing::error!(
+            "the engine has ended by itself, which is a mistake of ours; ending, so that a restart mends it"
+        );
+        shutdown.begin();
+    } else {
+        tracing::info!("ending: no new runs; accepted ones go on after the next start");
+    }
+    let requests = within(REQUESTS, &shutdown, &mut server).await;
     server.abort();
     tasks.close();
-    let work = tokio::time::timeout(TASKS, tasks.wait()).await;
+    let work = within(TASKS, &shutdown, tasks.wait()).await;
+    shutdown.force();
     signals.abort();
-    let ended = if requests.is_ok() && work.is_ok() { Ended::Clean } else { Ended::Forced };
+    let ended = match (broken, requests && work) {
+        (true, _) => Ended::Broken,
+        (false, true) => Ended::Clean,
+        (false, false) => Ended::Forced,
+    };
     tracing::info!(clean = ended == Ended::Clean, "ended");
     Ok(ended)
+}
+
+/// Whether something came to its end in time, and before the end was asked for a second time.
+async fn within(limit: Duration, shutdown: &Shutdown, what: impl Future) -> bool {
+    tokio::select! {
+        ended = tokio::time::timeout(limit, what) => ended.is_ok(),
+        () = shutdown.forced() => false,
+    }
 }
 
 /// Asks for the end at the first SIGTERM or SIGINT, and for the end now at the second.

@@ -4,6 +4,8 @@
 //! Owns the one list from which the wire, the log, the metrics and the documentation take a problem's name. Holds no
 //! secret and no raw text of anybody else's: `detail` is made of redacted words and cut at 300 characters.
 
+mod meaning;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -65,9 +67,17 @@ codes! {
     Unauthenticated = "unauthenticated", 401, change, "No valid credential",
         "Send the header `Authorization: Bearer TOKEN` with a token from the service's tokens file (--tokens-file).";
     Forbidden = "forbidden", 403, change, "This token's role does not allow it",
-        "Use a token with the role `operator`, or ask whoever keeps the tokens file to change the role.";
+        "Use a token with the role `operator`, or have the first word of the token's line in the tokens file (--tokens-file) changed to `operator`; the file is read again at each use.";
     HostNotAllowed = "host-not-allowed", 421, change, "This host name is not served",
-        "Ask for the service under an IP literal or `localhost`, or switch authentication on (--auth tokens).";
+        "Call under a name of `server.hosts`, an IP literal or `localhost`; or add the name to `server.hosts` in the configuration and restart. Without authentication (--auth none) a name has to be listed there.";
+    OriginNotAllowed = "origin-not-allowed", 403, change, "This page may not call the service",
+        "Add the page's origin, exactly as its browser sends it (scheme, host, port), to `server.origins` in the configuration, or call from outside a browser.";
+    RateLimited = "rate-limited", 429, again, "Too many bad credentials from this address",
+        "Wait as long as `Retry-After` says, and send a token of the tokens file (--tokens-file): callers with a good token are never held up.";
+    RequestTimeout = "request-timeout", 408, again, "The request did not arrive in time",
+        "Send the whole body within 5 seconds of its head; an empty body asks for all configured mirrors.";
+    UriTooLong = "uri-too-long", 414, change, "The address is too long",
+        "Send at most 2,048 bytes of path and query: /openapi.json describes every parameter.";
     NotFound = "not-found", 404, change, "Nothing is here",
         "See /openapi.json for the paths of this service, and /cutover/runs for the runs that are kept.";
     MethodNotAllowed = "method-not-allowed", 405, change, "This path has another method",
@@ -89,29 +99,29 @@ codes! {
     RunEnded = "run-ended", 409, change, "The run has ended already",
         "Nothing is left to take out: GET /cutover/runs/{id} shows how it ended.";
     ShuttingDown = "shutting-down", 503, again, "The service is ending",
-        "Ask again in a few seconds: accepted runs go on after the restart.";
+        "Ask again in 5 seconds, as `Retry-After` says: accepted runs go on after the restart. When it stays, look whether the pod comes up again: `kubectl get pods`.";
     StateUnavailable = "state-unavailable", 503, again, "The journal cannot be written",
-        "Look at the free space and the rights of the state directory (--state-dir); reads go on meanwhile.";
+        "Look at the state directory (--state-dir): `df -h` for free space, `ls -l` for its rights, and the service's log for the cause; then ask again. Reads go on meanwhile.";
     Internal = "internal", 500, again, "The service made a mistake",
         "Ask again; when it stays, look for this answer's request id in the service's log and report it.";
 
     // reaching Gitea
     GiteaUnreachable = "gitea-unreachable", 502, again, "Gitea cannot be reached",
-        "Check that Gitea runs and that GITEA_INTERNAL_URL (gitea.url) and the network policies let us reach it; then ask again.";
+        "Check that Gitea runs (`kubectl -n gitea get pods`) and that GITEA_INTERNAL_URL (gitea.url) and the network policies let us reach it; then ask again.";
     GiteaDns = "gitea-dns", 502, again, "Gitea's host name does not resolve",
         "Check the host in GITEA_INTERNAL_URL (gitea.url) and the cluster's DNS: `kubectl -n gitea get svc`; then ask again.";
     GiteaTls = "gitea-tls", 502, change, "No TLS session with Gitea",
-        "Check Gitea's certificate, and that our host trusts its issuer (SSL_CERT_FILE); then ask again.";
+        "Check Gitea's certificate (`openssl s_client -connect HOST:443 -servername HOST`), and name its issuer's certificate in SSL_CERT_FILE; then restart us and ask again.";
     GiteaError = "gitea-error", 502, again, "Gitea answers with errors of its own",
-        "Look into Gitea's own log at the time of this run; then ask again.";
+        "Look into Gitea's own log at the time of this run (`kubectl -n gitea logs deploy/gitea --since=30m`); then ask again.";
     NotGitea = "not-gitea", 502, change, "What answers is not Gitea's API",
         "Check GITEA_INTERNAL_URL (gitea.url), path prefix included, that Gitea's installation is finished and that no log-in page stands before it.";
     GiteaCredential = "gitea-credential", 503, change, "Our own credential for Gitea cannot be read",
         "Put a Gitea token into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names, readable by this service; it is read again at each use.";
     GiteaAuth = "gitea-auth", 502, change, "Gitea does not accept our credential",
-        "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE names.";
+        "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names; it is read again at each use.";
     GiteaScope = "gitea-scope", 502, change, "Our token's scope does not reach",
-        "Make a new access token in Gitea with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE names.";
+        "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names.";
     GiteaForbidden = "gitea-forbidden", 502, change, "Gitea forbids it to our user",
         "Give the token's user administration rights on the repository: add it to the organisation's team Owners.";
     NotOrganisationOwner = "not-organisation-owner", 424, change, "Our user does not own the organisation",
@@ -139,7 +149,7 @@ codes! {
     IntervalTooShort = "interval-too-short", 424, change, "The interval is shorter than Gitea allows",
         "Raise MIRROR_INTERVAL (interval) to Gitea's minimum, or lower [mirror] MIN_INTERVAL in Gitea's app.ini.";
     SettingsRefused = "settings-refused", 424, change, "Gitea refuses the mirror's settings",
-        "Compare the interval and the branch names of the configuration with what Gitea says in `detail`.";
+        "Compare MIRROR_INTERVAL (interval) and the branch names of the configuration with what Gitea says in `detail`, correct them, restart us and ask again.";
     SettingsReverted = "settings-reverted", 424, again, "Gitea keeps writing the old settings back",
         "A sync that is running writes the old settings back when it ends: wait until Gitea has no sync of this repository under way, then ask again.";
 
@@ -147,13 +157,13 @@ codes! {
     UpstreamCredential = "upstream-credential", 503, change, "Our own credential for upstream cannot be read",
         "Put the credential into the files that UPSTREAM_TOKEN_FILE, or UPSTREAM_USERNAME_FILE and UPSTREAM_PASSWORD_FILE, name, readable by this service.";
     UpstreamUnreachable = "upstream-unreachable", 502, again, "Upstream does not answer us",
-        "Check upstream and the way to it (DNS, egress policy, proxy), then ask again: without its answer nothing can be proven. Gitea keeps what it has.";
+        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) from our pod's network; check DNS, the egress policy and the proxy (HTTPS_PROXY), then ask again. Gitea keeps what it has.";
     UpstreamRefused = "upstream-refused", 424, change, "Upstream refuses us",
         "Check UPSTREAM_REPO_URL (upstream.url) for the repository's final address, and the upstream credential; many forges answer 401 or 404 for a repository that the credential may not read.";
     UpstreamSuspect = "upstream-suspect", 424, again, "Upstream's answer is not a sound list of refs",
-        "Run `git ls-remote` against upstream and find out what answers there. Nothing was changed: a sync now could cost refs. Ask again when it lists its branches.";
+        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) and find out what answers there. Nothing was changed: a sync now could cost refs. Ask again when it lists its branches.";
     UpstreamBranchMissing = "upstream-branch-missing", 424, change, "Upstream does not have the tracked branch",
-        "Set UPSTREAM_BRANCH (upstream.branch) to a branch that upstream has.";
+        "Set UPSTREAM_BRANCH (upstream.branch) to a branch that `git ls-remote --heads` lists for upstream, and restart us.";
     UpstreamNotAllowed = "upstream-not-allowed", 424, change, "Gitea may not fetch from upstream's host",
         "Allow the host in Gitea's app.ini ([migrations] ALLOWED_DOMAINS, ALLOW_LOCALNETWORKS), and check that it resolves on Gitea's host: Gitea says the same of a name that does not.";
     UpstreamUrlRefused = "upstream-url-refused", 424, change, "Gitea refuses upstream's address",
@@ -185,9 +195,9 @@ codes! {
     GiteaQueueStuck = "gitea-queue-stuck", 502, again, "Gitea took the sync and never ran it",
         "In Gitea, Site Administration, Monitoring, Queues: look at the queue `mirror`, remove its items or restart Gitea, then ask again.";
     DeadlineExceeded = "deadline-exceeded", 504, again, "The run took longer than it may",
-        "Ask again: the work goes on from what is there. When it stays, raise `limits.run`.";
+        "Ask again: the work goes on from what is there. When it stays, raise `limits.run` in the configuration, and look into Gitea's log for why its clone is slow.";
     Superseded = "superseded", 409, change, "The mirror is no longer configured",
-        "The configuration changed while the run was under way. Ask for a mirror that GET /status shows.";
+        "The configuration changed while the run was under way. Ask for a mirror that GET /status shows, or put this one back into the configuration and restart.";
 }
 
 impl fmt::Display for Code {

@@ -23,6 +23,7 @@ impl Coordinator {
         let names = select(self.names(), ask.mirrors.as_deref())?;
         let now = self.around.clock.now();
         if let Some(same) = self.same(&names, &ask.options) {
+            same.asked_at = same.asked_at.max(now);
             let accepted = same.given();
             if let Some(keyed) = ask.key {
                 let run = accepted.run.id;
@@ -65,18 +66,17 @@ impl Coordinator {
         if known.request != keyed.request {
             return Err(NotAccepted::KeyReused);
         }
-        let accepted = match (self.in_flight.get(&known.run), self.unwritten.get(&known.run)) {
-            (Some(in_flight), _) => Some(in_flight.given()),
-            (None, Some(ended)) => Some(Accepted::ended_before(Run::clone(ended))),
-            (None, None) => self.around.journal.run(known.run).await.map_err(unavailable)?.map(Accepted::ended_before),
+        let accepted = match self.in_flight.get(&known.run) {
+            Some(in_flight) => Some(in_flight.given()),
+            None => self.around.journal.run(known.run).await.map_err(unavailable)?.map(Accepted::ended_before),
         };
         Ok(accepted.map(|accepted| Accepted { replayed: true, ..accepted }))
     }
 
     /// The run in flight that asks for exactly the same.
-    fn same(&self, names: &[MirrorName], options: &RunOptions) -> Option<&InFlight> {
+    fn same(&mut self, names: &[MirrorName], options: &RunOptions) -> Option<&mut InFlight> {
         self.in_flight
-            .values()
+            .values_mut()
             .find(|one| one.run.options == *options && one.run.parts.iter().map(|part| &part.name).eq(names.iter()))
     }
 

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +29,9 @@ use crate::metrics::Metrics;
 /// Drivers' events that may wait to be taken in: a few a mirror at work.
 const EVENTS: usize = 256;
 
+/// How often a run is proven anew because it was asked for again after upstream had been read.
+const PROVEN_ANEW: u32 = 3;
+
 pub(super) struct Coordinator {
     pub(super) around: Surroundings,
     pub(super) metrics: Arc<Metrics>,
@@ -36,7 +40,7 @@ pub(super) struct Coordinator {
     /// Where each name stands in `mirrors`.
     pub(super) index: BTreeMap<MirrorName, usize>,
     pub(super) in_flight: BTreeMap<RunId, InFlight>,
-    /// Runs whose end the journal could not take: they are told from here, and written as soon as it can.
+    /// Runs of which the journal does not know yet where they stand.
     pub(super) unwritten: BTreeMap<RunId, Arc<Run>>,
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
@@ -61,16 +65,57 @@ pub(super) struct Driven {
     pub(super) task: AbortHandle,
 }
 
+/// Sees to it that a driver that ends in a panic is heard of: else its mirror would be at work for ever.
+struct Watch {
+    run: RunId,
+    mirror: MirrorName,
+    events: mpsc::Sender<Event>,
+    metrics: Arc<Metrics>,
+}
+
+impl Watch {
+    async fn over(self, driving: JoinHandle<()>) {
+        let began = Instant::now();
+        if !driving.await.is_err_and(|error| error.is_panic()) {
+            return;
+        }
+        self.metrics.panicked();
+        let problem =
+            Problem::new(Code::Internal, "the work on this mirror ended in a mistake of ours; nothing is claimed");
+        let event = Event::Ended {
+            run: self.run,
+            mirror: self.mirror,
+            end: Box::new(End::Failed { problem }),
+            seen: Box::default(),
+            took: began.elapsed(),
+        };
+        // the coordinator outlives every driver but at the service's end
+        let _ = self.events.send(event).await;
+    }
+}
+
 /// A run that has not ended.
 pub(super) struct InFlight {
     pub(super) run: Arc<Run>,
+    /// When it was asked for last: a proof must not be older.
+    pub(super) asked_at: Timestamp,
+    /// How often a proof was too old for it.
+    pub(super) again: u32,
     /// Told once, when it has.
     pub(super) ended: watch::Sender<Option<Arc<Run>>>,
 }
 
 impl InFlight {
     pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { run, ended: watch::Sender::new(None) }
+        Self { asked_at: run.created_at, again: 0, run, ended: watch::Sender::new(None) }
+    }
+
+    /// Whether an end of one of its mirrors is a proof from before it was asked for last. A few times it is proven
+    /// anew; whoever asks without a pause would otherwise keep it from ever ending.
+    pub(super) fn outlived(&self, mirror: &MirrorName, end: &End) -> bool {
+        self.again < PROVEN_ANEW
+            && self.run.part(mirror).is_some_and(|part| part.end.is_none())
+            && end.evidence().is_some_and(|evidence| evidence.upstream_read_at() < self.asked_at)
     }
 
     /// The run, for one more who asks.
@@ -188,31 +233,26 @@ impl Coordinator {
             }
             Command::Run { id, answer } => {
                 let found = match self.in_memory(id) {
-                    Some(run) => Ok(Some(Arc::clone(run))),
+                    Some(run) => Ok(Some(run)),
                     None => self.around.journal.run(id).await.map(|run| run.map(Arc::new)).map_err(unavailable),
                 };
                 let _ = answer.send(found);
             }
             Command::Runs { limit, before, answer } => {
                 let runs = self.around.journal.runs(limit, before).await.map_err(unavailable);
-                // phases move in memory only
-                let now = |run: Run| match self.in_memory(run.id) {
-                    Some(run) => Arc::clone(run),
-                    None => Arc::new(run),
-                };
+                let now = |run: Run| self.in_memory(run.id).unwrap_or_else(|| Arc::new(run));
                 let _ = answer.send(runs.map(|runs| runs.into_iter().map(now).collect()));
             }
             Command::Ready { answer } => {
-                let writable = self.around.journal.is_writable().await.map_err(unavailable);
-                self.write_what_was_not().await;
-                let _ = answer.send(writable);
+                self.write_the_unwritten().await;
+                let _ = answer.send(self.around.journal.is_writable().await.map_err(unavailable));
             }
         }
     }
 
-    /// A run that the journal does not know as it is now.
-    pub(super) fn in_memory(&self, id: RunId) -> Option<&Arc<Run>> {
-        self.in_flight.get(&id).map(|one| &one.run).or_else(|| self.unwritten.get(&id))
+    /// A run that memory knows better than the journal: phases move in memory only, and a journal may be full.
+    fn in_memory(&self, id: RunId) -> Option<Arc<Run>> {
+        self.in_flight.get(&id).map(|one| &one.run).or_else(|| self.unwritten.get(&id)).cloned()
     }
 
     /// The names of the mirrors, in the order of the configuration.
@@ -235,8 +275,11 @@ impl Coordinator {
             around: self.around.clone(),
             events: self.events.clone(),
         };
-        let task = self.drivers.spawn(driver.drive()).abort_handle();
-        slot.driven = Some(Driven { run, began: Instant::now(), task });
+        let driving = self.drivers.spawn(driver.drive());
+        slot.driven = Some(Driven { run, began: Instant::now(), task: driving.abort_handle() });
+        let watch =
+            Watch { run, mirror: name.clone(), events: self.events.clone(), metrics: Arc::clone(&self.metrics) };
+        self.drivers.spawn(watch.over(driving));
     }
 
     async fn event(&mut self, event: Event) {
@@ -266,6 +309,7 @@ impl Coordinator {
                 log_end(&mirror, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
                 self.end_in_every_run(&mirror, &end, facts).await;
+                self.prove_anew(&mirror);
             }
         }
     }

@@ -15,33 +15,41 @@ impl Coordinator {
         let now = self.around.clock.now();
         let mut changed = Vec::new();
         for one in self.in_flight.values_mut() {
-            if one.run.part(mirror).is_some_and(|part| part.end.is_none()) {
+            if one.outlived(mirror, end) {
+                one.again += 1;
+            } else if one.run.part(mirror).is_some_and(|part| part.end.is_none()) {
                 Arc::make_mut(&mut one.run).end_part(mirror, end, now);
                 changed.push(Arc::clone(&one.run));
             }
         }
-        self.write_what_was_not().await;
         if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone()).await {
-            // readers are told the truth from memory; after a restart it is found out anew
-            let ended = changed.iter().filter(|run| run.finished_at.is_some());
-            self.unwritten.extend(ended.map(|run| (run.id, Arc::clone(run))));
+            // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
+            self.unwritten.extend(changed.iter().map(|run| (run.id, Arc::clone(run))));
         }
         for run in changed {
             self.close_if_ended(&run);
         }
+        self.write_the_unwritten().await;
         if let Err(error) = self.around.journal.retain(now).await {
             tracing::warn!(error = %error, "old runs could not be dropped from the journal");
         }
     }
 
-    /// Writes the ends that the journal could not take before, if it can now.
-    pub(super) async fn write_what_was_not(&mut self) {
-        while let Some(run) = self.unwritten.first_entry() {
-            if self.around.journal.write_run(Arc::clone(run.get())).await.is_err() {
+    /// Puts a driver to work on a mirror again, for a run that was asked for after upstream had been read.
+    pub(super) fn prove_anew(&mut self, mirror: &MirrorName) {
+        let waiting = self.in_flight.values().find(|one| open_parts(&one.run).any(|name| name == mirror));
+        let Some((id, options)) = waiting.map(|one| (one.run.id, one.run.options.clone())) else { return };
+        self.start(mirror, id, &options);
+    }
+
+    /// Writes what could not be written when it happened.
+    pub(super) async fn write_the_unwritten(&mut self) {
+        while let Some(run) = self.unwritten.values().next().cloned() {
+            if self.around.journal.write_run(Arc::clone(&run)).await.is_err() {
                 return;
             }
-            run.remove();
+            self.unwritten.remove(&run.id);
         }
     }
 

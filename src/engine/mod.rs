@@ -285,6 +285,11 @@ impl Engine {
         self.command(|answer| Command::Ready { answer }).await
     }
 
+    /// Waits until the engine has ended: at the service's end, or by a mistake of ours.
+    pub async fn ended(&self) {
+        self.commands.closed().await;
+    }
+
     /// Where everything stands: at once, from memory.
     #[must_use]
     pub fn status(&self) -> Arc<Status> {

@@ -167,8 +167,9 @@ impl Store {
             .map_err(failed)?;
         let Some((facts, pruning)) = row else { return Ok(Remembered::default()) };
         Ok(Remembered {
-            facts: facts.map(|facts| read(&facts)).transpose()?.unwrap_or_default(),
-            pruning: pruning.map(|pruning| read(&pruning)).transpose()?,
+            facts: facts.and_then(|facts| readable(&facts)).unwrap_or_default(),
+            // not known is safe: it is sent again
+            pruning: pruning.and_then(|pruning| readable(&pruning)),
         })
     }
 
@@ -188,7 +189,8 @@ impl Store {
         if !self.broken {
             return Ok(());
         }
-        self.write(|transaction| transaction.execute("DELETE FROM runs WHERE id = ''", []).map(drop))
+        // a statement that changes nothing writes nothing; this one always writes a page
+        self.write(|transaction| transaction.pragma_update(None, "user_version", SCHEMA))
     }
 
     pub(super) fn retain(&mut self, now: Timestamp) -> Result<(), JournalError> {
@@ -214,7 +216,15 @@ impl Store {
     fn bodies(&self, query: &str, parameters: impl rusqlite::Params) -> Result<Vec<Run>, JournalError> {
         let mut statement = self.connection.prepare_cached(query).map_err(failed)?;
         let rows = statement.query_map(parameters, |row| row.get::<_, String>(0)).map_err(failed)?;
-        rows.map(|body| read(&body.map_err(failed)?)).collect()
+        let mut runs = Vec::new();
+        for body in rows {
+            // losing one costs history; refusing to start because of it would cost the service
+            match read(&body.map_err(failed)?) {
+                Ok(run) => runs.push(run),
+                Err(error) => tracing::error!("a run is left out: {error}"),
+            }
+        }
+        Ok(runs)
     }
 }
 
@@ -234,6 +244,11 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<String, JournalError
 
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, JournalError> {
     serde_json::from_str(text).map_err(|_| damaged("a row"))
+}
+
+/// What can be read; what cannot is told to the log and forgotten.
+fn readable<T: DeserializeOwned>(text: &str) -> Option<T> {
+    read(text).inspect_err(|error| tracing::error!("what was known of a mirror is forgotten: {error}")).ok()
 }
 
 pub(super) fn damaged(what: &str) -> JournalError {

@@ -215,7 +215,7 @@ impl Stage {
         drop(self.folder);
         match ended {
             app::Ended::Clean => Ok(()),
-            app::Ended::Forced => Err("the service did not end by itself".into()),
+            app::Ended::Forced | app::Ended::Broken => Err("the service did not end by itself".into()),
         }
     }
 }

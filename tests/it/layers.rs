@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crates that only some modules may name, with who may.
-const OUTSIDE: [(&str, &[&str]); 8] = [
+const OUTSIDE: [(&str, &[&str]); 9] = [
     ("reqwest", &["transport"]),
     ("rustls", &["transport"]),
     ("rusqlite", &["journal"]),
     ("axum", &["api", "app"]),
+    ("hyper", &["app"]),
     ("utoipa", &["api"]),
     ("prometheus", &["metrics"]),
     ("clap", &["cli", "config", "app", "main"]),

@@ -9,6 +9,7 @@ mod contract;
 mod dry_runs;
 mod fidelity;
 mod generated;
+mod http;
 mod layers;
 mod main_job;
 mod outages;

@@ -86,6 +86,39 @@ fn a_run_joins_the_work_in_flight_on_each_of_its_mirrors() {
 }
 
 #[test]
+fn a_proof_from_before_it_was_asked_for_is_not_taken() {
+    story(async |mut world| {
+        world.start().await;
+        world.expect("created").await;
+        world.lose_the_journal();
+        world.start().await;
+        // what is found is patched, and the patch has to stand for three seconds after upstream was read
+        let id = world.ask().await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let pushed = world.upstream.commit("one", "main", 1);
+        let same = world.post(&json!({})).await.json();
+        assert_eq!((&same["id"], &same["coalesced"]), (&json!(id), &json!(true)));
+        let run = world.end_of(&id).await;
+        assert_eq!(run["mirrors"][0]["evidence"]["trackedCommit"], pushed.as_str(), "{run:#}");
+    });
+}
+
+#[test]
+fn a_mistake_of_ours_ends_the_run_and_not_the_service() {
+    story(async |mut world| {
+        let router = world.in_process.down(crate::world::GITEA).unwrap();
+        let wrong = axum::Router::new().fallback(async || -> &'static str { panic!("a mistake of ours") });
+        world.in_process.up(crate::world::GITEA, wrong);
+        world.start().await;
+        let problem = world.expect_failure("internal").await;
+        assert!(!problem.to_string().contains("a mistake of ours\""), "{problem}");
+        assert!(world.get("/metrics").await.text.contains("cutover_panics_total 1"));
+        world.in_process.up(crate::world::GITEA, router);
+        world.expect("created").await;
+    });
+}
+
+#[test]
 fn one_mirror_that_fails_fails_the_run_and_the_other_is_carried_on() {
     story(async |mut world| {
         world.gitea().add_org("openova", "bot");
@@ -142,8 +175,8 @@ fn an_accepted_run_is_known_after_a_crash_and_goes_on_at_once() {
 
 #[test]
 fn a_crash_at_any_moment_ends_in_one_mirror_and_a_proven_run() {
-    // every 50 ms of a cut-over that takes some two seconds, and once in the seconds after
-    for crash_at in (0..60).map(|step| Duration::from_millis(step * 50)) {
+    // before, in and after a cut-over that takes a second and some
+    for crash_at in (0..20).map(|step| Duration::from_millis(step * 75)) {
         story(async |mut world| {
             world.gitea().set_migrate_delay(Duration::from_secs(1));
             world.start().await;

@@ -191,7 +191,7 @@ async fn a_body_must_be_plain_json_and_that_is_seen_before_its_size() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
-    assert_eq!(code(&json(), never).await, Err(Code::MalformedRequest));
+    assert_eq!(code(&json(), never).await, Err(Code::RequestTimeout));
 }
 
 #[tokio::test]

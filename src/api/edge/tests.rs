@@ -25,7 +25,11 @@ impl Authenticator for Known {
 }
 
 fn edge(access: Access) -> Arc<Edge> {
-    Arc::new(Edge { access, metrics: Arc::new(Metrics::new("1", "x", std::time::Duration::ZERO)) })
+    named(access, Names::default())
+}
+
+fn named(access: Access, names: Names) -> Arc<Edge> {
+    Arc::new(Edge::new(access, names, Arc::new(Metrics::new("1", "x", std::time::Duration::ZERO))))
 }
 
 fn app(edge: &Arc<Edge>) -> Router {
@@ -35,7 +39,11 @@ fn app(edge: &Arc<Edge>) -> Router {
         .route("/read", get(|| async { "well" }).route_layer(gated(Needs::Role(Role::Viewer))))
         .route("/change", post(|| async { "well" }).route_layer(gated(Needs::Role(Role::Operator))))
         .route("/panics", get(|| async { panic!("secret") as () }).route_layer(gated(Needs::Nothing)));
-    around(routes, Arc::clone(edge))
+    let get = HeaderValue::from_static("GET,HEAD,OPTIONS");
+    let methods = ["/open", "/read", "/panics"].map(|path| (path.to_owned(), get.clone()));
+    let mut methods = Methods::from(methods);
+    methods.insert("/change".to_owned(), HeaderValue::from_static("POST,OPTIONS"));
+    around(routes, Arc::clone(edge), methods)
 }
 
 async fn ask(edge: &Arc<Edge>, method: &str, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {
@@ -86,15 +94,15 @@ async fn the_path_and_the_method_come_before_the_host_and_the_host_before_the_cr
     assert_eq!(ask(&anonymous, "GET", "/read/", &evil).await.0, 404);
     assert_eq!(ask(&anonymous, "GET", "//read", &evil).await.0, 404);
     assert_eq!(ask(&anonymous, "GET", "/READ", &evil).await.0, 404);
-    for method in ["GET", "PUT", "TRACE", "OPTIONS", "CONNECT", "post", "BREW"] {
+    for method in ["GET", "PUT", "TRACE", "CONNECT", "post", "BREW"] {
         let (status, headers, _) = ask(&anonymous, method, "/change", &evil).await;
         assert_eq!(
             (status.as_u16(), headers.get("allow").map(HeaderValue::as_bytes)),
-            (405, Some(&b"POST"[..])),
+            (405, Some(&b"POST,OPTIONS"[..])),
             "{method}"
         );
     }
-    assert_eq!(ask(&anonymous, "POST", "/read", &evil).await.1["allow"], "GET,HEAD");
+    assert_eq!(ask(&anonymous, "POST", "/read", &evil).await.1["allow"], "GET,HEAD,OPTIONS");
     assert_eq!(ask(&anonymous, "GET", "/open", &evil).await.0, 421);
     assert_eq!(ask(&anonymous, "POST", "/change", &evil).await.0, 421);
     assert_eq!(ask(&anonymous, "POST", "/change", &[]).await.0, 200);
@@ -154,4 +162,62 @@ async fn what_was_answered_is_counted_by_matched_route() {
 async fn a_panic_says_nothing_of_its_cause() {
     let (_, _, body) = ask(&edge(Access::Anonymous), "GET", "/panics", &[]).await;
     assert!(body.contains("\"internal\"") && !body.contains("secret"), "{body}");
+}
+
+#[tokio::test]
+async fn an_address_is_read_up_to_its_limit() {
+    let edge = edge(Access::Anonymous);
+    let (fits, over) = ("x".repeat(2_048 - "/open?".len()), "x".repeat(2_049 - "/open?".len()));
+    assert_eq!(ask(&edge, "GET", &format!("/open?{fits}"), &[]).await.0, 200);
+    let (status, headers, body) = ask(&edge, "GET", &format!("/open?{over}"), &[]).await;
+    assert_eq!((status.as_u16(), &headers["connection"]), (414, &HeaderValue::from_static("close")));
+    assert!(body.contains("uri-too-long"), "{body}");
+}
+
+#[tokio::test]
+async fn a_page_of_a_configured_origin_is_told_what_it_may_send_and_read_and_others_are_not() {
+    let console = "https://console.example.org";
+    let names = Names { hosts: vec![], origins: vec![console.to_owned()] };
+    let edge = named(Access::Tokens(Arc::new(Known)), names);
+    let asks = ("access-control-request-method", "POST");
+    let (status, headers, _) = ask(&edge, "OPTIONS", "/change", &[("origin", console), asks]).await;
+    assert_eq!((status.as_u16(), headers["allow"].to_str().unwrap()), (204, "POST,OPTIONS"));
+    assert_eq!(headers["access-control-allow-origin"], console);
+    assert_eq!(headers["access-control-allow-methods"], "POST,OPTIONS");
+    assert!(headers["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+    assert_eq!(
+        (&headers["access-control-max-age"], &headers["vary"]),
+        (&"600".parse().unwrap(), &"origin".parse().unwrap())
+    );
+    assert!(!headers.contains_key("access-control-allow-credentials"));
+
+    // also a refusal, so that the page can show why
+    let (status, headers, _) = ask(&edge, "POST", "/change", &[("origin", console)]).await;
+    assert_eq!((status.as_u16(), headers["access-control-allow-origin"].to_str().unwrap()), (401, console));
+    assert!(headers["access-control-expose-headers"].to_str().unwrap().contains("retry-after"));
+    assert!(!headers.contains_key("access-control-max-age"));
+
+    for evil in ["https://evil.test", "null", "https://console.example.org.evil.test"] {
+        let (status, headers, _) = ask(&edge, "OPTIONS", "/change", &[("origin", evil), asks]).await;
+        assert_eq!(status, 204);
+        let speaks = |headers: &HeaderMap| headers.keys().any(|name| name.as_str().starts_with("access-control"));
+        assert!(!speaks(&headers), "{headers:?}");
+        let (status, headers, body) =
+            ask(&edge, "POST", "/change", &[("origin", evil), ("authorization", "Bearer op")]).await;
+        assert_eq!((status.as_u16(), speaks(&headers)), (403, false), "{evil}");
+        assert!(body.contains("origin-not-allowed"), "{body}");
+        assert_eq!(headers["vary"], "origin");
+    }
+    assert_eq!(ask(&edge, "OPTIONS", "/none", &[]).await.0, 404);
+    assert_eq!(ask(&edge, "GET", "/open", &[]).await.1["vary"], "origin");
+}
+
+#[tokio::test]
+async fn without_configured_origins_options_names_the_methods_and_nothing_else() {
+    let edge = edge(Access::Tokens(Arc::new(Known)));
+    let headers = [("origin", "https://evil.test"), ("access-control-request-method", "POST")];
+    let (status, headers, _) = ask(&edge, "OPTIONS", "/change", &headers).await;
+    assert_eq!((status.as_u16(), &headers["allow"]), (204, &HeaderValue::from_static("POST,OPTIONS")));
+    assert!(!headers.contains_key("vary") && !headers.contains_key("access-control-allow-origin"));
+    assert_eq!(ask(&self::edge(Access::Anonymous), "OPTIONS", "/change", &[("host", "evil.test")]).await.0, 421);
 }

@@ -40,6 +40,7 @@ fn the_specification_has_every_route_and_says_who_may_use_it() {
         ("get /readyz", false),
         ("get /metrics", false),
         ("get /openapi.json", false),
+        ("get /docs", false),
         ("get /problems/{code}", false),
     ];
     for (name, guarded) in expected {
@@ -58,6 +59,10 @@ fn every_operation_is_described_and_every_failure_is_a_problem_with_an_example()
         for (status, response) in operation["responses"].as_object().unwrap() {
             assert!(!response["description"].as_str().unwrap().is_empty(), "{name} {status}");
             assert!(response["headers"]["X-Request-Id"].is_object(), "{name} {status}");
+            if status == "304" {
+                assert!(response.get("content").is_none() && response["headers"]["ETag"].is_object(), "{name}");
+                continue;
+            }
             let content = response["content"].as_object().unwrap();
             assert_eq!(content.len(), 1, "{name} {status}");
             if !status.starts_with('2') {
@@ -89,4 +94,29 @@ fn every_reference_leads_somewhere_and_no_schema_stands_unused() {
     for name in specification["components"]["schemas"].as_object().unwrap().keys() {
         assert!(used.contains(&name.as_str()), "{name} is not used");
     }
+}
+
+#[test]
+fn an_answer_that_has_a_tag_says_so_and_how_to_use_it() {
+    let specification = specification();
+    for (name, operation) in all(&specification) {
+        let path = name.strip_prefix("get ").unwrap_or_default();
+        let tagged = TAGGED.contains(&path);
+        assert_eq!(operation["responses"].get("304").is_some(), tagged, "{name}");
+        assert_eq!(operation["responses"]["200"]["headers"].get("ETag").is_some(), tagged, "{name}");
+        let asks = |parameter: &Value| parameter["name"] == "If-None-Match";
+        assert_eq!(operation["parameters"].as_array().is_some_and(|all| all.iter().any(asks)), tagged, "{name}");
+    }
+}
+
+#[test]
+fn allow_names_what_the_specification_has() {
+    let edge = Arc::new(Edge::new(
+        Access::Anonymous,
+        Names::default(),
+        Arc::new(Metrics::new("", "", std::time::Duration::ZERO)),
+    ));
+    let methods = methods(&routes(&edge).to_openapi());
+    assert_eq!(methods["/cutover/mirror"], "POST,OPTIONS");
+    assert_eq!(methods["/status/{name}"], "GET,HEAD,OPTIONS");
 }

@@ -66,6 +66,11 @@ label! {
     Trigger(crate::domain::run::Trigger)
 }
 
+label! {
+    /// The stable name of a problem; what it means stands under `/problems/{code}`.
+    ProblemCode(Code)
+}
+
 /// Why something failed (RFC 9457), and what to do about it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
@@ -83,8 +88,7 @@ pub(super) struct ProblemBody {
     #[schema(max_length = 300)]
     detail: String,
     /// The stable name of the problem.
-    #[schema(pattern = "^[a-z]+(-[a-z]+)*$", example = "unknown-mirror")]
-    error: &'static str,
+    error: ProblemCode,
     /// Whether asking again, with nothing changed, can help.
     retryable: bool,
     /// What to do about it.
@@ -107,7 +111,7 @@ impl ProblemBody {
             title: problem.code.title(),
             status: problem.code.status(),
             detail: problem.detail.clone(),
-            error: problem.code.label(),
+            error: ProblemCode(problem.code),
             retryable: problem.retryable,
             remedy: problem.remedy.clone(),
             reason: problem.reason.clone(),

@@ -158,8 +158,8 @@ impl Sut {
     }
 
     /// Asks for a run and gives its id, if it was accepted.
-    pub(super) async fn ask(&self) -> Option<String> {
-        let (status, run) = self.send(Method::POST, "/cutover/mirror", "{}").await?;
+    pub(super) async fn ask(&self, body: &str) -> Option<String> {
+        let (status, run) = self.send(Method::POST, "/cutover/mirror", body).await?;
         self.shared.note(&format!("s{} POST /cutover/mirror -> {status}, joined {}", self.who, run["coalesced"]));
         (status == StatusCode::ACCEPTED).then(|| run["id"].as_str().unwrap().to_owned())
     }

@@ -51,6 +51,8 @@ pub(super) struct Story {
     pub(super) empties: bool,
     prune: bool,
     private: bool,
+    /// What every request asks for.
+    body: &'static str,
     /// Runs that are under way, and whose.
     open: Vec<(usize, String)>,
     /// Tables that cannot be written, by service.
@@ -117,6 +119,7 @@ impl Story {
             shared.seed(who, rng.fork());
         }
         let (conflicts, empties) = (rng.percent(15), rng.percent(15));
+        let body = *rng.pick(&["{}", "{\"onLegacy\":\"renameAside\"}"]);
         let mut story = Self {
             rng,
             shared,
@@ -127,12 +130,13 @@ impl Story {
             empties,
             prune,
             private,
+            body,
             open: Vec::new(),
             full: Vec::new(),
             runs: 0,
             succeeded: 0,
         };
-        let line = format!("{}, pruning {prune}, twins {twins}, private {private}", profile.name());
+        let line = format!("{}, pruning {prune}, twins {twins}, private {private}, {body}", profile.name());
         story.shared.note(&format!("seed {seed}: {line}"));
         story.furnish().await;
         for service in &mut story.services {
@@ -209,7 +213,7 @@ impl Story {
     pub(super) async fn ask(&mut self, rng: &mut Rng) {
         let who = usize::try_from(rng.below(self.services.len() as u64)).unwrap();
         self.shared.slot(self.services.len()).await;
-        if let Some(id) = self.services[who].ask().await
+        if let Some(id) = self.services[who].ask(self.body).await
             && !self.open.contains(&(who, id.clone()))
         {
             self.runs += 1;
@@ -319,7 +323,7 @@ impl Story {
         let placeholder = self.shared.gitea.repository(OWNER, REPO).is_some_and(|view| view.placeholder);
         let patience = SOON + if placeholder { DEAD + Duration::from_secs(30) } else { Duration::ZERO };
         let began = tokio::time::Instant::now();
-        let Some(id) = self.services[who].ask().await else {
+        let Some(id) = self.services[who].ask(self.body).await else {
             self.shared.broken("a service that is well accepts no run");
             return;
         };
@@ -355,6 +359,11 @@ impl Story {
 
     /// Whether a problem is one that only a person can solve, and Gitea really is in that state.
     fn needs_a_person(&self, problem: &str) -> bool {
+        // Forgejo 11 forgets the password with which it cloned: that is said before it is asked to clone
+        let forgets = self.private && self.shared.gitea.profile() == Profile::Forgejo11;
+        if problem.starts_with("upstream-credential") && forgets {
+            return true;
+        }
         let Some(view) = self.shared.gitea.repository(OWNER, REPO) else { return false };
         let ours = view.original_url == self.shared.upstream.url("one");
         let really = match problem {
@@ -362,10 +371,8 @@ impl Story {
             "broken-mirror" => view.placeholder && !view.cloning,
             "upstream-mismatch" => !ours,
             "ref-conflict" => self.conflicts && !self.prune,
-            // Forgejo 11 forgets the password with which it cloned
-            "sync-failing" | "upstream-credential-stale" => {
-                self.private && (self.shared.gitea.profile() == Profile::Forgejo11 || !self.made_by_us(view.id))
-            }
+            // or the mirror was made by somebody without our credential
+            "sync-failing" | "upstream-credential-stale" => forgets || self.private && !self.made_by_us(view.id),
             // more than half of what was last proven is gone: an operator has to look at that
             "upstream-suspect" => self.empties || self.conflicts,
             _ => return false,

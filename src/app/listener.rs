@@ -1,0 +1,348 @@
+//! Our connections: how many there are, how long each may dawdle, and how they end.
+//!
+//! Owns the limits of framing, which have to be in force before there is a request to judge. Knows nothing of routes
+//! and reads nothing of a request. What hyper refuses by itself (a head that is no HTTP, or longer than the buffer) is
+//! answered by it, without a body.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::api::Peer;
+use crate::shutdown::Shutdown;
+
+/// A head of this program's callers is here at once, or its sender is not sending. An idle connection ends so, too.
+const HEAD: Duration = Duration::from_secs(5);
+
+/// The most bytes of a head: its line and all headers.
+const LONGEST_HEAD: usize = 16 * 1024;
+
+/// The most headers.
+const MOST_HEADERS: usize = 64;
+
+/// The most requests of one connection, so that no caller holds one for ever.
+const MOST_REQUESTS: u32 = 1_000;
+
+/// How long a connection that has sent nothing may stay once the end has begun: a request may be on its way.
+const PARTING: Duration = Duration::from_millis(100);
+
+/// How long to wait when the system gives no more sockets.
+const NO_SOCKETS: Duration = Duration::from_millis(50);
+
+/// Serves until the end begins, then until every connection has ended.
+pub(super) async fn serve(listener: TcpListener, router: Router, most: usize, shutdown: Shutdown) {
+    let connections = Arc::new(Connections::new(most));
+    let tasks = TaskTracker::new();
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    connections.accept_failed(&error).await;
+                    continue;
+                }
+            },
+            () = shutdown.begun() => break,
+        };
+        let place = tokio::select! {
+            place = connections.place() => place,
+            () = shutdown.begun() => break,
+        };
+        tasks.spawn(drive(stream, peer, router.clone(), place, shutdown.clone()));
+    }
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// One connection, from its first byte to its last.
+async fn drive(stream: TcpStream, peer: SocketAddr, router: Router, place: Place, shutdown: Shutdown) {
+    // answers are small and whole; holding them back for more to send gains nothing
+    let _ = stream.set_nodelay(true);
+    let place = Arc::new(place);
+    let service = service_fn(|request| answer(request, peer, router.clone(), Arc::clone(&place)));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(LONGEST_HEAD)
+        .max_headers(MOST_HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // a connection that breaks is its caller's affair; there is nobody left to tell
+        _ = connection.as_mut() => return,
+        () = place.evicted.cancelled() => return,
+        () = shutdown.begun() => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = shutdown.forced() => return,
+        () = sleep(PARTING) => if place.is_silent() { return },
+    }
+    tokio::select! {
+        _ = connection => {}
+        () = shutdown.forced() => {}
+    }
+}
+
+/// One request.
+async fn answer(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    router: Router,
+    place: Arc<Place>,
+) -> Result<Response<Answer>, Infallible> {
+    let last = place.requests.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_REQUESTS;
+    let mut request = if request.body().is_end_stream() {
+        place.stands(Stand::Answering);
+        request.map(|_| Body::empty())
+    } else {
+        place.stands(Stand::Receiving);
+        request.map(|body| Body::new(Arriving { body, place: Arc::clone(&place) }))
+    };
+    request.extensions_mut().insert(Peer(peer.ip()));
+    let answering = Answering(place);
+    let Ok(mut response) = router.oneshot(request).await;
+    if last {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|body| Answer { body, _answering: answering }))
+}
+
+/// How far a connection is with its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    /// There is no whole head.
+    Silent,
+    /// There is a head; the body is on its way.
+    Receiving,
+    /// The request is complete and is being answered.
+    Answering,
+}
+
+/// An open connection, as the others see it.
+#[derive(Debug)]
+struct Open {
+    stand: Stand,
+    /// When its latest complete request was answered, or when it came.
+    since: Instant,
+    evict: CancellationToken,
+}
+
+/// Every open connection.
+#[derive(Debug)]
+struct Connections {
+    most: usize,
+    open: Mutex<Table>,
+    /// One has ended, or may be closed now.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    open: BTreeMap<u64, Open>,
+}
+
+impl Connections {
+    fn new(most: usize) -> Self {
+        Self { most, open: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// A place for one more connection. At the cap the one that has been longest without a complete request makes
+    /// room; while all of them are being answered, the new one waits.
+    async fn place(self: &Arc<Self>) -> Place {
+        loop {
+            if let Some(place) = self.try_place() {
+                return place;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    fn try_place(self: &Arc<Self>) -> Option<Place> {
+        let mut table = self.table();
+        if table.open.len() >= self.most {
+            table.evict_one()?;
+        }
+        let (id, evicted) = (table.next, CancellationToken::new());
+        table.next += 1;
+        table.open.insert(id, Open { stand: Stand::Silent, since: Instant::now(), evict: evicted.clone() });
+        Some(Place { id, requests: AtomicU32::new(0), evicted, connections: Arc::clone(self) })
+    }
+
+    /// The system gave no socket: most likely it has no more for us, so one of ours is given back.
+    async fn accept_failed(&self, error: &std::io::Error) {
+        tracing::warn!(%error, "Could not accept a connection");
+        self.table().evict_one();
+        sleep(NO_SOCKETS).await;
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+        self.open.lock().expect("no code panics while holding this lock")
+    }
+}
+
+impl Table {
+    fn evict_one(&mut self) -> Option<()> {
+        let waiting = self.open.iter().filter(|(_, open)| open.stand != Stand::Answering);
+        let (&id, _) = waiting.min_by_key(|(_, open)| open.since)?;
+        self.open.remove(&id)?.evict.cancel();
+        Some(())
+    }
+}
+
+/// The place of one connection; given back when dropped.
+#[derive(Debug)]
+struct Place {
+    id: u64,
+    requests: AtomicU32,
+    evicted: CancellationToken,
+    connections: Arc<Connections>,
+}
+
+impl Place {
+    fn stands(&self, stand: Stand) {
+        if let Some(open) = self.connections.table().open.get_mut(&self.id) {
+            open.stand = stand;
+            if stand == Stand::Silent {
+                open.since = Instant::now();
+            }
+        }
+        if stand == Stand::Silent {
+            self.connections.changed.notify_one();
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.connections.table().open.get(&self.id).is_none_or(|open| open.stand == Stand::Silent)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.table().open.remove(&self.id);
+        self.connections.changed.notify_one();
+    }
+}
+
+/// A body on its way in; its end makes the request complete.
+struct Arriving {
+    body: Incoming,
+    place: Arc<Place>,
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.place.stands(Stand::Answering);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A body on its way out; with its end the request is answered.
+struct Answer {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Held as long as a request is being answered, whatever becomes of it.
+struct Answering(Arc<Place>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.stands(Stand::Silent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evicted(place: &Place) -> bool {
+        place.evicted.is_cancelled()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_cap_the_one_that_has_been_longest_without_a_complete_request_makes_room() {
+        let connections = Arc::new(Connections::new(3));
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            places.push(connections.place().await);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        places[0].stands(Stand::Answering);
+        places[0].stands(Stand::Silent); // so that the first is the one that was heard of last
+        places[1].stands(Stand::Receiving); // half a body is no complete request
+        places.push(connections.place().await);
+        assert_eq!(places.iter().map(evicted).collect::<Vec<_>>(), [false, true, false, false]);
+        places.push(connections.place().await);
+        assert_eq!(places.iter().map(evicted).collect::<Vec<_>>(), [false, true, true, false, false]);
+        assert_eq!(connections.table().open.len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_all_are_being_answered_a_new_one_waits_for_the_first_that_is_done() {
+        let connections = Arc::new(Connections::new(2));
+        let (one, two) = (connections.place().await, connections.place().await);
+        one.stands(Stand::Answering);
+        two.stands(Stand::Answering);
+        assert!(tokio::time::timeout(Duration::from_secs(60), connections.place()).await.is_err());
+        assert!(!evicted(&one) && !evicted(&two));
+        one.stands(Stand::Silent);
+        let _three = connections.place().await;
+        assert!(evicted(&one) && !evicted(&two));
+        drop(two);
+        let _four = connections.place().await;
+        assert_eq!(connections.table().open.len(), 2);
+    }
+}

@@ -1,0 +1,192 @@
+//! What each code means: the sentence or two that stand on its page, above what to do.
+//!
+//! Owns no name and no number: those are the table's. The compiler demands a line here for every code of it.
+
+use super::Code;
+
+impl Code {
+    /// What it means, for a person who has not read any code.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => {
+                "The request is not HTTP as this service reads it, or its body is not JSON. `detail` says where reading stopped. Nothing was done."
+            }
+            Self::Unauthenticated => {
+                "The call needs a bearer token, and none came that the service's tokens file lists. The answer is the same for every reason; the log and `cutover_auth_failures_total` tell them apart. When the file itself cannot be read, everybody is answered so."
+            }
+            Self::Forbidden => "The token is known, and its role is `viewer`: it may read and may not ask for runs.",
+            Self::HostNotAllowed => {
+                "The `Host` of the request is not a name of this service. A page in somebody's browser can make a name of its own point here; so with `server.hosts` set, or without authentication, only the configured names, IP literals and `localhost` are served."
+            }
+            Self::OriginNotAllowed => {
+                "A browser sent this request for a page of another origin, and that origin is not configured. Nothing was done: a page that somebody happens to read must not start runs."
+            }
+            Self::RateLimited => {
+                "More than 10 calls with a token that is not good came from one address within a minute. Callers with a good token are answered all the same."
+            }
+            Self::RequestTimeout => {
+                "The head of the request came, and its body did not within 5 seconds. Nothing was done."
+            }
+            Self::UriTooLong => {
+                "Path and query have more than 2,048 bytes, and nothing of ours is called by such a name."
+            }
+            Self::NotFound => {
+                "The path is none of this service's, or names a run, a mirror or a problem that it does not know. Runs are kept for a time and then forgotten."
+            }
+            Self::MethodNotAllowed => {
+                "The path exists and has other methods; the `Allow` header of the answer names them."
+            }
+            Self::ContentTooLarge => {
+                "The body has more than 16 KiB. The rest of it was not read, and the connection was closed."
+            }
+            Self::UnsupportedMediaType => {
+                "A body came that does not say that it is JSON, or that is packed. That also keeps out a form in somebody's browser."
+            }
+            Self::InvalidField => {
+                "A member of the body, or a parameter of the query, has a value that it cannot have. `detail` names it. Nothing was done."
+            }
+            Self::UnknownField => {
+                "The body has a member that this service does not know; a misspelled option must not be taken for its absence. No upstream address can be given in a request: mirrors are configuration."
+            }
+            Self::UnknownMirror => {
+                "The request names a mirror that is not in the service's configuration. `detail` lists those that are."
+            }
+            Self::IdempotencyKeyReused => {
+                "The same caller sent this `Idempotency-Key` before, within 24 hours, with a body that says something else. Nothing was done: one key is one request."
+            }
+            Self::RunConflict => {
+                "A run on one of these mirrors is in flight with another `onLegacy` or `acceptUpstream`, and one piece of work cannot do both. `detail` names that run. Nothing was done."
+            }
+            Self::RunEnded => "The run that was to be taken out has ended already, so nothing of it is left to cancel.",
+            Self::ShuttingDown => {
+                "The service was told to end, and takes in nothing new. Accepted runs are written down and go on after the next start."
+            }
+            Self::StateUnavailable => {
+                "The journal in the state directory cannot be read or written, so no run may be accepted: it could be lost. `/readyz` says the same, and the service's log has the cause."
+            }
+            Self::Internal => {
+                "A fault of the service itself. Only this request was given up; the service goes on, and `cutover_panics_total` counted it."
+            }
+
+            Self::GiteaUnreachable => {
+                "No connection to Gitea came about, or it broke before an answer. The run waits and tries again by itself until its deadline."
+            }
+            Self::GiteaDns => {
+                "The cluster's DNS knows no address for Gitea's host name. The run waits and tries again by itself until its deadline."
+            }
+            Self::GiteaTls => {
+                "Gitea was reached, and no TLS session came about: its certificate has ended, is for another name, or its issuer is not trusted here."
+            }
+            Self::GiteaError => {
+                "Gitea, or a proxy before it, answers with 5xx, 429 or something that cannot be read. The run waits and tries again by itself until its deadline."
+            }
+            Self::NotGitea => {
+                "Something answers at Gitea's address and it is not Gitea's API: a log-in page, a redirect, another program, or Gitea's installer."
+            }
+            Self::GiteaCredential => {
+                "The file with our token for Gitea is missing, empty or not readable. Gitea was not asked."
+            }
+            Self::GiteaAuth => {
+                "Gitea answered 401: the token was revoked, mistyped or belongs to another Gitea, or its user is locked."
+            }
+            Self::GiteaScope => "Gitea knows the token, and its scopes do not reach for this call.",
+            Self::GiteaForbidden => {
+                "Gitea answered 403: the token is good, and its user may not do this to the repository."
+            }
+            Self::NotOrganisationOwner => {
+                "Gitea lets only owners of an organisation migrate into it, and the token's user is not one."
+            }
+            Self::OrganisationNotAllowed => {
+                "The organisation does not exist, and Gitea does not let the token's user create one."
+            }
+            Self::OwnerUnavailable => {
+                "The configured owner's name cannot be ours in Gitea: a user has it, an organisation that our token may not see has it, or it redirects to a new name."
+            }
+            Self::NameRefused => {
+                "Gitea does not allow the configured owner or repository name: it is reserved or has characters that Gitea refuses."
+            }
+            Self::MirrorsDisabled => {
+                "Gitea's configuration forbids new pull mirrors, so it cannot follow upstream by itself."
+            }
+            Self::MigrationsDisabled => "Gitea's configuration forbids migrations, which is how a mirror is made.",
+            Self::RepositoryLimit => "Gitea refuses another repository for this owner: a limit or quota is reached.",
+            Self::RepositoryFilesExist => {
+                "There is a folder of this name on Gitea's disk that its database does not know, such as after a restored backup. Gitea makes no repository over it."
+            }
+            Self::RepositoryInvisible => {
+                "Gitea says that the repository exists when it is made, and that it does not when it is read: our token may not see it."
+            }
+            Self::RepositoryVanished => {
+                "The repository was there at the start of the run and was gone in the middle of it. We did not delete it."
+            }
+            Self::HttpGitDisabled => {
+                "Gitea serves no git over HTTP, so its refs cannot be read. Without them nothing is proven, and nothing unproven is called a success."
+            }
+            Self::IntervalTooShort => "Gitea has a minimum for the interval of a mirror, and ours is below it.",
+            Self::SettingsRefused => {
+                "Gitea answered our change of the mirror's settings with a refusal; its words are in `detail`."
+            }
+            Self::SettingsReverted => {
+                "We set the mirror's interval or pruning, Gitea said yes, and read back they were the old ones, more than once."
+            }
+
+            Self::UpstreamCredential => {
+                "The file with our credential for upstream is missing, empty or not readable. Upstream was not asked."
+            }
+            Self::UpstreamUnreachable => {
+                "Upstream did not answer this service in 5 tries: DNS, connection, TLS, time-out or 5xx. The mirror in Gitea may be well; there is no evidence of it."
+            }
+            Self::UpstreamRefused => {
+                "Upstream answered that it will not show the repository: 401, 403, 404 or a redirect. Nothing was changed in Gitea."
+            }
+            Self::UpstreamSuspect => {
+                "Upstream answered with something that is no sound list of refs: HTML, nothing, a cut list, no branches, or less than half of the branches last proven. A pruning mirror that syncs from that can lose everything, so nothing was asked of Gitea."
+            }
+            Self::UpstreamBranchMissing => "Upstream's list is sound, and the configured branch is not on it.",
+            Self::UpstreamNotAllowed => {
+                "Gitea's own rules do not let it fetch from upstream's host, or the name does not resolve where Gitea runs: it says the same of both."
+            }
+            Self::UpstreamUrlRefused => "Gitea does not take upstream's address as one that it can clone.",
+
+            Self::NotAMirror => {
+                "There is a regular repository at the mirror's name. It may hold somebody's work, so it is neither changed nor deleted, and Gitea cannot turn it into a mirror."
+            }
+            Self::UpstreamMismatch => {
+                "There is a mirror at the name, and it follows another upstream than the configured one. It was not touched."
+            }
+            Self::BrokenMirror => {
+                "What stands at the name looks like a migration that failed or is still running, and it cannot be proven that it is ours and dead. Only then would it be deleted and made anew."
+            }
+            Self::Archived => "The repository is archived in Gitea; archived mirrors do not sync.",
+            Self::ModeRefuses => {
+                "The mirror's interval in Gitea is 0s and this service did not set it: somebody stopped the mirror on purpose. It is left as it is."
+            }
+            Self::RefConflict => {
+                "git keeps refs as paths: while `a` exists there can be no `a/b`. A ref that only Gitea has stands in the way of one that upstream has. Everything else was synced."
+            }
+
+            Self::MigrateFailed => {
+                "Gitea answered our migrate call with an error that is none of the others; its words are in `detail`."
+            }
+            Self::DefaultBranchRefused => {
+                "All refs are proven, and Gitea did not make upstream's default branch its own."
+            }
+            Self::GiteaGitBroken => {
+                "Gitea's API shows a healthy mirror, and its git serves no refs for it: the folder on its disk is missing or damaged."
+            }
+            Self::SyncFailing => {
+                "Gitea took our syncs, ended them, and the refs are still not upstream's: its own git could not fetch."
+            }
+            Self::GiteaQueueStuck => {
+                "Gitea took the sync into its queue, and nothing of it ran for as long as a sync may take."
+            }
+            Self::DeadlineExceeded => {
+                "The run was given up at its deadline (`limits.run`). What Gitea has begun goes on, and the next run takes it up."
+            }
+            Self::Superseded => {
+                "The service was started with a configuration that no longer has this mirror, while a run on it was waiting."
+            }
+        }
+    }
+}

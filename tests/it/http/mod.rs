@@ -1,0 +1,8 @@
+//! The HTTP contract over real sockets: framing, limits, bad input, and the walk through the documentation.
+
+mod bad_input;
+mod connections;
+mod properties;
+mod reading;
+mod stage;
+mod walkthrough;
