@@ -66,10 +66,9 @@ impl Coordinator {
         if known.request != keyed.request {
             return Err(NotAccepted::KeyReused);
         }
-        let accepted = match (self.in_flight.get(&known.run), self.unwritten.get(&known.run)) {
-            (Some(in_flight), _) => Some(in_flight.given()),
-            (None, Some(ended)) => Some(Accepted::ended_before(Run::clone(ended))),
-            (None, None) => self.around.journal.run(known.run).await.map_err(unavailable)?.map(Accepted::ended_before),
+        let accepted = match self.in_flight.get(&known.run) {
+            Some(in_flight) => Some(in_flight.given()),
+            None => self.around.journal.run(known.run).await.map_err(unavailable)?.map(Accepted::ended_before),
         };
         Ok(accepted.map(|accepted| Accepted { replayed: true, ..accepted }))
     }
