@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// SplitMix64.
+/// The generator `SplitMix64`.
 #[derive(Clone, Debug)]
 pub(super) struct Rng(u64);
 

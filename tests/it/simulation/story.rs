@@ -18,7 +18,7 @@ use crate::world::{InProcess, OPERATOR, VIEWER};
 const LONGEST_RUN: Duration = Duration::from_mins(30 + 15 + 2);
 
 /// How long a new run may take once everything is well, beyond a clone.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// When Gitea gives up on a child that hangs.
 const GIT_TIMEOUT: Duration = Duration::from_mins(5);
@@ -39,6 +39,7 @@ pub(super) struct Told {
     pub(super) succeeded: usize,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a chance of its own")]
 pub(super) struct Story {
     pub(super) rng: Rng,
     pub(super) shared: Arc<Shared>,
