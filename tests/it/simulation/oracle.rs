@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -88,6 +89,14 @@ fn proven(shared: &Shared, who: usize, run: &Value, prune: bool) -> Result<(), S
         return Err("Gitea was changed after it was read".into());
     }
     Ok(())
+}
+
+/// Judges what a success must have left behind.
+pub(super) fn judge_settings(shared: &Shared) {
+    let interval = shared.gitea.repository(OWNER, REPO).and_then(|view| view.interval);
+    if interval != Some(Duration::from_mins(10)) {
+        shared.broken(&format!("a success with the interval {interval:?}"));
+    }
 }
 
 /// What somebody else owns: repositories by id, with what they held.
