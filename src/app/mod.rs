@@ -57,13 +57,7 @@ pub async fn assemble(
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 ) -> Result<Service, JournalError> {
-    let upstream_credentials = config.mirrors.iter().map(|mirror| Arc::clone(&mirror.credential)).collect();
-    let gitea = Client::new(
-        config.gitea.url.clone(),
-        Arc::clone(&transport),
-        Arc::clone(&config.gitea.credential),
-        upstream_credentials,
-    );
+    let gitea = Client::new(config.gitea.url.clone(), Arc::clone(&transport), Arc::clone(&config.gitea.credential));
     let mirrors = config
         .mirrors
         .iter()

@@ -19,7 +19,10 @@ pub struct Seen<T> {
 }
 
 /// What proves a success: the refs of both sides and when each was read.
+///
+/// One that is read back from the journal is held to what every proof fulfils.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Evidence {
     refs: usize,
     /// `None`: written by a version that did not count them.
@@ -33,6 +36,45 @@ pub struct Evidence {
     rewritten: Option<bool>,
     upstream_read_at: Timestamp,
     gitea_read_at: Timestamp,
+}
+
+/// An [`Evidence`] as the journal has it.
+#[derive(Deserialize)]
+struct Written {
+    refs: usize,
+    /// `None`: written by a version that did not count them.
+    #[serde(default)]
+    branches: Option<usize>,
+    upstream_digest: Digest,
+    gitea_digest: Digest,
+    only_in_gitea: usize,
+    tracked_branch: String,
+    tracked_commit: ObjectId,
+    rewritten: Option<bool>,
+    upstream_read_at: Timestamp,
+    gitea_read_at: Timestamp,
+}
+
+impl TryFrom<Written> for Evidence {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, &'static str> {
+        if written.refs == 0 || written.upstream_digest != written.gitea_digest {
+            return Err("this is no proof");
+        }
+        Ok(Self {
+            refs: written.refs,
+            branches: written.branches,
+            upstream_digest: written.upstream_digest,
+            gitea_digest: written.gitea_digest,
+            only_in_gitea: written.only_in_gitea,
+            tracked_branch: written.tracked_branch,
+            tracked_commit: written.tracked_commit,
+            rewritten: written.rewritten,
+            upstream_read_at: written.upstream_read_at,
+            gitea_read_at: written.gitea_read_at,
+        })
+    }
 }
 
 /// Why two lists prove nothing.
@@ -207,6 +249,19 @@ mod tests {
         let moved = prove(&spec, &main, &seen(&[("refs/heads/main", 'b')]), None);
         assert!(matches!(moved, Err(NotProven::Differing(_))));
         assert!(matches!(prove(&spec, &main, &seen(&[]), None), Err(NotProven::Differing(_))));
+    }
+
+    #[test]
+    fn what_is_no_proof_is_not_read_back_as_one() {
+        let main = seen(&[("refs/heads/main", 'a')]);
+        let evidence = prove(&spec(), &main, &main, None).unwrap();
+        let written = serde_json::to_value(&evidence).unwrap();
+        assert_eq!(serde_json::from_value::<Evidence>(written.clone()).unwrap(), evidence);
+        for (member, value) in [("refs", serde_json::json!(0)), ("gitea_digest", serde_json::json!("sha256:00"))] {
+            let mut forged = written.clone();
+            forged[member] = value;
+            assert!(serde_json::from_value::<Evidence>(forged).is_err(), "{member}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::facts::LastSeen;
 use super::surroundings::Surroundings;
-use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, UpstreamAnswer};
+use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, TroubleKind, UpstreamAnswer};
 use crate::domain::credential::CredentialSource;
 use crate::domain::decide::{Look, Next, Wait, decide};
 use crate::domain::evidence::Seen;
@@ -203,8 +203,14 @@ impl Driver {
         let (answer, date) = self.around.gitea.repository(&self.spec).await;
         work.tick();
         let now = self.around.clock.now();
-        let reached = !matches!(answer, RepositoryAnswer::Trouble(_));
-        self.around.note_gitea(reached, now).await;
+        let trouble = match &answer {
+            RepositoryAnswer::Trouble(trouble) => Some(trouble.kind),
+            RepositoryAnswer::Present(_) | RepositoryAnswer::Absent | RepositoryAnswer::Refused(_) => None,
+        };
+        // that our own file cannot be read says nothing about Gitea
+        if trouble != Some(TroubleKind::Credential) {
+            self.around.note_gitea(trouble.is_none(), now).await;
+        }
         work.history.server = self.around.gitea_status().version.as_deref().map(Server::parse);
         let seen = RepositorySeen { answer, date: date.unwrap_or(now) };
         work.history.saw_repository(&seen);
@@ -248,6 +254,10 @@ impl Driver {
         // without a listener it is a dry run, which enters nothing
         if !self.events.is_closed() && work.phase.as_ref().map(|(phase, _)| *phase) != Some(phase) {
             tracing::info!(run = %self.run, mirror = %self.spec.name, phase = phase.label(), "entered {phase}");
+        }
+        if let Some(problem) = now.1.as_ref().filter(|_| !self.events.is_closed()) {
+            let (error, detail) = (problem.code.label(), problem.detail.as_str());
+            tracing::warn!(run = %self.run, mirror = %self.spec.name, error, detail, "waiting: {error}");
         }
         let (phase, waiting_for) = now.clone();
         work.phase = Some(now);

@@ -3,6 +3,8 @@
 //! Owns what counts as a whole list: one that ends with its flush, and nothing else does. Whatever is not one is an
 //! error, never a shorter list.
 
+use std::collections::BTreeMap;
+
 use super::pkt::{self, Packet};
 use crate::domain::names::BranchName;
 use crate::domain::refs::{ObjectId, RefList, RefName};
@@ -162,7 +164,7 @@ pub(super) fn ls_refs(body: &[u8]) -> Result<RefList, NotAList> {
 
 #[derive(Default)]
 struct Lines {
-    refs: Vec<(RefName, ObjectId)>,
+    refs: BTreeMap<RefName, ObjectId>,
     head: Option<BranchName>,
 }
 
@@ -173,8 +175,9 @@ impl Lines {
         if !name.starts_with("refs/heads/") && !name.starts_with("refs/tags/") || name.ends_with("^{}") {
             return Ok(());
         }
-        self.refs.push((RefName::parse(name).ok_or(NotAList::BadLine)?, id));
-        Ok(())
+        // a name stands once: of two, nobody could say which holds
+        let name = RefName::parse(name).ok_or(NotAList::BadLine)?;
+        if self.refs.insert(name, id).is_some() { Err(NotAList::BadLine) } else { Ok(()) }
     }
 
     fn complete(self) -> RefList {
@@ -288,6 +291,8 @@ mod tests {
         assert_eq!(ls_refs(lines(&["ERR access denied"]).as_bytes()), Err(NotAList::Refused("access denied".into())));
         assert_eq!(ls_refs(lines(&["zz refs/heads/main"]).as_bytes()), Err(NotAList::BadLine));
         assert_eq!(ls_refs(lines(&[&format!("{A} refs/heads/../x")]).as_bytes()), Err(NotAList::BadLine));
+        let twice = lines(&[&format!("{A} refs/heads/x"), &format!("{B} refs/heads/x")]);
+        assert_eq!(ls_refs(twice.as_bytes()), Err(NotAList::BadLine));
     }
 
     #[test]

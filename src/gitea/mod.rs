@@ -44,8 +44,6 @@ pub struct Client {
     url: GiteaUrl,
     transport: Arc<dyn Transport>,
     credential: Arc<dyn CredentialSource>,
-    /// Credentials of upstreams, which Gitea may repeat in its words: git's errors hold the address.
-    others: Vec<Arc<dyn CredentialSource>>,
 }
 
 /// An answer with the one thing that may take its words out of this module.
@@ -64,16 +62,10 @@ pub struct Version {
 }
 
 impl Client {
-    /// A client for the Gitea at `url`, as whoever `credential` is. `others` are secrets that must not come back in
-    /// Gitea's words either.
+    /// A client for the Gitea at `url`, as whoever `credential` is.
     #[must_use]
-    pub fn new(
-        url: GiteaUrl,
-        transport: Arc<dyn Transport>,
-        credential: Arc<dyn CredentialSource>,
-        others: Vec<Arc<dyn CredentialSource>>,
-    ) -> Self {
-        Self { url, transport, credential, others }
+    pub fn new(url: GiteaUrl, transport: Arc<dyn Transport>, credential: Arc<dyn CredentialSource>) -> Self {
+        Self { url, transport, credential }
     }
 
     /// Where Gitea is.
@@ -192,7 +184,7 @@ impl Client {
             auth_password,
         };
         match self.send("migrate", Method::POST, "/repos/migrate", Some(&body), timeout).await {
-            // the credential may have been replaced while Gitea cloned
+            // git's words hold the address that it was given, and the credential may have been replaced meanwhile
             Ok(Answered { response, redactor }) => {
                 classify::migrate(&response, &redactor.and_knowing(upstream.as_ref()))
             }
@@ -307,8 +299,7 @@ impl Client {
     /// An answer, and what has to be cut out of its words: every credential that was sent with the request, and every one
     /// that is there now.
     fn answered(&self, response: Response<Bytes>, mut known: Vec<Credential>) -> Answered {
-        let sources = std::iter::once(&self.credential).chain(&self.others);
-        known.extend(sources.filter_map(|source| source.read().ok().flatten()));
+        known.extend(self.credential.read().ok().flatten());
         Answered { response, redactor: Redactor::knowing(&known) }
     }
 }

@@ -201,7 +201,7 @@ impl Stage {
         vec![
             format!("curl -s {bearer} -X POST {url}/cutover/mirror"),
             format!("curl -s {bearer} {url}/status"),
-            format!("curl -s {bearer} {url}/cutover/runs?limit=3"),
+            format!("curl -s {bearer} '{url}/cutover/runs?limit=3'"),
             format!("curl -s {url}/metrics"),
             format!("git clone {}/openova/openova.git", self.gitea.url),
             format!("git -C {} log --oneline -3 main", self.upstream.git_dir("openova").display()),

@@ -162,6 +162,10 @@ impl Table<'_> {
             return Next::Look(Look::Repository);
         };
         match answer {
+            // our own file is ours to put right: waiting for it would look like an outage of Gitea's
+            RepositoryAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Credential => {
+                fail(failing::gitea_trouble(trouble))
+            }
             RepositoryAnswer::Trouble(trouble) => {
                 Self::wait_for_gitea(trouble, self.history.streak.as_ref().map_or(1, |streak| streak.count))
             }

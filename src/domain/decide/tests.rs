@@ -42,7 +42,6 @@ fn a_gitea_that_does_not_answer_is_waited_for_slower_and_slower_and_then_named()
         (TroubleKind::TooLarge, Code::NotGitea),
         (TroubleKind::ServerError, Code::GiteaError),
         (TroubleKind::Busy, Code::GiteaError),
-        (TroubleKind::Credential, Code::GiteaCredential),
     ] {
         let mut world = World::with(mirror());
         world.instead = Some(RepositoryAnswer::Trouble(trouble(kind)));
@@ -53,6 +52,14 @@ fn a_gitea_that_does_not_answer_is_waited_for_slower_and_slower_and_then_named()
         assert!(world.waits.iter().all(|wait| wait.phase == Phase::Connecting && wait.jitter));
         assert_eq!(world.waits[0].because.as_ref().map(|problem| problem.code), Some(code));
     }
+}
+
+#[test]
+fn our_own_credential_that_cannot_be_read_is_told_at_once() {
+    let mut world = World::with(mirror());
+    world.instead = Some(RepositoryAnswer::Trouble(trouble(TroubleKind::Credential)));
+    assert_eq!(world.fails(), Code::GiteaCredential);
+    assert!(world.took() < secs(1));
 }
 
 #[test]
