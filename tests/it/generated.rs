@@ -77,3 +77,33 @@ fn the_specification_lists_exactly_the_codes_of_the_table() {
     }
     assert!(seen > 30, "{seen}");
 }
+
+/// The targets of a page's relative links.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://") && !target.starts_with('#'))
+}
+
+#[test]
+fn every_link_of_a_page_leads_to_something_that_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for page in [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/api.md",
+        "docs/design.md",
+        "docs/legacy.md",
+        "docs/metrics.md",
+        "docs/testing.md",
+    ] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        for target in links(&text) {
+            let file = target.split('#').next().unwrap_or_default();
+            if !root.join(page).with_file_name("").join(file).exists() {
+                wrong.push(format!("{page}: {target}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
