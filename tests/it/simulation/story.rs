@@ -360,7 +360,7 @@ impl Story {
         let Some(view) = self.shared.gitea.repository(OWNER, REPO) else { return false };
         let ours = view.original_url == self.shared.upstream.url("one");
         let really = match problem {
-            "not-a-mirror" => !view.mirror,
+            "not-a-mirror" => !view.mirror && self.body == "{}",
             "broken-mirror" => view.placeholder && !view.cloning,
             "upstream-mismatch" => !ours,
             "ref-conflict" => self.conflicts && !self.prune,
