@@ -48,12 +48,17 @@ impl Memory {
             let head = list.head.unwrap_or_else(|| "refs/heads/master".to_owned());
             Ok(Repo { refs: list.refs, head, objects, remote: Some(remote.address.clone()) })
         };
+        // git makes the folder before it asks anybody, and removes it when it fails
+        self.init(folder, "master");
         match self.in_time(work).await {
             Ok(repo) => {
                 self.put(folder, repo);
                 ended(0, "")
             }
-            Err(output) => output,
+            Err(output) => {
+                self.remove(folder);
+                output
+            }
         }
     }
 
