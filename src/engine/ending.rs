@@ -22,15 +22,18 @@ impl Coordinator {
                 changed.push(Arc::clone(&one.run));
             }
         }
+        // what is older than this end has to be on disk before it, or nothing of it may be written later
+        self.write_the_unwritten().await;
         if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone()).await {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
             self.unwritten.extend(changed.iter().map(|run| (run.id, Arc::clone(run))));
+        } else {
+            self.unwritten.retain(|id, _| changed.iter().all(|run| run.id != *id));
         }
         for run in changed {
             self.close_if_ended(&run);
         }
-        self.write_the_unwritten().await;
         if let Err(error) = self.around.journal.retain(now).await {
             tracing::warn!(error = %error, "old runs could not be dropped from the journal");
         }
@@ -86,6 +89,7 @@ impl Coordinator {
         }
         let run = Arc::new(run);
         self.around.journal.write_run(Arc::clone(&run)).await.map_err(unavailable)?;
+        self.unwritten.remove(&id);
         if let Some(one) = self.in_flight.get_mut(&id) {
             one.run = Arc::clone(&run);
         }
