@@ -154,9 +154,7 @@ pub(super) async fn cancel(
     State(state): State<ApiState>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let unknown = || Refusal::from(NotAccepted::UnknownRun);
-    let Path(id) = id.map_err(|_| unknown())?;
-    let canceled = state.engine.cancel(run_id(&id).ok_or_else(unknown)?).await?;
+    let canceled = state.engine.cancel(named(id)?).await?;
     let done = Done::Canceled(canceled.run.id);
     Ok((Extension(done), Json(RunBody::canceled(&canceled.run, canceled.in_gitea))).into_response())
 }
@@ -192,10 +190,13 @@ pub(super) async fn get(
     State(state): State<ApiState>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RunBody>, Refusal> {
-    let unknown = || Refusal::from(NotAccepted::UnknownRun);
-    let Path(id) = id.map_err(|_| unknown())?;
-    let run = state.engine.run(run_id(&id).ok_or_else(unknown)?).await?.ok_or_else(unknown)?;
+    let run = state.engine.run(named(id)?).await?.ok_or(NotAccepted::UnknownRun)?;
     Ok(Json(RunBody::new(&run, false)))
+}
+
+/// The run that a path names; a name that is none of ours is an unknown run.
+fn named(id: Result<Path<String>, PathRejection>) -> Result<RunId, NotAccepted> {
+    id.ok().and_then(|Path(id)| run_id(&id)).ok_or(NotAccepted::UnknownRun)
 }
 
 /// A run's id, in the one spelling that we give out.
