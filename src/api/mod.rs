@@ -11,6 +11,7 @@ mod audit;
 mod body;
 mod docs;
 mod edge;
+mod modes;
 mod origin;
 mod problem;
 mod representation;

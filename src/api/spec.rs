@@ -24,7 +24,7 @@ use super::origin::Names;
 use super::problem::{MEDIA_TYPE, Refusal};
 use super::representation::TAGGED;
 use super::wire::ProblemBody;
-use super::{ApiState, docs, runs, service, status};
+use super::{ApiState, docs, modes, runs, service, status};
 use crate::domain::access::Role;
 use crate::domain::problem::Code;
 use crate::metrics::Metrics;
@@ -50,6 +50,7 @@ const BEARER: &str = "bearer";
     servers((url = "/", description = "Where this specification is served.")),
     tags(
         (name = "runs", description = "Ask for runs and read them."),
+        (name = "modes", description = "Stop mirrors, and let them follow again."),
         (name = "status", description = "Where everything stands."),
         (name = "service", description = "What the service says of itself; open to everybody."),
     ),
@@ -74,8 +75,9 @@ const ANYWHERE: [Code; 5] =
 /// Every route, each behind its gate, with the whole specification.
 pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     use Code::{
-        ContentTooLarge, GiteaCredential, IdempotencyKeyReused, InvalidField, NotFound, RequestTimeout, RunConflict,
-        RunEnded, ShuttingDown, StateUnavailable, UnknownField, UnknownMirror, UnsupportedMediaType,
+        ContentTooLarge, ConvertNotOffered, GiteaCredential, IdempotencyKeyReused, InvalidField, ModeRefuses, NotFound,
+        RequestTimeout, RunConflict, RunEnded, ShuttingDown, StateUnavailable, UnknownField, UnknownMirror,
+        UnsupportedMediaType,
     };
     let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
         let rule = Rule { needs, problems };
@@ -102,6 +104,23 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     router = add(router, routes!(runs::list), READ, &[InvalidField, ShuttingDown, StateUnavailable]);
     router = add(router, routes!(runs::get), READ, &[NotFound, ShuttingDown, StateUnavailable]);
     router = add(router, routes!(runs::cancel), CHANGE, &[NotFound, RunEnded, ShuttingDown, StateUnavailable]);
+    router = add(
+        router,
+        routes!(modes::set),
+        CHANGE,
+        &[
+            NotFound,
+            RequestTimeout,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            InvalidField,
+            UnknownField,
+            ModeRefuses,
+            ConvertNotOffered,
+            ShuttingDown,
+            StateUnavailable,
+        ],
+    );
     router = add(router, routes!(status::all), READ, &[]);
     router = add(router, routes!(status::one), READ, &[NotFound]);
     router = add(router, routes!(service::healthz), OPEN, &[]);
@@ -163,8 +182,9 @@ fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule)
         }
         operation.responses.responses.extend(problems(&codes));
         if let Some(RefOr::T(body)) = &mut operation.request_body {
-            // the macro has no word for it
-            body.required = Some(Required::False);
+            // the macro has no word for it: a run is asked for without one as well
+            let optional = operation.operation_id.as_deref() == Some("startRun");
+            body.required = Some(if optional { Required::False } else { Required::True });
         }
     }
     let state = (Arc::clone(edge), rule.needs);
@@ -249,7 +269,7 @@ fn complete(specification: &mut OpenApi) {
     let scheme = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(
-            "A token of the service's tokens file. A viewer may read; an operator may also ask for runs. Not needed \
+            "A token of the service's tokens file. A viewer may read; an operator may also ask for runs and set modes. Not needed \
              where the service was started with `--auth none`.",
         ))
         .build();

@@ -28,6 +28,7 @@ pub(super) struct MirrorDraft {
     pub(super) interval: Field<String>,
     pub(super) prune: Field<bool>,
     pub(super) private: Field<bool>,
+    pub(super) mode: Field<String>,
     pub(super) on_legacy: Field<String>,
     pub(super) credential: CredentialDraft,
     /// Whether a field that is left out has a default: so in the environment, not so in a file.

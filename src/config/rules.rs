@@ -15,6 +15,7 @@ use super::secret::{ConfiguredCredential, Secret};
 use super::{GiteaConfig, MirrorConfig};
 use crate::domain::credential::{CredentialSource, NoCredential};
 use crate::domain::duration::GoDuration;
+use crate::domain::mode::Mode;
 use crate::domain::names::{BranchName, MirrorName, OwnerName, RepoName};
 use crate::domain::refs::Prune;
 use crate::domain::spec::{MirrorSpec, OnLegacy, Policy, Visibility};
@@ -113,6 +114,7 @@ struct Parts {
     interval: Option<(Place, GoDuration)>,
     prune: Option<(Place, bool)>,
     private: Option<(Place, bool)>,
+    mode: Option<(Place, Mode)>,
     on_legacy: Option<(Place, OnLegacy)>,
     credential: Credentials,
 }
@@ -160,12 +162,13 @@ impl Parts {
         }
         let prune = draft.prune.or(report, || Some(false), |prune| Ok::<_, &str>(*prune));
         let private = draft.private.or(report, || Some(false), |private| Ok::<_, &str>(*private));
+        let mode = draft.mode.or(report, || Some(Mode::Follow), |text| mode(text));
         let on_legacy = draft.on_legacy.or(report, || Some(OnLegacy::Refuse), |text| on_legacy(text));
         let credential = credential(&draft.credential, report);
         if let Some((place, url)) = &upstream {
             judge_upstream(place, url, &credential, gitea, listen, report);
         }
-        Self { name, upstream, branch, owner, repo, interval, prune, private, on_legacy, credential }
+        Self { name, upstream, branch, owner, repo, interval, prune, private, mode, on_legacy, credential }
     }
 
     fn whole(self) -> Option<MirrorConfig> {
@@ -179,6 +182,7 @@ impl Parts {
             prune: Prune::from_bool(self.prune?.1),
             visibility: if self.private?.1 { Visibility::Private } else { Visibility::Public },
             on_legacy: self.on_legacy?.1,
+            mode: self.mode?.1,
         };
         let (credential, credential_from): (Arc<dyn CredentialSource>, _) = match self.credential {
             Credentials::Bad => return None,
@@ -207,7 +211,7 @@ fn mirror_name(repo: &RepoName) -> MirrorName {
 fn interval(text: &str) -> Result<GoDuration, &'static str> {
     let interval = duration(text)?;
     if interval == GoDuration::ZERO {
-        Err("0 would mean never to Gitea; a mirror that does not follow is not offered by this version")
+        Err("0 would mean never to Gitea: for a mirror that does not follow, write mode: pinned (or severed)")
     } else if interval.get() < SHORTEST_INTERVAL {
         Err("an interval is at least 1m0s, and 10m0s or more where Gitea's own minimum was not lowered")
     } else if interval.get() > LONGEST_INTERVAL {
@@ -215,6 +219,10 @@ fn interval(text: &str) -> Result<GoDuration, &'static str> {
     } else {
         Ok(interval)
     }
+}
+
+fn mode(text: &str) -> Result<Mode, &'static str> {
+    Mode::from_label(text).ok_or("write follow, pinned or severed")
 }
 
 fn on_legacy(text: &str) -> Result<OnLegacy, &'static str> {

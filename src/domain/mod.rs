@@ -15,6 +15,7 @@ pub mod duration;
 pub mod evidence;
 pub mod history;
 pub mod key;
+pub mod mode;
 pub mod names;
 pub mod observation;
 pub mod plan;
@@ -32,6 +33,7 @@ pub(crate) mod tests {
     //! What the tables of this layer share.
 
     use super::duration::GoDuration;
+    use super::mode::Mode;
     use super::names::{BranchName, MirrorName, OwnerName, RepoName};
     use super::refs::Prune;
     use super::spec::{MirrorSpec, OnLegacy, Visibility};
@@ -49,6 +51,7 @@ pub(crate) mod tests {
             prune: Prune::Off,
             visibility: Visibility::Public,
             on_legacy: OnLegacy::Refuse,
+            mode: Mode::Follow,
         }
     }
 }

@@ -120,6 +120,8 @@ labelled! {
     }
 }
 
+pub(super) use labelled;
+
 impl Status {
     /// Where a run stands whose mirrors have ended in these phases.
     #[must_use]

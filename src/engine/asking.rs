@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::coordinator::{Coordinator, InFlight};
+use super::coordinator::{Coordinator, InFlight, open_parts};
 use super::{Accepted, Ask, NotAccepted};
 use crate::domain::key::Keyed;
 use crate::domain::names::MirrorName;
@@ -51,7 +51,10 @@ impl Coordinator {
         let accepted = Accepted { coalesced: false, ..in_flight.given() };
         self.in_flight.insert(id, in_flight);
         self.latest = Some(Arc::clone(&run));
-        for name in &names {
+        self.refuse_by_mode(&names).await;
+        let still_open: Vec<MirrorName> =
+            self.in_flight.get(&id).map(|one| open_parts(&one.run).cloned().collect()).unwrap_or_default();
+        for name in &still_open {
             self.start(name, id, &run.options);
         }
         self.publish();
@@ -83,7 +86,7 @@ impl Coordinator {
     /// A run in flight that may do something else to one of these mirrors: one driver cannot obey both.
     fn in_conflict(&self, names: &[MirrorName], options: &RunOptions) -> Option<(RunId, MirrorName)> {
         self.in_flight.values().filter(|one| !one.run.options.agree_with(options)).find_map(|one| {
-            let mirror = super::coordinator::open_parts(&one.run).find(|name| names.contains(name))?;
+            let mirror = open_parts(&one.run).find(|name| names.contains(name))?;
             Some((one.run.id, mirror.clone()))
         })
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use super::ending::log_end;
 use super::ids::Ids;
 use super::surroundings::Surroundings;
 use super::{Accepted, Command, Mirror, facts};
+use crate::domain::mode;
 use crate::domain::names::MirrorName;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{End, Phase, Run, RunId};
@@ -45,8 +47,8 @@ pub(super) struct Coordinator {
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
     status: watch::Sender<Arc<Status>>,
-    events: mpsc::Sender<Event>,
-    drivers: TaskTracker,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) drivers: TaskTracker,
 }
 
 pub(super) struct Slot {
@@ -59,14 +61,23 @@ pub(super) struct Slot {
 
 /// A driver at work.
 pub(super) struct Driven {
-    /// The run for which it was begun: what another one still says is not heard.
-    run: RunId,
+    /// The run, or the word on its mode, for which it was begun: what another one still says is not heard.
+    pub(super) run: RunId,
     pub(super) began: Instant,
-    pub(super) task: AbortHandle,
+    pub(super) abort: AbortHandle,
+    pub(super) task: Task,
+}
+
+/// What a driver is at work for.
+pub(super) enum Task {
+    /// A run, which is told so when the mirror is to stand still.
+    Run { interrupt: Arc<Notify> },
+    /// A mode.
+    Mode,
 }
 
 /// Sees to it that a driver that ends in a panic is heard of: else its mirror would be at work for ever.
-struct Watch {
+pub(super) struct Watch {
     run: RunId,
     mirror: MirrorName,
     events: mpsc::Sender<Event>,
@@ -74,7 +85,12 @@ struct Watch {
 }
 
 impl Watch {
-    async fn over(self, driving: JoinHandle<()>) {
+    pub(super) fn new(coordinator: &Coordinator, run: RunId, mirror: &MirrorName) -> Self {
+        let (events, metrics) = (coordinator.events.clone(), Arc::clone(&coordinator.metrics));
+        Self { run, mirror: mirror.clone(), events, metrics }
+    }
+
+    pub(super) async fn over(self, driving: JoinHandle<()>) {
         let began = Instant::now();
         if !driving.await.is_err_and(|error| error.is_panic()) {
             return;
@@ -134,9 +150,14 @@ impl Coordinator {
         drivers: TaskTracker,
     ) -> Result<(Self, watch::Receiver<Arc<Status>>, mpsc::Receiver<Event>), JournalError> {
         let mut slots = Vec::with_capacity(mirrors.len());
+        let mut newest = None;
         for mirror in mirrors {
             let mut status = MirrorStatus::unseen(Arc::clone(&mirror.spec));
-            status.facts = around.journal.remembered(mirror.spec.name.clone()).await?.facts;
+            let remembered = around.journal.remembered(mirror.spec.name.clone()).await?;
+            newest = newest.max(remembered.mode.as_ref().map(|change| change.id));
+            status.facts = remembered.facts;
+            status.mode = mode::standing(mirror.spec.mode, remembered.mode.as_ref());
+            status.mode_change = remembered.mode;
             slots.push(Slot { mirror, status: Arc::new(status), driven: None });
         }
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
@@ -154,7 +175,7 @@ impl Coordinator {
             index,
             in_flight: BTreeMap::new(),
             unwritten: BTreeMap::new(),
-            ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
+            ids: Ids::above(newest.max(latest.as_ref().map(|latest| latest.id))),
             latest,
             status,
             events,
@@ -167,6 +188,7 @@ impl Coordinator {
     pub(super) async fn resume(&mut self) -> Result<(), JournalError> {
         let now = self.around.clock.now();
         self.around.journal.retain(now).await?;
+        self.hear_the_configuration().await?;
         for mut run in self.around.journal.in_flight().await? {
             let gone: Vec<MirrorName> = run
                 .parts
@@ -193,6 +215,7 @@ impl Coordinator {
                 self.start(&name, id, &run.options);
             }
         }
+        self.stand_as_they_must();
         self.publish();
         Ok(())
     }
@@ -231,6 +254,10 @@ impl Coordinator {
                 let canceled = self.cancel(id).await;
                 let _ = answer.send(canceled);
             }
+            Command::SetMode { wish, answer } => {
+                let set = self.set_mode(wish).await;
+                let _ = answer.send(set);
+            }
             Command::Run { id, answer } => {
                 let found = match self.in_memory(id) {
                     Some(run) => Ok(Some(run)),
@@ -267,6 +294,7 @@ impl Coordinator {
             return;
         }
         Arc::make_mut(&mut slot.status).phase = Phase::Queued;
+        let interrupt = Arc::<Notify>::default();
         let driver = Driver {
             run,
             options: options.clone(),
@@ -274,12 +302,12 @@ impl Coordinator {
             upstream_credential: Arc::clone(&slot.mirror.credential),
             around: self.around.clone(),
             events: self.events.clone(),
+            interrupt: Arc::clone(&interrupt),
         };
         let driving = self.drivers.spawn(driver.drive());
-        slot.driven = Some(Driven { run, began: Instant::now(), task: driving.abort_handle() });
-        let watch =
-            Watch { run, mirror: name.clone(), events: self.events.clone(), metrics: Arc::clone(&self.metrics) };
-        self.drivers.spawn(watch.over(driving));
+        let (abort, task) = (driving.abort_handle(), Task::Run { interrupt });
+        slot.driven = Some(Driven { run, began: Instant::now(), abort, task });
+        self.drivers.spawn(Watch::new(self, run, name).over(driving));
     }
 
     async fn event(&mut self, event: Event) {
@@ -299,8 +327,18 @@ impl Coordinator {
                     }
                 }
             }
+            Event::Carried { run, mirror, done, seen } => {
+                if self.driven_for(run, &mirror).is_some() {
+                    self.carried(&mirror, done, &seen).await;
+                }
+            }
             Event::Ended { run, mirror, end, seen, took } => {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
+                // only a panic ends that work so
+                if matches!(slot.driven, Some(Driven { task: Task::Mode, .. })) {
+                    let done = end.problem().map_or(Ok(()), |problem| Err(Box::new(problem.clone())));
+                    return self.carried(&mirror, done, &seen).await;
+                }
                 slot.driven = None;
                 let status = Arc::make_mut(&mut slot.status);
                 status.facts = facts::after(&status.facts, &seen, &end, now);
@@ -309,6 +347,8 @@ impl Coordinator {
                 log_end(&mirror, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
                 self.end_in_every_run(&mirror, &end, facts).await;
+                self.mode_after(&mirror, &end).await;
+                self.carry_out_if_due(&mirror);
                 self.prove_anew(&mirror);
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::asking::unavailable;
-use super::coordinator::{Coordinator, open_parts};
+use super::coordinator::{Coordinator, Task, open_parts};
 use super::{Canceled, NotAccepted};
 use crate::domain::names::MirrorName;
 use crate::domain::run::{End, Phase, Run, RunId};
@@ -98,6 +98,7 @@ impl Coordinator {
             let awaited = self.in_flight.values().any(|one| open_parts(&one.run).any(|other| other == name));
             if !awaited {
                 self.stop(name);
+                self.carry_out_if_due(name);
             }
         }
         self.publish();
@@ -107,8 +108,9 @@ impl Coordinator {
     /// Stops a driver where it stands: the next one finds out from Gitea and the journal what was done.
     fn stop(&mut self, name: &MirrorName) {
         let slot = &mut self.mirrors[self.index[name]];
-        let Some(driven) = slot.driven.take() else { return };
-        driven.task.abort();
+        // a mode is carried out whoever waits for what
+        let Some(driven) = slot.driven.take_if(|driven| matches!(driven.task, Task::Run { .. })) else { return };
+        driven.abort.abort();
         let status = Arc::make_mut(&mut slot.status);
         (status.phase, status.waiting_for) = (Phase::Idle, None);
         log_end(name, &End::Canceled);

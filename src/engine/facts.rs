@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, UpstreamAnswer};
+use crate::domain::problem::Code;
 use crate::domain::refs::{ObjectId, RefList};
 use crate::domain::run::End;
 use crate::domain::spec::MirrorSpec;
@@ -23,7 +24,10 @@ enum Identity {
     #[default]
     NotSeen,
     Gone,
-    Id(u64),
+    Id {
+        id: u64,
+        writable: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +58,10 @@ impl LastSeen {
 
     pub(super) fn repository(&mut self, answer: &RepositoryAnswer) {
         match answer {
-            RepositoryAnswer::Present(repository) => self.repository = Identity::Id(repository.id),
+            RepositoryAnswer::Present(repository) => {
+                let writable = !repository.mirror && !repository.archived;
+                self.repository = Identity::Id { id: repository.id, writable };
+            }
             RepositoryAnswer::Absent => self.repository = Identity::Gone,
             RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => {}
         }
@@ -63,23 +70,25 @@ impl LastSeen {
 
 /// The facts after an attempt.
 pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) -> Facts {
+    // a mirror that is not to follow was not looked at for how far it follows
+    if end.problem().is_some_and(|problem| problem.code == Code::ModeRefuses) {
+        let mut facts = before.clone();
+        take_in(&mut facts, seen);
+        return facts;
+    }
     let mut facts = Facts {
         last_attempt_at: Some(now),
         last_end: Some(end.phase()),
         problem: end.problem().cloned(),
         ..before.clone()
     };
+    take_in(&mut facts, seen);
     if let Some(side) = &seen.upstream {
         (facts.upstream_refs, facts.upstream_commit) = (Some(side.refs), side.commit.clone());
     }
     if let Some(side) = &seen.gitea {
         (facts.gitea_refs, facts.gitea_commit) = (Some(side.refs), side.commit.clone());
     }
-    facts.gitea_id = match seen.repository {
-        Identity::NotSeen => facts.gitea_id,
-        Identity::Gone => None,
-        Identity::Id(id) => Some(id),
-    };
     if let Some(refs) = seen.differing.filter(|refs| *refs > 0) {
         let since = before.behind.map_or(now, |behind| behind.since);
         facts.behind = Some(Behind { since, refs });
@@ -102,6 +111,15 @@ pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) 
     facts
 }
 
+/// What a look at the repository alone tells.
+pub(super) fn take_in(facts: &mut Facts, seen: &LastSeen) {
+    (facts.gitea_id, facts.writable) = match seen.repository {
+        Identity::NotSeen => (facts.gitea_id, facts.writable),
+        Identity::Gone => (None, false),
+        Identity::Id { id, writable } => (Some(id), writable),
+    };
+}
+
 fn count(refs: usize) -> u64 {
     u64::try_from(refs).unwrap_or(u64::MAX)
 }
@@ -109,7 +127,7 @@ fn count(refs: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::problem::{Code, Problem};
+    use crate::domain::problem::Problem;
 
     #[test]
     fn a_repository_that_is_gone_has_no_id_and_one_that_was_not_looked_at_keeps_it() {

@@ -5,6 +5,7 @@
 
 mod acting;
 mod asking;
+mod carrying;
 mod coordinator;
 mod driver;
 mod dry_run;
@@ -12,6 +13,7 @@ mod ending;
 mod facts;
 mod ids;
 mod jitter;
+mod modes;
 mod surroundings;
 
 use std::sync::{Arc, Mutex};
@@ -22,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::domain::credential::CredentialSource;
 use crate::domain::key::Keyed;
+use crate::domain::mode::{Mode, ModeChange, SEVERED_BY_CONFIGURATION};
 use crate::domain::names::MirrorName;
 use crate::domain::plan::DryRun;
 use crate::domain::problem::{Code, Problem};
@@ -89,6 +92,30 @@ pub struct Canceled {
     pub in_gitea: bool,
 }
 
+/// Somebody's word on how a mirror is to be run.
+#[derive(Clone, Debug)]
+pub struct ModeWish {
+    /// Which mirror, by name.
+    pub mirror: String,
+    /// How.
+    pub mode: Mode,
+    /// Why, in the caller's words.
+    pub reason: Option<String>,
+    /// Whether the mirror is to be made a regular repository, where the server offers that.
+    pub convert: bool,
+    /// The name of the token that asks, or `anonymous`.
+    pub by: String,
+}
+
+/// A word that was taken.
+#[derive(Clone, Debug)]
+pub struct ModeSet {
+    /// The mirror.
+    pub mirror: MirrorName,
+    /// Whether it is another than before.
+    pub changed: bool,
+}
+
 /// Why no run was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAccepted {
@@ -115,6 +142,18 @@ pub enum NotAccepted {
     /// There is nothing left to take out.
     #[error("the run has ended")]
     RunEnded,
+    /// No mirror of the name that a path has.
+    #[error("no mirror of this name is configured")]
+    NoSuchMirror,
+    /// The configuration has severed the mirror.
+    #[error("the configuration has severed {mirror}")]
+    SeveredByConfiguration {
+        /// Which.
+        mirror: MirrorName,
+    },
+    /// The server in Gitea's place does not make mirrors regular repositories.
+    #[error("this server does not convert mirrors")]
+    NoConvert,
     /// Our credential for Gitea cannot be read.
     #[error("the credential for Gitea cannot be read: {0}")]
     Credential(String),
@@ -145,6 +184,16 @@ impl NotAccepted {
             ),
             Self::UnknownRun => Problem::new(Code::NotFound, "no run of this id is kept"),
             Self::RunEnded => Problem::new(Code::RunEnded, "the run has ended; nothing of it is left to take out"),
+            Self::NoSuchMirror => Problem::new(Code::NotFound, "no mirror of this name is configured"),
+            Self::SeveredByConfiguration { mirror } => Problem::new(
+                Code::ModeRefuses,
+                format!("{mirror} is severed by the configuration; nothing was changed"),
+            )
+            .with_remedy(SEVERED_BY_CONFIGURATION),
+            Self::NoConvert => Problem::new(
+                Code::ConvertNotOffered,
+                "the server in Gitea's place has no call that makes a mirror a regular repository; nothing was changed",
+            ),
             Self::Credential(why) => Problem::new(Code::GiteaCredential, why),
             Self::StateUnavailable(why) => Problem::new(Code::StateUnavailable, why),
             Self::ShuttingDown => Problem::new(Code::ShuttingDown, "the service is ending and accepts no runs"),
@@ -154,6 +203,7 @@ impl NotAccepted {
 
 enum Command {
     Ask { ask: Ask, answer: oneshot::Sender<Result<Accepted, NotAccepted>> },
+    SetMode { wish: ModeWish, answer: oneshot::Sender<Result<ModeSet, NotAccepted>> },
     Cancel { id: RunId, answer: oneshot::Sender<Result<Canceled, NotAccepted>> },
     Run { id: RunId, answer: oneshot::Sender<Result<Option<Arc<Run>>, NotAccepted>> },
     Runs { limit: usize, before: Option<RunId>, answer: oneshot::Sender<Result<Vec<Arc<Run>>, NotAccepted>> },
@@ -218,6 +268,7 @@ impl Engine {
             policy: parts.policy,
             shutdown: parts.shutdown,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            mode_turns: Arc::new(Semaphore::new(AT_ONCE)),
             gitea_status: Arc::new(Mutex::new(GiteaStatus::default())),
         };
         let (gitea, shutdown) = (around.gitea.clone(), around.shutdown.clone());
@@ -255,6 +306,25 @@ impl Engine {
     /// No such run is kept, it has ended, or the journal cannot be written.
     pub async fn cancel(&self, id: RunId) -> Result<Canceled, NotAccepted> {
         self.command(|answer| Command::Cancel { id, answer }).await
+    }
+
+    /// Says how a mirror is to be run. It is written down before this answers, and carried out whatever becomes of the
+    /// caller.
+    ///
+    /// # Errors
+    /// [`NotAccepted`]: nothing was written down and nothing will be done.
+    pub async fn set_mode(&self, wish: ModeWish) -> Result<ModeSet, NotAccepted> {
+        self.command(|answer| Command::SetMode { wish, answer }).await
+    }
+
+    /// Waits until the latest word on a mirror is carried out or was given up. Whoever stops waiting changes nothing.
+    pub async fn mode_settled(&self, mirror: &MirrorName) {
+        let settled = |status: &Arc<Status>| {
+            let mirror = status.mirrors.iter().find(|one| one.spec.name == *mirror);
+            mirror.is_none_or(|mirror| mirror.mode_change.as_ref().is_none_or(ModeChange::is_settled))
+        };
+        // the service is ending: there is nothing to wait for
+        let _ = self.status.clone().wait_for(settled).await;
     }
 
     /// One run, if it is known.

@@ -26,6 +26,8 @@ pub(super) struct Surroundings {
     pub(super) policy: Policy,
     pub(super) shutdown: Shutdown,
     pub(super) turns: Arc<Semaphore>,
+    /// Of those that carry out modes.
+    pub(super) mode_turns: Arc<Semaphore>,
     /// Gitea, as it was seen last.
     pub(super) gitea_status: Arc<Mutex<GiteaStatus>>,
 }

@@ -7,17 +7,22 @@ use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 
-use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, keys};
+use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, keys, modes};
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 3] = [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// How many ended runs are kept, and for how many days.
 const RUNS_KEPT: usize = 1_000;
@@ -175,11 +180,13 @@ impl Store {
             })
             .optional()
             .map_err(failed)?;
-        let Some((facts, pruning)) = row else { return Ok(Remembered::default()) };
+        let mode = self.mode(mirror)?;
+        let Some((facts, pruning)) = row else { return Ok(Remembered { mode, ..Remembered::default() }) };
         Ok(Remembered {
             facts: facts.and_then(|facts| readable(&facts)).unwrap_or_default(),
             // not known is safe: it is sent again
             pruning: pruning.and_then(|pruning| readable(&pruning)),
+            mode,
         })
     }
 
@@ -207,6 +214,7 @@ impl Store {
         let oldest = now.checked_sub((DAYS_KEPT * 24).hours()).unwrap_or(Timestamp::MIN).to_string();
         self.write(|transaction| {
             keys::drop_old(transaction, now)?;
+            modes::drop_old(transaction, &oldest)?;
             // a key that is kept promises its run
             transaction.execute(
                 "DELETE FROM runs WHERE ended_at IS NOT NULL AND id NOT IN (SELECT run FROM idempotency_keys) AND \
@@ -215,8 +223,8 @@ impl Store {
             )?;
             // a migrate's intent outlives its run: it is what tells our own placeholder from somebody else's
             transaction.execute(
-                "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND seq NOT IN \
-                 (SELECT MAX(seq) FROM intents WHERE kind = ?1 GROUP BY mirror)",
+                "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND run NOT IN (SELECT id FROM mode_changes) AND \
+                 seq NOT IN (SELECT MAX(seq) FROM intents WHERE kind = ?1 GROUP BY mirror)",
                 params![MIGRATE],
             )?;
             Ok(())
@@ -257,7 +265,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, JournalError> {
 }
 
 /// What can be read; what cannot is told to the log and forgotten.
-fn readable<T: DeserializeOwned>(text: &str) -> Option<T> {
+pub(super) fn readable<T: DeserializeOwned>(text: &str) -> Option<T> {
     read(text).inspect_err(|error| tracing::error!("what was known of a mirror is forgotten: {error}")).ok()
 }
 

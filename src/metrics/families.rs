@@ -74,6 +74,10 @@ families! {
 
     MIRROR_PHASE = "cutover_mirror_phase", Kind::Gauge, ["mirror", "phase"],
         "1 for the phase in which the mirror is; `idle` when nothing is under way. The other phases are absent.";
+    MIRROR_MODE = "cutover_mirror_mode", Kind::Gauge, ["mirror", "mode"],
+        "1 for how the mirror is run: follow, pinned, severed. The other modes are absent.";
+    MIRROR_MODE_APPLIED = "cutover_mirror_mode_applied", Kind::Gauge, ["mirror"],
+        "1 if Gitea was seen to stand as the mode says, 0 while that is being carried out or could not be; absent while the mode has never been another than `follow`.";
     MIRROR_FRESHNESS = "cutover_mirror_freshness", Kind::Gauge, ["mirror", "state"],
         "1 for what is known about the distance to upstream, 0 for the others: fresh, behind, unknown.";
     MIRROR_LAST_SUCCESS = "cutover_mirror_last_success_timestamp_seconds", Kind::Gauge, ["mirror"],

@@ -99,6 +99,8 @@ fn program(metrics: &Metrics) -> Vec<MetricFamily> {
 
 fn mirrors(mirrors: &[Arc<MirrorStatus>], now: Timestamp) -> Vec<MetricFamily> {
     let mut phase = Series::of(&families::MIRROR_PHASE);
+    let mut mode = Series::of(&families::MIRROR_MODE);
+    let mut applied = Series::of(&families::MIRROR_MODE_APPLIED);
     let mut freshness = Series::of(&families::MIRROR_FRESHNESS);
     let mut last_success = Series::of(&families::MIRROR_LAST_SUCCESS);
     let mut last_run = Series::of(&families::MIRROR_LAST_RUN_SUCCESS);
@@ -110,6 +112,8 @@ fn mirrors(mirrors: &[Arc<MirrorStatus>], now: Timestamp) -> Vec<MetricFamily> {
     for mirror in mirrors {
         let (name, facts, fresh) = (mirror.spec.name.as_str(), &mirror.facts, mirror.freshness(now));
         phase.put(&[name, mirror.phase.label()], Some(1.0));
+        mode.put(&[name, mirror.mode.label()], Some(1.0));
+        applied.put(&[name], mirror.mode_change.as_ref().map(|change| truth(change.applied_at.is_some())));
         for state in Freshness::LABELS {
             freshness.put(&[name, state], Some(truth(fresh.label() == state)));
         }
@@ -128,7 +132,9 @@ fn mirrors(mirrors: &[Arc<MirrorStatus>], now: Timestamp) -> Vec<MetricFamily> {
             Freshness::Unknown { .. } => {}
         }
     }
-    [phase, freshness, last_success, last_run, failures, behind, interval, refs, differing].map(Series::done).into()
+    [phase, mode, applied, freshness, last_success, last_run, failures, behind, interval, refs, differing]
+        .map(Series::done)
+        .into()
 }
 
 fn truth(value: bool) -> f64 {

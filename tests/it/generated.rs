@@ -95,6 +95,7 @@ fn every_link_of_a_page_leads_to_something_that_is_there() {
         "docs/design.md",
         "docs/legacy.md",
         "docs/metrics.md",
+        "docs/modes.md",
         "docs/testing.md",
     ] {
         let text = fs::read_to_string(root.join(page)).unwrap();

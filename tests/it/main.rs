@@ -14,6 +14,7 @@ mod guard;
 mod http;
 mod layers;
 mod main_job;
+mod modes;
 mod outages;
 mod process;
 mod runs;

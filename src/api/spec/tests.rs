@@ -34,6 +34,7 @@ fn the_specification_has_every_route_and_says_who_may_use_it() {
         ("get /cutover/runs", true),
         ("get /cutover/runs/{id}", true),
         ("delete /cutover/runs/{id}", true),
+        ("put /mirrors/{name}/mode", true),
         ("get /status", true),
         ("get /status/{name}", true),
         ("get /healthz", false),

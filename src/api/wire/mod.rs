@@ -2,6 +2,7 @@
 //!
 //! Owns the names of members. Decides nothing; every word of a closed set comes from the domain's own `label()`.
 
+mod mode;
 mod run;
 mod status;
 
@@ -14,6 +15,7 @@ use utoipa::{PartialSchema, ToSchema, openapi};
 
 use crate::domain::problem::{Code, Problem};
 
+pub(super) use mode::{ModeBody, ModeRequest};
 pub(super) use run::{RunBody, RunList};
 pub(super) use status::{MirrorBody, StatusBody};
 
@@ -64,6 +66,15 @@ label! {
 label! {
     /// Who or what asked.
     Trigger(crate::domain::run::Trigger)
+}
+
+label! {
+    /// How a mirror is run.
+    Mode(crate::domain::mode::Mode)
+}
+label! {
+    /// Who has a say in a mirror's mode.
+    ModeSource(crate::domain::mode::Source)
 }
 
 label! {

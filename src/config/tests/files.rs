@@ -27,7 +27,7 @@ mirrors:
   - name: b
     upstream: { url: https://github.com/b }
     target: { owner: Own, repo: Repo }
-    mode: pinned
+    mode: mirror
   - name: b
     upstream: { url: https://github.com/b }
     target: { owner: own, repo: repo }
@@ -161,7 +161,6 @@ proptest! {
 fn what_this_version_does_not_do_is_refused_and_its_default_taken() {
     let place = Home::new();
     for (key, value) in [
-        ("    mode:", "severed"),
         ("    webhook:", "{ secretFiles: [x] }"),
         ("observation:", "{ ttl: 5s }"),
         ("observation:", "{ healAfter: 20m }"),

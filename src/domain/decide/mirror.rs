@@ -13,6 +13,7 @@ use super::{
 use crate::domain::answer::{LocalRefsAnswer, Repository, SyncAnswer, TroubleKind};
 use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{PruneCertainty, Seen};
+use crate::domain::mode;
 use crate::domain::observation::Sync;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::{Comparison, Prune, RefList, compare};
@@ -43,11 +44,10 @@ impl Table<'_> {
         if repository.archived {
             return fail(failing::archived(&name));
         }
-        if interval == GoDuration::ZERO && self.spec.interval != GoDuration::ZERO {
-            return fail(Problem::new(
-                Code::ModeRefuses,
-                format!("the interval of {name} is 0s in Gitea, and not by us"),
-            ));
+        // one that we have set is set back by this run at the latest
+        let ours = self.history.mode_change.as_ref().is_some_and(|change| change.applied_at.is_none());
+        if interval == GoDuration::ZERO && !ours {
+            return fail(mode::found_stopped(&self.spec.name));
         }
         if let Some(next) = self.refused_settings(repository) {
             return next;
@@ -123,7 +123,7 @@ impl Table<'_> {
         if let Some(next) = self.history.sync.as_ref().and_then(|sync| self.until_it_ends(sync)) {
             return next;
         }
-        self.settle(repository, upstream, local)
+        self.settle(repository, date, upstream, local)
     }
 
     /// With pruning, a sync deletes what upstream does not show: more than half of Gitea's branches is the guard's
@@ -144,7 +144,7 @@ impl Table<'_> {
     }
 
     /// A sync is needed: with everything before it that it needs.
-    fn ask_for_a_sync(
+    pub(super) fn ask_for_a_sync(
         &self,
         repository: &Repository,
         date: Timestamp,
@@ -226,7 +226,7 @@ impl Table<'_> {
         })
     }
 
-    fn refused_sync(&self, sync: &Sync) -> Option<Next> {
+    pub(super) fn refused_sync(&self, sync: &Sync) -> Option<Next> {
         if let Some(problem) = failing::sync(&sync.answer, &self.spec.full_name()) {
             return Some(fail(problem));
         }
@@ -337,7 +337,7 @@ impl Table<'_> {
 
 /// When a sync is to be asked for again that Gitea did not take, or nobody knows; `None`: it is queued, or refused for
 /// good.
-const fn again_after(answer: &SyncAnswer) -> Option<Duration> {
+pub(super) const fn again_after(answer: &SyncAnswer) -> Option<Duration> {
     match answer {
         SyncAnswer::Unknown(_) => Some(ASK_AGAIN),
         SyncAnswer::NotAMirror | SyncAnswer::Gone => Some(ASK_A_REFUSED_ONE_AGAIN),

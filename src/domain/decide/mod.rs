@@ -6,9 +6,10 @@
 //!
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
 //! (`placeholder`), a regular repository in the way (`legacy`), a mirror that is there (`mirror`) and its settings
-//! (`settings`); `failing` words the problems.
+//! (`settings`); `failing` words the problems. `carrying` decides for a mode what [`decide`] decides for a run.
 
 mod absent;
+mod carrying;
 mod failing;
 mod legacy;
 mod mirror;
@@ -24,6 +25,7 @@ use super::aside::Aside;
 use super::backoff;
 use super::duration::GoDuration;
 use super::evidence::{PruneMemory, Seen};
+use super::mode::{self, Mode};
 use super::names::BranchName;
 use super::observation::{History, Observation, RepositorySeen};
 use super::problem::{Code, Problem};
@@ -31,6 +33,8 @@ use super::proof::Proof;
 use super::refs::{Prune, RefList};
 use super::run::{End, Phase};
 use super::spec::{MirrorSpec, Policy};
+
+pub use carrying::{Carrying, carry_out};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,6 +159,9 @@ impl Table<'_> {
     }
 
     fn go_on(&self) -> Next {
+        if self.history.mode != Mode::Follow {
+            return fail(mode::refusal(&self.spec.name, self.history.mode, self.history.mode_change.as_deref()));
+        }
         if self.history.elapsed >= self.policy.run {
             return fail(self.deadline());
         }

@@ -170,7 +170,10 @@ impl Code {
             }
             Self::Archived => "The repository is archived in Gitea; archived mirrors do not sync.",
             Self::ModeRefuses => {
-                "The mirror's interval in Gitea is 0s and this service did not set it: somebody stopped the mirror on purpose. It is left as it is."
+                "The mirror is `pinned` or `severed`: by a caller, by the configuration, or because its interval in Gitea was found to be 0s, which this service had not set, so that somebody stopped it on purpose. Gitea asks upstream for nothing then, and no run changes anything."
+            }
+            Self::ConvertNotOffered => {
+                "Making a mirror a regular repository was asked for (`convert`), and the server in Gitea's place has no such call. Where it has been found out only then, the mirror is severed all the same."
             }
             Self::RefConflict => {
                 "git keeps refs as paths: while `a` exists there can be no `a/b`. A ref that only Gitea has stands in the way of one that upstream has. Everything else was synced."
