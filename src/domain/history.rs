@@ -82,6 +82,8 @@ pub struct History {
     pub without_interval: bool,
     /// The legacy repository that this run renames, or has renamed.
     pub aside: Option<Aside>,
+    /// A legacy repository that an earlier run has renamed and could not give its name back.
+    pub left_aside: Option<Aside>,
     /// The latest rename, there or back.
     pub rename: Option<BranchPatch>,
     /// How many there were.

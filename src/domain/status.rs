@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::aside::Aside;
 use super::mode::{Mode, ModeChange};
 use super::problem::Problem;
 use super::refs::ObjectId;
@@ -86,6 +87,8 @@ pub struct Facts {
     pub gitea_refs: Option<u64>,
     /// The tracked branch's commit in Gitea.
     pub gitea_commit: Option<ObjectId>,
+    /// A regular repository that a run has renamed aside and could not give its name back.
+    pub left_aside: Option<Aside>,
     /// Whether the repository can be pushed to: a mirror cannot, one that was made a regular repository can.
     pub writable: bool,
 }

@@ -28,6 +28,7 @@ impl Driver {
         let mut history = History {
             mode: mode::standing(self.spec.mode, remembered.mode.as_ref()),
             mode_change: remembered.mode.filter(|change| change.counts(self.spec.mode)).map(Box::new),
+            left_aside: remembered.facts.left_aside,
             pruning: remembered.pruning,
             proven_refs: remembered.facts.proven_refs,
             proven_branches: remembered.facts.proven_branches,

@@ -124,7 +124,10 @@ impl Driver {
                     work.history.gives_up(*problem);
                     work.observation.forget();
                 }
-                Next::End(end) => return Ok((*end, work.seen)),
+                Next::End(end) => {
+                    work.seen.aside(&work.history, &work.observation, &end);
+                    return Ok((*end, work.seen));
+                }
             }
         }
     }
@@ -188,7 +191,7 @@ impl Driver {
                 work.history.compared(new, answer);
             }
             Look::Aside => {
-                let Some(aside) = &work.history.aside else { return };
+                let Some(aside) = work.history.aside.as_ref().or(work.history.left_aside.as_ref()) else { return };
                 let answer = self.around.gitea.at(&self.spec, &aside.name).await;
                 work.observation.aside = Some(answer);
             }

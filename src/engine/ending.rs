@@ -5,9 +5,12 @@ use std::sync::Arc;
 use super::asking::unavailable;
 use super::coordinator::{Coordinator, Task, open_parts};
 use super::{Canceled, NotAccepted};
+use crate::domain::answer::PatchAnswer;
+use crate::domain::aside::Aside;
 use crate::domain::names::MirrorName;
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::status::Facts;
+use crate::journal::{GIVE_BACK, KnownIntent, RENAME_ASIDE};
 
 impl Coordinator {
     /// One driver's end is the end of that mirror in every run that waits for it.
@@ -97,7 +100,9 @@ impl Coordinator {
         for name in &open {
             let awaited = self.in_flight.values().any(|one| open_parts(&one.run).any(|other| other == name));
             if !awaited {
-                self.stop(name);
+                if let Some(stopped) = self.stop(name) {
+                    self.note_what_is_left_aside(name, stopped).await;
+                }
                 self.carry_out_if_due(name);
             }
         }
@@ -106,16 +111,50 @@ impl Coordinator {
     }
 
     /// Stops a driver where it stands: the next one finds out from Gitea and the journal what was done.
-    fn stop(&mut self, name: &MirrorName) {
+    fn stop(&mut self, name: &MirrorName) -> Option<RunId> {
         let slot = &mut self.mirrors[self.index[name]];
         // a mode is carried out whoever waits for what
-        let Some(driven) = slot.driven.take_if(|driven| matches!(driven.task, Task::Run { .. })) else { return };
+        let driven = slot.driven.take_if(|driven| matches!(driven.task, Task::Run { .. }))?;
         driven.abort.abort();
         let status = Arc::make_mut(&mut slot.status);
         (status.phase, status.waiting_for) = (Phase::Idle, None);
         log_end(name, &End::Canceled);
         self.metrics.part_ended(name.as_str(), &End::Canceled, driven.began.elapsed());
+        Some(driven.run)
     }
+
+    /// A run that was stopped gives no name back: what it has renamed is told until somebody has seen to it.
+    async fn note_what_is_left_aside(&mut self, name: &MirrorName, run: RunId) {
+        let intents = self.around.journal.intents(name.clone()).await.unwrap_or_default();
+        let mut of_the_run = intents.iter().filter(|intent| intent.run == run);
+        let latest = of_the_run.find(|intent| matches!(intent.kind.as_str(), RENAME_ASIDE | GIVE_BACK));
+        let Some(aside) = latest.and_then(left_aside_by) else { return };
+        let status = Arc::make_mut(&mut self.mirrors[self.index[name]].status);
+        status.facts.left_aside = Some(aside);
+        let facts = status.facts.clone();
+        if let Err(error) = self.around.journal.write_end(name.clone(), facts, Vec::new()).await {
+            tracing::error!(mirror = %name, error = %error, "what a run has left aside could not be written to the journal");
+        }
+    }
+}
+
+/// What stands aside after this rename, as far as anybody knows.
+fn left_aside_by(rename: &KnownIntent) -> Option<Aside> {
+    let answer = rename.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
+    let there = match (&answer, rename.kind == GIVE_BACK) {
+        (Some(PatchAnswer::Done), given_back) => !given_back,
+        (
+            Some(
+                PatchAnswer::Refused(_)
+                | PatchAnswer::Invalid { .. }
+                | PatchAnswer::BelowMinimum { .. }
+                | PatchAnswer::Gone,
+            ),
+            given_back,
+        ) => given_back,
+        (Some(PatchAnswer::ServerError | PatchAnswer::Unknown(_)) | None, _) => true,
+    };
+    there.then(|| serde_json::from_value(rename.about["aside"].clone()).ok()).flatten()
 }
 
 pub(super) fn log_end(mirror: &MirrorName, end: &End) {

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
+use crate::domain;
 use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, UpstreamAnswer};
+use crate::domain::observation::{History, Observation};
 use crate::domain::problem::Code;
 use crate::domain::refs::{ObjectId, RefList};
 use crate::domain::run::End;
@@ -15,6 +17,7 @@ pub(super) struct LastSeen {
     upstream: Option<Side>,
     gitea: Option<Side>,
     repository: Identity,
+    left_aside: Aside,
     differing: Option<u64>,
 }
 
@@ -28,6 +31,15 @@ enum Identity {
         id: u64,
         writable: bool,
     },
+}
+
+/// What stands under another name since a run has put it there.
+#[derive(Clone, Debug, Default)]
+enum Aside {
+    #[default]
+    AsItWas,
+    Nothing,
+    Left(domain::aside::Aside),
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +77,25 @@ impl LastSeen {
             RepositoryAnswer::Absent => self.repository = Identity::Gone,
             RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => {}
         }
+    }
+}
+
+impl LastSeen {
+    /// Takes note, at the end, of what is left under another name.
+    pub(super) fn aside(&mut self, history: &History, observation: &Observation, end: &End) {
+        let there = |id: u64| matches!(self.repository, Identity::Id { id: seen, .. } if seen == id);
+        self.left_aside = match (end, &history.aside, &history.left_aside) {
+            (End::Canceled, _, _) | (_, None, None) => Aside::AsItWas,
+            (End::Failed { .. }, Some(aside), _) if !there(aside.repository) => Aside::Left(aside.clone()),
+            // it has its name back; or a mirror has it, and the run says what became of the other
+            (End::Failed { .. } | End::Unverified { .. }, Some(_), _) | (End::Succeeded { .. }, _, _) => Aside::Nothing,
+            (End::Failed { .. } | End::Unverified { .. }, None, Some(left)) => match &observation.aside {
+                Some(RepositoryAnswer::Present(seen)) if seen.id != left.repository => Aside::Nothing,
+                Some(RepositoryAnswer::Absent) => Aside::Nothing,
+                Some(RepositoryAnswer::Present(_) | RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_))
+                | None => Aside::AsItWas,
+            },
+        };
     }
 }
 
@@ -113,6 +144,11 @@ pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) 
 
 /// What a look at the repository alone tells.
 pub(super) fn take_in(facts: &mut Facts, seen: &LastSeen) {
+    match &seen.left_aside {
+        Aside::AsItWas => {}
+        Aside::Nothing => facts.left_aside = None,
+        Aside::Left(aside) => facts.left_aside = Some(aside.clone()),
+    }
     (facts.gitea_id, facts.writable) = match seen.repository {
         Identity::NotSeen => (facts.gitea_id, facts.writable),
         Identity::Gone => (None, false),

@@ -13,6 +13,7 @@ mod generated;
 mod guard;
 mod http;
 mod layers;
+mod left_aside;
 mod main_job;
 mod modes;
 mod outages;

@@ -60,6 +60,7 @@ fn mirror() -> Value {
         },
         "problem": null,
         "waitingFor": null,
+        "leftAside": null,
         "modeChange": {
             "source": "configuration", "by": null, "at": null, "reason": null, "convert": false, "applied": true,
             "lasting": true, "problem": null,

@@ -83,6 +83,9 @@ pub(in crate::api) struct MirrorBody {
     /// What the work that is under way is waiting for, if something is in its way.
     #[schema(required = true)]
     waiting_for: Option<WaitingBody>,
+    /// A regular repository, as `owner/repo`, that a run has renamed and could not give its name back; null without one.
+    #[schema(required = true)]
+    left_aside: Option<String>,
     /// By whose word it is run as it is, and how far that has been carried out.
     mode_change: ModeChangeBody,
 }
@@ -291,6 +294,7 @@ impl MirrorBody {
             },
             problem: ProblemBody::of(facts.problem.as_ref()),
             waiting_for: mirror.waiting_for.as_ref().map(WaitingBody::new),
+            left_aside: facts.left_aside.as_ref().map(|aside| format!("{}/{}", spec.owner, aside.name)),
             mode_change: ModeChangeBody::new(mirror),
         }
     }

@@ -140,7 +140,7 @@ impl Table<'_> {
     /// While a legacy repository stands aside, no failure is the end before that has its name back.
     fn next(&self) -> Next {
         let Some(aside) = &self.history.aside else {
-            return self.go_on();
+            return self.with_what_was_left(self.go_on());
         };
         if let Some(giving_up) = &self.history.giving_up {
             return self.undo(aside, giving_up);

@@ -10,13 +10,17 @@ use jiff::Timestamp;
 
 use super::mirror::again_after;
 use super::{Action, FEW_TRIES, Look, Next, Table, backoff, fail, failing, interval_is_right, wait};
-use crate::domain::answer::{CompareAnswer, PatchAnswer, Repository};
+use crate::domain::answer::{CompareAnswer, PatchAnswer, Repository, RepositoryAnswer};
 use crate::domain::aside::STAYS;
 use crate::domain::evidence::{Evidence, NotProven, PruneCertainty, PruneMemory, Seen};
 use crate::domain::observation::{Lost, Patch};
 use crate::domain::problem::{Code, Problem};
-use crate::domain::refs::RefList;
+use crate::domain::refs::{Prune, RefList};
 use crate::domain::run::{End, Notes, Outcome, Phase};
+
+/// What a first proof cannot say: the guard holds upstream's list against the one before.
+const NO_EARLIER_PROOF: &str = "no earlier proof of this mirror is known here: whether upstream's list has shrunk before this run \
+                                could not be told, and is watched from now on";
 
 /// How long a setting has to stand, with no sync ending, before it counts.
 pub(super) const SETTLED_AFTER: Duration = Duration::from_secs(3);
@@ -262,21 +266,26 @@ impl Table<'_> {
                 .remarks
                 .push(format!("Gitea had {here} refs where {proven} had been proven: a sync has restored them"));
         }
+        let found = self.present().is_some_and(|repository| !self.history.made(repository));
+        if found && self.spec.prune == Prune::Off && self.history.proven_branches.is_none() {
+            notes.remarks.push(NO_EARLIER_PROOF.to_owned());
+        }
         if self.history.refs_by_api {
             notes.remarks.push("Gitea serves no git over HTTP: its refs were read through its API".to_owned());
         }
         notes
     }
 
+    fn present(&self) -> Option<&Repository> {
+        match &self.seen.repository.as_ref()?.answer {
+            RepositoryAnswer::Present(repository) => Some(repository),
+            RepositoryAnswer::Absent | RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => None,
+        }
+    }
+
     /// What this run did, the first that applies.
     fn outcome(&self) -> Outcome {
-        let repository = self.seen.repository.as_ref().and_then(|seen| match &seen.answer {
-            crate::domain::answer::RepositoryAnswer::Present(repository) => Some(repository),
-            crate::domain::answer::RepositoryAnswer::Absent
-            | crate::domain::answer::RepositoryAnswer::Refused(_)
-            | crate::domain::answer::RepositoryAnswer::Trouble(_) => None,
-        });
-        let made = repository.is_some_and(|repository| self.history.made(repository));
+        let made = self.present().is_some_and(|repository| self.history.made(repository));
         if made && self.history.aside.is_some() {
             Outcome::Replaced
         } else if made && self.history.deletes > 0 {

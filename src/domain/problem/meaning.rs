@@ -151,7 +151,7 @@ impl Code {
                 "We can read upstream with our credential, and Gitea's syncs fail: Gitea keeps the credential that it was given when the mirror was made, and that one no longer works."
             }
             Self::UpstreamSuspect => {
-                "Upstream answered with something that is no sound list of refs: HTML, nothing, a cut list, no branches, or less than half of the branches last proven. A pruning mirror that syncs from that can lose everything, so nothing was asked of Gitea."
+                "Upstream answered with something that is no sound list of refs: HTML, nothing, a cut list, no branches, or less than half of the branches last proven. A pruning mirror that syncs from that can lose everything, so nothing was asked of Gitea. Of a mirror that was found, and of which the journal knows no earlier proof, nobody can say whether upstream has lost branches before: the first proven run says so in its `notes`."
             }
             Self::UpstreamBranchMissing => "Upstream's list is sound, and the configured branch is not on it.",
             Self::UpstreamNotAllowed => {

@@ -366,16 +366,11 @@ impl Story {
             "ref-conflict" => self.conflicts && !self.prune,
             // or the mirror was made by somebody without our credential
             "sync-failing" | "upstream-credential-stale" => forgets || self.private && !self.made_by_us(view.id),
-            // Gitea was killed in mid-sync, its table of branches is behind its git, and the refs give no cause for a
-            // sync: it heals with Gitea's own next poll, of which there is none here
-            "default-branch-refused" => view.branch_count != oracle::branches_in_git(&self.shared),
             // more than half of what was last proven is gone: an operator has to look at that
             "upstream-suspect" => self.empties || self.conflicts,
             _ => return false,
         };
-        really
-            && (NEEDS_A_PERSON.contains(&problem)
-                || matches!(problem, "sync-failing" | "upstream-suspect" | "default-branch-refused"))
+        really && (NEEDS_A_PERSON.contains(&problem) || matches!(problem, "sync-failing" | "upstream-suspect"))
     }
 
     fn made_by_us(&self, id: u64) -> bool {
