@@ -49,6 +49,15 @@ pub struct ApiState {
     pub metrics: Arc<Metrics>,
     /// Tells how old a proof is.
     pub clock: Arc<dyn Clock>,
+    latest: Arc<status::Latest>,
+}
+
+impl ApiState {
+    /// Everything, with nothing answered yet.
+    #[must_use]
+    pub fn new(engine: Engine, access: Access, names: Names, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
+        Self { engine, access, names, metrics, clock, latest: Arc::default() }
+    }
 }
 
 impl fmt::Debug for ApiState {
