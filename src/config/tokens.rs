@@ -42,6 +42,8 @@ pub struct TokensFile {
     /// The digest of the content whose bad lines were logged, so that they are logged once.
     complained: Mutex<Option<Hash>>,
     kept: Mutex<Option<Kept>>,
+    /// The longest tick of its file system's clock.
+    tick: Duration,
 }
 
 /// What was read, and of which file.
@@ -104,7 +106,7 @@ impl TokensFile {
     /// The file at `path`, which is not read yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path, complained: Mutex::new(None), kept: Mutex::new(None) }
+        Self { path, complained: Mutex::new(None), kept: Mutex::new(None), tick: LONGEST_TICK }
     }
 
     /// Where it is.
@@ -158,7 +160,7 @@ impl TokensFile {
     fn keep(&self, of: Stamp, began: Instant, content: &Arc<Content>) {
         let mut kept = self.kept.lock().expect("no code panics while holding this lock");
         let since = kept.as_ref().filter(|kept| kept.of == of).map_or(began, |kept| kept.since);
-        let certain = began.duration_since(since) >= LONGEST_TICK;
+        let certain = began.duration_since(since) >= self.tick;
         *kept = Some(Kept { of, since, content: certain.then(|| Arc::clone(content)) });
     }
 
@@ -248,4 +250,44 @@ fn digest_from_hex(hex: &str) -> Option<Hash> {
         *byte = u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).ok()?;
     }
     Some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(file: &TokensFile) -> Vec<Option<String>> {
+        let of = |token| file.authenticate(token).unwrap().map(|principal| principal.name);
+        vec![of("first-token-of-the-file"), of("second-token-of-the-file")]
+    }
+
+    #[test]
+    fn a_file_that_stays_as_it_is_is_read_once_and_a_changed_or_replaced_one_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
+        let file = TokensFile { tick: Duration::ZERO, ..TokensFile::new(path.clone()) };
+        let (one, two) = (file.current().unwrap(), file.current().unwrap());
+        assert!(Arc::ptr_eq(&one, &two), "nothing has changed");
+        assert_eq!(names(&file), [Some("a".to_owned()), None]);
+        // as kubelet does it: another file takes the name
+        let other = folder.path().join("other");
+        std::fs::write(&other, "operator b second-token-of-the-file\n").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert_eq!(names(&file), [None, Some("b".to_owned())]);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(names(&file), [None, None]);
+        std::fs::remove_file(&path).unwrap();
+        assert!(file.authenticate("second-token-of-the-file").is_err());
+    }
+
+    #[test]
+    fn a_file_that_may_be_written_again_within_the_same_tick_is_read_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
+        let file = TokensFile::new(path);
+        let (one, two) = (file.current().unwrap(), file.current().unwrap());
+        assert!(!Arc::ptr_eq(&one, &two));
+    }
 }

@@ -153,7 +153,10 @@ fn a_text_is_made_anew_once_anything_but_a_scrape_was_counted_or_a_second_has_pa
     let (metrics, status) = (metrics(), Arc::new(status(vec![])));
     let requests = |at| {
         let text = metrics.render(&status, at).to_vec();
-        find(std::str::from_utf8(&text).unwrap(), r#"cutover_http_requests_total{code="200",method="GET",route="/metrics"}"#)
+        find(
+            std::str::from_utf8(&text).unwrap(),
+            r#"cutover_http_requests_total{code="200",method="GET",route="/metrics"}"#,
+        )
     };
     let scrape = || metrics.request_received("GET", Some("/metrics")).answered(200);
     assert_eq!(requests(at(0)), None);
