@@ -15,6 +15,7 @@ mod http;
 mod layers;
 mod main_job;
 mod outages;
+mod pages;
 mod process;
 mod runs;
 mod simulation;
