@@ -93,6 +93,7 @@ fn every_link_of_a_page_leads_to_something_that_is_there() {
         "CHANGELOG.md",
         "docs/api.md",
         "docs/design.md",
+        "docs/kubernetes.md",
         "docs/legacy.md",
         "docs/metrics.md",
         "docs/testing.md",
