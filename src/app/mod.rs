@@ -2,6 +2,7 @@
 //!
 //! Owns what depends on everything else. Holds no rule about mirrors: those are in `domain`.
 
+mod callers;
 mod command;
 mod listener;
 mod serve;
@@ -12,10 +13,9 @@ use std::time::Duration;
 use axum::Router;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, Access, ApiState, Authenticator, Names};
+use crate::api::{self, ApiState, Names};
 use crate::clock::Clock;
-use crate::config::{AuthConfig, Config, TokensFile};
-use crate::domain::access::Principal;
+use crate::config::Config;
 use crate::engine::{Engine, Mirror, Parts};
 use crate::git::Lister;
 use crate::gitea::Client;
@@ -65,7 +65,7 @@ pub async fn assemble(
     let (engine, tasks) = Engine::start(Parts {
         mirrors: mirrors.collect(),
         gitea,
-        lister: Lister::new(transport),
+        lister: Lister::new(Arc::clone(&transport)),
         journal,
         clock: Arc::clone(&clock),
         policy: config.policy.clone(),
@@ -73,23 +73,10 @@ pub async fn assemble(
         shutdown: shutdown.clone(),
     })
     .await?;
-    let access = match &config.auth {
-        AuthConfig::Tokens(tokens) => Access::Tokens(Arc::new(FromFile(Arc::clone(tokens)))),
-        AuthConfig::None => Access::Anonymous,
-    };
+    let access = callers::access(config, &transport, &clock);
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
-    let router = api::router(ApiState { engine: engine.clone(), access, names, metrics, clock });
+    let router = api::router(ApiState::new(engine.clone(), access, names, metrics, clock));
     Ok(Service { router, engine, tasks })
-}
-
-/// Callers are recognised by the tokens file, read anew each time.
-#[derive(Debug)]
-struct FromFile(Arc<TokensFile>);
-
-impl Authenticator for FromFile {
-    fn authenticate(&self, presented: &str) -> Result<Option<Principal>, String> {
-        self.0.authenticate(presented).map_err(|error| error.to_string())
-    }
 }
 
 /// Tells the metrics of every request that leaves.

@@ -112,6 +112,8 @@ pub struct History {
     pub mode: Mode,
     /// By whose word; `None`: it has always followed.
     pub mode_change: Option<Box<ModeChange>>,
+    /// Gitea's `Date` when interval and pruning were last sent, by whomever of us.
+    pub settings_sent: Option<Timestamp>,
     /// Gitea's `Date` when a sync was last asked for, by whichever run.
     pub sync_asked: Option<Timestamp>,
     /// The latest call that makes the mirror a regular repository.

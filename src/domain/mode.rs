@@ -30,6 +30,26 @@ labelled! {
     }
 }
 
+impl Mode {
+    /// Whether upstream is called.
+    #[must_use]
+    pub const fn asks_upstream(self) -> bool {
+        match self {
+            Self::Follow | Self::Pinned => true,
+            Self::Severed => false,
+        }
+    }
+
+    /// Whether we see to it that Gitea follows upstream.
+    #[must_use]
+    pub const fn follows(self) -> bool {
+        match self {
+            Self::Follow => true,
+            Self::Pinned | Self::Severed => false,
+        }
+    }
+}
+
 labelled! {
     /// Who has a say in a mirror's mode.
     Source {

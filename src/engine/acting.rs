@@ -17,7 +17,9 @@ use crate::domain::observation::{Delete, History, Migrate};
 use crate::domain::proof::{Intended, Proof};
 use crate::domain::refs::{Digest, ObjectId};
 use crate::domain::run::Phase;
-use crate::journal::{DELETE, GIVE_BACK, Intent, IntentId, JournalError, KnownIntent, MIGRATE, RENAME_ASIDE, SYNC};
+use crate::journal::{
+    DELETE, GIVE_BACK, Intent, IntentId, JournalError, KnownIntent, MIGRATE, RENAME_ASIDE, SETTINGS, SYNC,
+};
 
 impl Driver {
     /// What the journal knows of this mirror: its pruning, what was last proven, and the calls of this run and of
@@ -69,6 +71,7 @@ impl Driver {
                 }
             }
             SYNC => history.sync_asked = Some(intent.gitea_date),
+            SETTINGS => history.settings_sent = Some(intent.gitea_date),
             DELETE if ours => {
                 let answer: Option<DeleteAnswer> =
                     intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
@@ -116,7 +119,7 @@ impl Driver {
             Action::Patch { interval, prune } => {
                 self.enter(Phase::Patching, None, work).await;
                 let repository = Self::repository(work);
-                let intent = self.intend("patch_settings", Value::Null, work).await?;
+                let intent = self.intend(SETTINGS, Value::Null, work).await?;
                 let answer = self.around.gitea.patch_settings(&self.spec, interval, prune).await;
                 self.answered(intent, &answer).await?;
                 work.tick();

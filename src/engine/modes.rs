@@ -94,7 +94,7 @@ impl Coordinator {
     pub(super) fn stand_as_they_must(&mut self) {
         let names: Vec<MirrorName> = self.names().cloned().collect();
         for name in names {
-            if self.mirrors[self.index[&name]].status.mode != Mode::Follow || self.is_due(&name) {
+            if !self.mirrors[self.index[&name]].status.mode.follows() || self.is_due(&name) {
                 self.carry_out(&name);
             }
         }
@@ -103,7 +103,7 @@ impl Coordinator {
     /// Gitea's interval is `0s`, and nobody has asked us for that: somebody has stopped the mirror there, and so it stays.
     pub(super) async fn found_stopped(&mut self, name: &MirrorName) {
         let slot = &self.mirrors[self.index[name]];
-        if slot.status.mode != Mode::Follow || self.is_due(name) {
+        if !slot.status.mode.follows() || self.is_due(name) {
             return;
         }
         let now = self.around.clock.now();
@@ -154,7 +154,7 @@ impl Coordinator {
         match &slot.driven {
             // it ends refused, at once or when it has put right what it must; that end leads on
             Some(Driven { task: Task::Run { interrupt }, .. }) => {
-                if slot.status.mode != Mode::Follow {
+                if !slot.status.mode.follows() {
                     interrupt.notify_one();
                 }
             }
@@ -241,7 +241,7 @@ impl Coordinator {
             let slot = &self.mirrors[self.index[name]];
             let at_work = slot.driven.as_ref().is_some_and(|driven| matches!(driven.task, Task::Run { .. }));
             // whoever is at work there knows of the mode, and may have something to put right first
-            if slot.status.mode == Mode::Follow || at_work {
+            if slot.status.mode.follows() || at_work {
                 continue;
             }
             let problem = mode::refusal(name, slot.status.mode, slot.status.mode_change.as_ref());

@@ -90,6 +90,9 @@ pub const RENAME_ASIDE: &str = "rename_aside";
 /// The kind of the [`Intent`] of its name's return.
 pub const GIVE_BACK: &str = "give_back";
 
+/// The kind of the [`Intent`] of a change of interval and pruning.
+pub const SETTINGS: &str = "patch_settings";
+
 /// The kind of the [`Intent`] of a sync: its latest is looked for when a mirror is stopped.
 pub const SYNC: &str = "mirror_sync";
 

@@ -117,7 +117,7 @@ impl Carriage<'_> {
         if repository.archived {
             return failed(failing::archived(&spec.full_name()));
         }
-        let wanted = if self.change.mode == Mode::Follow { spec.interval } else { GoDuration::ZERO };
+        let wanted = if self.change.mode.follows() { spec.interval } else { GoDuration::ZERO };
         let Some(patch) = &history.patch else {
             return if interval == wanted { self.settled(repository, date) } else { Carrying::SetInterval(wanted) };
         };
@@ -156,7 +156,7 @@ impl Carriage<'_> {
 
     /// The interval is right. It stays so, once no sync can write an older one back.
     fn settled(&self, repository: &Repository, date: Timestamp) -> Carrying {
-        if self.change.mode != Mode::Follow
+        if !self.change.mode.follows()
             && let Some(wait) = self.until_our_sync_ends(repository, date)
         {
             return wait;

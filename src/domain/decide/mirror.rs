@@ -44,9 +44,7 @@ impl Table<'_> {
         if repository.archived {
             return fail(failing::archived(&name));
         }
-        // one that we have set is set back by this run at the latest
-        let ours = self.history.mode_change.as_ref().is_some_and(|change| change.applied_at.is_none());
-        if interval == GoDuration::ZERO && !ours {
+        if interval == GoDuration::ZERO && !self.stopped_by_us(repository) {
             return fail(mode::found_stopped(&self.spec.name));
         }
         if let Some(next) = self.refused_settings(repository) {
@@ -68,6 +66,16 @@ impl Table<'_> {
             Some(upstream) => self.compare(repository, date, &upstream, &local),
             None => self.alone(repository, date, &local),
         }
+    }
+
+    /// An interval of `0s` that we have set, once, is set back by this run at the latest: the mirror is to follow again,
+    /// and that was not carried out yet; or a sync that was running when it was has written the old interval back. That
+    /// one ended within the time that a sync may take, and Gitea has asked for none since.
+    fn stopped_by_us(&self, repository: &Repository) -> bool {
+        let Some(change) = &self.history.mode_change else { return false };
+        let limit = SignedDuration::try_from(self.policy.sync).unwrap_or(SignedDuration::MAX);
+        let since = self.history.settings_sent.map(|sent| repository.mirror_updated.duration_since(sent));
+        change.applied_at.is_none() || since.is_some_and(|since| !since.is_negative() && since <= limit)
     }
 
     fn local_refs(&self) -> Result<Seen<&RefList>, Next> {

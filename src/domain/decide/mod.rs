@@ -25,7 +25,7 @@ use super::aside::Aside;
 use super::backoff;
 use super::duration::GoDuration;
 use super::evidence::{PruneMemory, Seen};
-use super::mode::{self, Mode};
+use super::mode;
 use super::names::BranchName;
 use super::observation::{History, Observation, RepositorySeen};
 use super::problem::{Code, Problem};
@@ -159,7 +159,7 @@ impl Table<'_> {
     }
 
     fn go_on(&self) -> Next {
-        if self.history.mode != Mode::Follow {
+        if !self.history.mode.follows() {
             return fail(mode::refusal(&self.spec.name, self.history.mode, self.history.mode_change.as_deref()));
         }
         if self.history.elapsed >= self.policy.run {
