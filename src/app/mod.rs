@@ -78,7 +78,7 @@ pub async fn assemble(
         AuthConfig::None => Access::Anonymous,
     };
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
-    let router = api::router(ApiState { engine: engine.clone(), access, names, metrics, clock });
+    let router = api::router(ApiState::new(engine.clone(), access, names, metrics, clock));
     Ok(Service { router, engine, tasks })
 }
 
