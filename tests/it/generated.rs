@@ -98,6 +98,7 @@ fn every_link_of_a_page_leads_to_something_that_is_there() {
         "docs/install.md",
         "docs/legacy.md",
         "docs/metrics.md",
+        "docs/monitoring.md",
         "docs/operate.md",
         "docs/platform.md",
         "docs/security.md",

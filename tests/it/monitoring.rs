@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use standin::UpstreamFault;
 
-use crate::http::stage::{Setting, Stage};
+use crate::http::stage::{OPERATOR, Setting, Stage, VIEWER};
 
 /// Labels that scraping adds.
 const SCRAPED: &[&str] = &["job", "instance", "namespace", "pod", "node"];
@@ -407,20 +407,21 @@ fn a_scrape_after_a_full_story_stays_small_and_has_what_the_rules_choose_by() {
     stage.upstream.force_push("openova", "main");
     assert_eq!(run(&stage, "{}")["mirrors"][0]["evidence"]["rewritten"], true);
     let known = stage.ask("GET", "/cutover/runs?limit=1", "", "").json()["runs"][0]["id"].as_str().unwrap().to_owned();
-    // every path of the specification, with every method, well and badly
+    // every operation of the specification, well and badly, as an operator and as a viewer
     let specification: Value = serde_json::from_str(&cutover_api::api::openapi()).unwrap();
-    for path in specification["paths"].as_object().unwrap().keys().filter(|path| !path.ends_with("events")) {
-        for (id, name) in [(known.as_str(), "openova"), ("0", "nobody")] {
-            let path = path.replace("{id}", id).replace("{name}", name).replace("{mirror}", name).replace("{code}", "internal");
-            for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
-                for body in ["", "{}", "["] {
-                    let media = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
-                    let request = format!(
-                        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n{media}",
-                        body.len()
-                    );
-                    stage.say(format!("{request}Authorization: Bearer {}\r\n\r\n{body}", crate::http::stage::OPERATOR));
-                    stage.say(format!("{request}Authorization: Bearer {}\r\n\r\n{body}", crate::http::stage::VIEWER));
+    for (path, operations) in specification["paths"].as_object().unwrap() {
+        let methods = operations.as_object().unwrap().keys().filter(|method| method.len() < 7);
+        for method in methods.filter(|_| !path.ends_with("events")) {
+            for (id, name) in [(known.as_str(), "openova"), ("0", "nobody")] {
+                let named = [("{id}", id), ("{name}", name), ("{mirror}", name), ("{code}", "internal")];
+                let path = named.iter().fold(path.clone(), |path, (from, to)| path.replace(from, to));
+                for (token, body) in [(OPERATOR, ""), (OPERATOR, "["), (VIEWER, "")] {
+                    stage.say(format!(
+                        "{} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+                         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                        method.to_uppercase(),
+                        body.len(),
+                    ));
                 }
             }
         }
