@@ -92,10 +92,17 @@ fn every_link_of_a_page_leads_to_something_that_is_there() {
         "README.md",
         "CHANGELOG.md",
         "docs/api.md",
+        "docs/configure.md",
         "docs/design.md",
+        "docs/faq.md",
+        "docs/install.md",
         "docs/legacy.md",
         "docs/metrics.md",
+        "docs/operate.md",
+        "docs/platform.md",
+        "docs/security.md",
         "docs/testing.md",
+        "docs/upgrade.md",
     ] {
         let text = fs::read_to_string(root.join(page)).unwrap();
         for target in links(&text) {

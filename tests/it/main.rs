@@ -16,6 +16,7 @@ mod http;
 mod layers;
 mod main_job;
 mod outages;
+mod pages;
 mod process;
 mod runs;
 mod simulation;
