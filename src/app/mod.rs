@@ -82,7 +82,7 @@ pub async fn assemble(
     }
     let access = callers::access(config, &transport, &clock);
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
-    let router = api::router(ApiState { engine: engine.clone(), access, names, metrics, clock });
+    let router = api::router(ApiState::new(engine.clone(), access, names, metrics, clock));
     Ok(Service { router, engine, tasks })
 }
 

@@ -81,15 +81,15 @@ codes! {
     UriTooLong = "uri-too-long", 414, change, "The address is too long",
         "Send at most 2,048 bytes of path and query: /openapi.json describes every parameter.";
     NotFound = "not-found", 404, change, "Nothing is here",
-        "See /openapi.json for the paths of this service, and /cutover/runs for the runs that are kept.";
+        "See /openapi.json for the paths of this service, /status for its mirrors, and /cutover/runs for the runs that are kept.";
     MethodNotAllowed = "method-not-allowed", 405, change, "This path has another method",
         "Use a method that the `Allow` header of this answer names.";
     ContentTooLarge = "content-too-large", 413, change, "The body is too large",
         "Send at most 16 KiB: an empty body asks for all configured mirrors.";
     UnsupportedMediaType = "unsupported-media-type", 415, change, "The body is not JSON",
         "Send `Content-Type: application/json` with the body, or no body at all.";
-    InvalidField = "invalid-field", 422, change, "A member of the body is not as it should be",
-        "Correct the member of the body that `detail` names; /openapi.json describes each of them.";
+    InvalidField = "invalid-field", 422, change, "A member or a parameter is not as it should be",
+        "Correct the member of the body, or the parameter, that `detail` names; /openapi.json describes each of them.";
     UnknownField = "unknown-field", 422, change, "The body has a member that is not known",
         "Leave the member out; there are `mirrors`, `onLegacy`, `acceptUpstream` and `dryRun`, so spelled.";
     UnknownMirror = "unknown-mirror", 422, change, "No mirror of that name is configured",

@@ -92,10 +92,10 @@ pub struct RunOptions {
 
 impl RunOptions {
     /// Whether the same may be done for a mirror under these options and under `other`: what is left out is as the
-    /// mirror is configured.
+    /// mirror is `configured`.
     #[must_use]
-    pub fn agree_with(&self, other: &Self) -> bool {
-        let on_legacy = |options: &Self| options.on_legacy.unwrap_or_default();
+    pub fn agree_with(&self, other: &Self, configured: OnLegacy) -> bool {
+        let on_legacy = |options: &Self| options.on_legacy.unwrap_or(configured);
         on_legacy(self) == on_legacy(other) && self.accept_upstream == other.accept_upstream
     }
 }

@@ -12,6 +12,7 @@ mod ending;
 mod facts;
 mod ids;
 mod jitter;
+mod shown;
 mod surroundings;
 
 use std::sync::{Arc, Mutex};
@@ -36,6 +37,7 @@ use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use coordinator::Coordinator;
 use dry_run::DryRuns;
+use shown::Shown;
 use surroundings::{AT_ONCE, Surroundings};
 
 /// What is asked for.
@@ -205,6 +207,7 @@ pub struct Engine {
     gitea: Client,
     shutdown: Shutdown,
     platform: Option<Arc<dyn Platform>>,
+    shown: Arc<Shown>,
 }
 
 impl Engine {
@@ -234,7 +237,7 @@ impl Engine {
         coordinator.resume().await?;
         let (commands, incoming) = mpsc::channel(COMMANDS);
         tasks.spawn(coordinator.run(incoming, events));
-        Ok((Self { commands, status, dry_runs, gitea, shutdown, platform }, tasks))
+        Ok((Self { commands, status, dry_runs, gitea, shutdown, platform, shown: Arc::default() }, tasks))
     }
 
     /// Asks for a run. It is written down before this answers, and goes on whatever becomes of the caller.
@@ -301,9 +304,9 @@ impl Engine {
     #[must_use]
     pub fn status(&self) -> Arc<Status> {
         let status = self.status.borrow().clone();
-        match self.platform.as_ref().and_then(|platform| platform.cutover_complete()) {
+        match &self.platform {
+            Some(platform) => self.shown.with(status, platform.cutover_complete()),
             None => status,
-            complete => Arc::new(Status { cutover_complete: complete, ..(*status).clone() }),
         }
     }
 

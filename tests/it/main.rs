@@ -16,6 +16,7 @@ mod kubernetes;
 mod layers;
 mod main_job;
 mod outages;
+mod pages;
 mod process;
 mod runs;
 mod simulation;
