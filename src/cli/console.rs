@@ -46,7 +46,12 @@ impl Console {
     #[must_use]
     pub fn standard() -> Self {
         let interactive = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
-        Self { out: Box::new(anstream::stdout()), err: Box::new(anstream::stderr()), interactive, before: String::new() }
+        Self {
+            out: Box::new(anstream::stdout()),
+            err: Box::new(anstream::stderr()),
+            interactive,
+            before: String::new(),
+        }
     }
 
     /// Other streams, which get no colours.
