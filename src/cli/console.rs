@@ -46,7 +46,12 @@ impl Console {
     #[must_use]
     pub fn standard() -> Self {
         let interactive = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
-        Self { out: Box::new(anstream::stdout()), err: Box::new(anstream::stderr()), interactive, before: String::new() }
+        Self {
+            out: Box::new(anstream::stdout()),
+            err: Box::new(anstream::stderr()),
+            interactive,
+            before: String::new(),
+        }
     }
 
     /// Other streams, which get no colours.
@@ -82,7 +87,10 @@ impl Console {
 
 /// Writes lines in one piece: other pods may write into the same log.
 fn write(stream: &mut dyn Write, before: &str, text: &str) {
-    let lines: String = text.split('\n').map(|line| format!("{before}{line}\n")).collect();
+    let mut lines = String::new();
+    for line in text.split('\n') {
+        append!(lines, "{before}{line}\n");
+    }
     let _ = stream.write_all(lines.as_bytes()).and_then(|()| stream.flush());
 }
 

@@ -26,9 +26,8 @@ pub(super) fn yaml_documents(text: &str) -> Vec<Value> {
 
 /// The one object of this kind, and of this name if one is given.
 pub(super) fn of_kind<'a>(objects: &'a [Value], kind: &str, name: Option<&str>) -> &'a Value {
-    let mut found = objects
-        .iter()
-        .filter(|it| it["kind"] == kind && name.is_none_or(|name| it["metadata"]["name"] == name));
+    let mut found =
+        objects.iter().filter(|it| it["kind"] == kind && name.is_none_or(|name| it["metadata"]["name"] == name));
     let first = found.next().unwrap_or_else(|| panic!("there is no {kind} {name:?}"));
     assert!(found.next().is_none(), "there are several {kind} {name:?}");
     first
@@ -126,7 +125,9 @@ impl Pod {
         for (at, letter) in text.char_indices() {
             let begins = letter == '/' && text[..at].chars().next_back().is_none_or(|c| matches!(c, '=' | ' ' | '"'));
             let below = |mount: &&String| {
-                text[at..].strip_prefix(mount.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '\n', '"']))
+                text[at..]
+                    .strip_prefix(mount.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '\n', '"']))
             };
             if begins && self.mounts.iter().any(|mount| below(&mount)) {
                 moved += self.root();

@@ -117,7 +117,8 @@ fn line<'a>(text: &'a str, begin: &str) -> &'a str {
 /// released version is as new.
 fn is_in_the_changelog(version: &str, changelog: &str) -> bool {
     let numbers = |text: &str| -> Option<Vec<u64>> { text.split('.').map(|part| part.parse().ok()).collect() };
-    let headings: Vec<&str> = changelog.lines().filter_map(|line| line.strip_prefix("## [")?.split(']').next()).collect();
+    let headings: Vec<&str> =
+        changelog.lines().filter_map(|line| line.strip_prefix("## [")?.split(']').next()).collect();
     if headings.contains(&version) {
         return true;
     }
@@ -133,6 +134,7 @@ fn versions_move_together_row_54() {
     assert_eq!(line(&chart, "name: "), line(&blueprint, "  name: "));
     let program = line(&chart, "appVersion: ");
     assert_eq!(program, env!("CARGO_PKG_VERSION"));
+    assert!(line(&chart, "      image: ").ends_with(&format!("/cutover-api:{program}")));
     let specification: Value = serde_json::from_str(&read("openapi/cutover-api.json")).unwrap();
     assert_eq!(specification["info"]["version"], program);
     assert!(is_in_the_changelog(program, &read("CHANGELOG.md")), "CHANGELOG.md says nothing of {program}");
@@ -160,7 +162,10 @@ fn a_version_that_the_changelog_does_not_know_is_seen() {
 fn the_chart_has_no_path_or_version_of_its_own_in_the_kept_renders() {
     for set in sets() {
         let text = read(&format!("tests/chart/golden/{set}.yaml"));
-        assert!(text.contains(&format!("cutover-api:{}", env!("CARGO_PKG_VERSION"))) || text.contains("cutover-api@sha256:"));
+        assert!(
+            text.contains(&format!("cutover-api:{}", env!("CARGO_PKG_VERSION")))
+                || text.contains("cutover-api@sha256:")
+        );
         assert!(!text.contains(PathBuf::from(root()).to_str().unwrap()), "{set}");
     }
 }
