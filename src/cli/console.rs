@@ -87,7 +87,10 @@ impl Console {
 
 /// Writes lines in one piece: other pods may write into the same log.
 fn write(stream: &mut dyn Write, before: &str, text: &str) {
-    let lines: String = text.split('\n').map(|line| format!("{before}{line}\n")).collect();
+    let mut lines = String::new();
+    for line in text.split('\n') {
+        append!(lines, "{before}{line}\n");
+    }
     let _ = stream.write_all(lines.as_bytes()).and_then(|()| stream.flush());
 }
 

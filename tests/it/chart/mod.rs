@@ -134,6 +134,7 @@ fn versions_move_together_row_54() {
     assert_eq!(line(&chart, "name: "), line(&blueprint, "  name: "));
     let program = line(&chart, "appVersion: ");
     assert_eq!(program, env!("CARGO_PKG_VERSION"));
+    assert!(line(&chart, "      image: ").ends_with(&format!("/cutover-api:{program}")));
     let specification: Value = serde_json::from_str(&read("openapi/cutover-api.json")).unwrap();
     assert_eq!(specification["info"]["version"], program);
     assert!(is_in_the_changelog(program, &read("CHANGELOG.md")), "CHANGELOG.md says nothing of {program}");
