@@ -5,6 +5,7 @@
 
 mod access;
 mod asking;
+mod chart;
 mod conflicts;
 mod contract;
 mod dry_runs;
@@ -12,6 +13,7 @@ mod fidelity;
 mod generated;
 mod guard;
 mod http;
+mod kubernetes;
 mod layers;
 mod main_job;
 mod monitoring;
