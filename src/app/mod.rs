@@ -5,6 +5,7 @@
 mod callers;
 mod command;
 mod listener;
+mod platform;
 mod serve;
 
 use std::sync::Arc;
@@ -62,6 +63,7 @@ pub async fn assemble(
         .mirrors
         .iter()
         .map(|mirror| Mirror { spec: Arc::clone(&mirror.spec), credential: Arc::clone(&mirror.credential) });
+    let platform = platform::platform(config, &transport, &metrics);
     let (engine, tasks) = Engine::start(Parts {
         mirrors: mirrors.collect(),
         gitea,
@@ -71,8 +73,13 @@ pub async fn assemble(
         policy: config.policy.clone(),
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
+        platform: platform.clone(),
     })
     .await?;
+    if let Some(platform) = platform {
+        // read once now, so that the first who looks is told the truth
+        platform.cutover_complete();
+    }
     let access = callers::access(config, &transport, &clock);
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
     let router = api::router(ApiState::new(engine.clone(), access, names, metrics, clock));

@@ -83,13 +83,13 @@ families! {
     MIRROR_LAST_SUCCESS = "cutover_mirror_last_success_timestamp_seconds", Kind::Gauge, ["mirror"],
         "Unix time for which the refs were last proven equal to upstream's; absent if never.";
     MIRROR_LAST_RUN_SUCCESS = "cutover_mirror_last_run_success", Kind::Gauge, ["mirror"],
-        "1 if the latest attempt ended with a proof, 0 if not; absent before the first.";
+        "1 if the latest attempt ended with a proof, 0 if not; absent before the first, and while the mirror is not to follow.";
     MIRROR_FAILURES = "cutover_mirror_consecutive_failures", Kind::Gauge, ["mirror"],
-        "How many attempts in a row have failed.";
+        "How many attempts in a row have failed; absent while the mirror is not to follow.";
     MIRROR_BEHIND_SINCE = "cutover_mirror_behind_since_timestamp_seconds", Kind::Gauge, ["mirror"],
         "Unix time at which refs were first seen to differ since the last proof; absent unless the mirror is behind.";
     MIRROR_INTERVAL = "cutover_mirror_interval_seconds", Kind::Gauge, ["mirror"],
-        "How often Gitea is to ask upstream by itself, as configured.";
+        "How often Gitea is to ask upstream by itself, as configured; absent while the mirror is not to follow, so that nobody is alerted.";
     MIRROR_REFS = "cutover_mirror_refs", Kind::Gauge, ["mirror", "side"],
         "Heads and tags as last seen, by side: upstream, gitea; absent until seen.";
     MIRROR_REFS_DIFFERING = "cutover_mirror_refs_differing", Kind::Gauge, ["mirror"],
@@ -123,6 +123,10 @@ families! {
 
     KUBERNETES_REQUESTS = "cutover_kubernetes_requests_total", Kind::Counter, ["operation", "code"],
         "Requests to the Kubernetes API server; `code` as in cutover_gitea_requests_total. Absent unless kubernetes.enabled.";
+    PLATFORM_COMPLETE = "cutover_platform_cutover_complete", Kind::Gauge, [],
+        "1 if the platform's status says that its cutover is complete, 0 if not; absent until it was read.";
+    PLATFORM_WRITES = "cutover_platform_status_writes_total", Kind::Counter, ["result"],
+        "Successes that the platform's status was told of, by what became of that: written, failed.";
 
     HTTP_REQUESTS = "cutover_http_requests_total", Kind::Counter, ["method", "route", "code"],
         "Requests answered, by matched route; `other` for unknown paths, `OTHER` for unusual methods, code `499` when the caller had gone before the answer.";

@@ -74,6 +74,7 @@ pub(super) fn families(metrics: &Metrics, status: &Status, now: Timestamp) -> Ve
     let gitea = &status.gitea;
     all.push(Series::with(&families::GITEA_UP, gitea.reachable.map(truth)));
     all.push(Series::with(&families::GITEA_LAST_SUCCESS, gitea.last_answer_at.map(seconds)));
+    all.push(Series::with(&families::PLATFORM_COMPLETE, status.cutover_complete.map(truth)));
     if let (Some(flavour), Some(version)) = (gitea.flavour, &gitea.version) {
         let mut info = Series::of(&families::GITEA_INFO);
         info.put(&[flavour, version], Some(1.0));
@@ -118,9 +119,12 @@ fn mirrors(mirrors: &[Arc<MirrorStatus>], now: Timestamp) -> Vec<MetricFamily> {
             freshness.put(&[name, state], Some(truth(fresh.label() == state)));
         }
         last_success.put(&[name], facts.proven_at.map(seconds));
-        last_run.put(&[name], facts.last_end.map(|end| truth(end == Phase::Succeeded)));
-        failures.put(&[name], Some(f64::from(facts.consecutive_failures)));
-        interval.put(&[name], Some(mirror.spec.interval.get().as_secs_f64()));
+        // what alerts are built on: a mirror that stands still because somebody wants it so alerts nobody
+        if mirror.mode.follows() {
+            last_run.put(&[name], facts.last_end.map(|end| truth(end == Phase::Succeeded)));
+            failures.put(&[name], Some(f64::from(facts.consecutive_failures)));
+            interval.put(&[name], Some(mirror.spec.interval.get().as_secs_f64()));
+        }
         refs.put(&[name, "upstream"], facts.upstream_refs.map(count));
         refs.put(&[name, "gitea"], facts.gitea_refs.map(count));
         match fresh {

@@ -5,6 +5,7 @@
 
 mod access;
 mod asking;
+mod chart;
 mod conflicts;
 mod contract;
 mod dry_runs;
@@ -17,6 +18,7 @@ mod layers;
 mod left_aside;
 mod main_job;
 mod modes;
+mod monitoring;
 mod outages;
 mod pages;
 mod process;

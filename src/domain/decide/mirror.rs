@@ -75,7 +75,7 @@ impl Table<'_> {
         let Some(change) = &self.history.mode_change else { return false };
         let limit = SignedDuration::try_from(self.policy.sync).unwrap_or(SignedDuration::MAX);
         let since = self.history.settings_sent.map(|sent| repository.mirror_updated.duration_since(sent));
-        change.applied_at.is_none() || since.is_some_and(|since| !since.is_negative() && since <= limit)
+        change.applied_at.is_none() || since.is_some_and(|since| since.is_positive() && since <= limit)
     }
 
     fn local_refs(&self) -> Result<Seen<&RefList>, Next> {

@@ -6,13 +6,15 @@
 //!
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
 //! (`placeholder`), a regular repository in the way (`legacy`), a mirror that is there (`mirror`) and its settings
-//! (`settings`); `failing` words the problems. `carrying` decides for a mode what [`decide`] decides for a run.
+//! (`settings`); `pivot` is the gate before what makes a mirror, and `failing` words the problems. `carrying` decides for a
+//! mode what [`decide`] decides for a run.
 
 mod absent;
 mod carrying;
 mod failing;
 mod legacy;
 mod mirror;
+mod pivot;
 mod placeholder;
 mod settings;
 #[cfg(test)]
@@ -70,6 +72,8 @@ pub enum Look {
     Comparison,
     /// What stands under the name that a legacy repository was renamed to.
     Aside,
+    /// Whether the platform is past its pivot.
+    Pivot,
 }
 
 /// A pause.
@@ -140,12 +144,12 @@ impl Table<'_> {
     /// While a legacy repository stands aside, no failure is the end before that has its name back.
     fn next(&self) -> Next {
         let Some(aside) = &self.history.aside else {
-            return self.with_what_was_left(self.go_on());
+            return self.with_what_was_left(self.guarded(self.go_on()));
         };
         if let Some(giving_up) = &self.history.giving_up {
             return self.undo(aside, giving_up);
         }
-        match self.go_on() {
+        match self.guarded(self.go_on()) {
             Next::End(end) => match *end {
                 End::Failed { problem } => Next::GiveUp(Box::new(problem)),
                 End::Unverified { problem } => {
