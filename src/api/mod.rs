@@ -11,6 +11,7 @@ mod audit;
 mod body;
 mod docs;
 mod edge;
+mod events;
 mod origin;
 mod problem;
 mod representation;
@@ -32,6 +33,7 @@ use edge::Edge;
 
 pub use access::{Access, Authenticator};
 pub use attempts::Peer;
+pub use events::Streams;
 pub use origin::Names;
 pub use problem::problem_page;
 pub use spec::openapi;
@@ -49,6 +51,8 @@ pub struct ApiState {
     pub metrics: Arc<Metrics>,
     /// Tells how old a proof is.
     pub clock: Arc<dyn Clock>,
+    /// How many streams of events there may be.
+    pub streams: Streams,
 }
 
 impl fmt::Debug for ApiState {

@@ -4,6 +4,7 @@
 
 mod command;
 mod listener;
+mod patience;
 mod serve;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, Access, ApiState, Authenticator, Names};
+use crate::api::{self, Access, ApiState, Authenticator, Names, Streams};
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config, TokensFile};
 use crate::domain::access::Principal;
@@ -78,7 +79,9 @@ pub async fn assemble(
         AuthConfig::None => Access::Anonymous,
     };
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
-    let router = api::router(ApiState { engine: engine.clone(), access, names, metrics, clock });
+    // an open stream holds its connection, and three of four are for everybody else
+    let streams = Streams::at_most(config.connections / 4);
+    let router = api::router(ApiState { engine: engine.clone(), access, names, metrics, clock, streams });
     Ok(Service { router, engine, tasks })
 }
 

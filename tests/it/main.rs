@@ -8,6 +8,7 @@ mod asking;
 mod conflicts;
 mod contract;
 mod dry_runs;
+mod events;
 mod fidelity;
 mod generated;
 mod guard;
