@@ -2,6 +2,7 @@
 //!
 //! Owns what depends on everything else. Holds no rule about mirrors: those are in `domain`.
 
+mod callers;
 mod command;
 mod listener;
 mod patience;
@@ -13,10 +14,9 @@ use std::time::Duration;
 use axum::Router;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, Access, ApiState, Authenticator, Names, Streams};
+use crate::api::{self, ApiState, Names, Streams};
 use crate::clock::Clock;
-use crate::config::{AuthConfig, Config, TokensFile};
-use crate::domain::access::Principal;
+use crate::config::Config;
 use crate::engine::{Engine, Mirror, Parts};
 use crate::git::Lister;
 use crate::gitea::Client;
@@ -66,7 +66,7 @@ pub async fn assemble(
     let (engine, tasks) = Engine::start(Parts {
         mirrors: mirrors.collect(),
         gitea,
-        lister: Lister::new(transport),
+        lister: Lister::new(Arc::clone(&transport)),
         journal,
         clock: Arc::clone(&clock),
         policy: config.policy.clone(),
@@ -74,25 +74,12 @@ pub async fn assemble(
         shutdown: shutdown.clone(),
     })
     .await?;
-    let access = match &config.auth {
-        AuthConfig::Tokens(tokens) => Access::Tokens(Arc::new(FromFile(Arc::clone(tokens)))),
-        AuthConfig::None => Access::Anonymous,
-    };
+    let access = callers::access(config, &transport, &clock);
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
     // an open stream holds its connection, and three of four are for everybody else
     let streams = Streams::at_most(config.connections / 4);
-    let router = api::router(ApiState { engine: engine.clone(), access, names, metrics, clock, streams });
+    let router = api::router(ApiState::new(engine.clone(), access, names, metrics, clock, streams));
     Ok(Service { router, engine, tasks })
-}
-
-/// Callers are recognised by the tokens file, read anew each time.
-#[derive(Debug)]
-struct FromFile(Arc<TokensFile>);
-
-impl Authenticator for FromFile {
-    fn authenticate(&self, presented: &str) -> Result<Option<Principal>, String> {
-        self.0.authenticate(presented).map_err(|error| error.to_string())
-    }
 }
 
 /// Tells the metrics of every request that leaves.

@@ -117,6 +117,9 @@ families! {
     UPSTREAM_REQUESTS = "cutover_upstream_requests_total", Kind::Counter, ["code"],
         "Requests to upstream; `code` as in cutover_gitea_requests_total.";
 
+    KUBERNETES_REQUESTS = "cutover_kubernetes_requests_total", Kind::Counter, ["operation", "code"],
+        "Requests to the Kubernetes API server; `code` as in cutover_gitea_requests_total. Absent unless kubernetes.enabled.";
+
     HTTP_REQUESTS = "cutover_http_requests_total", Kind::Counter, ["method", "route", "code"],
         "Requests answered, by matched route; `other` for unknown paths, `OTHER` for unusual methods, code `499` when the caller had gone before the answer.";
     HTTP_DURATION = "cutover_http_request_duration_seconds", Kind::Histogram(ANSWERS), ["method", "route"],
@@ -130,7 +133,7 @@ families! {
     SSE_DISCONNECTS = "cutover_sse_disconnects_total", Kind::Counter, ["reason"],
         "Streams of events that are over: client (it has gone), lagged (it did not keep up), shutdown, ended (with its run).";
     AUTH_FAILURES = "cutover_auth_failures_total", Kind::Counter, ["reason"],
-        "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read).";
+        "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read, or Kubernetes could not be asked).";
     PANICS = "cutover_panics_total", Kind::Counter, [],
         "Panics caught while a request was answered; should stay 0.";
 

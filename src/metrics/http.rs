@@ -14,6 +14,9 @@ const CALLER_GONE: u16 = 499;
 /// The methods that stand in a label by name; any other is `OTHER`, lest a scanner makes the series.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
+/// The route that shows what is counted. That it was asked for is no reason to count anew for the next who asks.
+const SCRAPE: &str = "/metrics";
+
 /// The route of a path that is none.
 const NO_ROUTE: &str = "other";
 
@@ -46,7 +49,14 @@ impl Metrics {
     fn received(self: &Arc<Self>, method: &str, route: Option<&str>, timed: bool) -> InFlight {
         let method = METHODS.iter().copied().find(|known| *known == method).unwrap_or("OTHER");
         let route = route.unwrap_or(NO_ROUTE).to_owned();
+        self.changed_by(&route);
         InFlight { metrics: Arc::clone(self), method, route, began: Instant::now(), code: CALLER_GONE, timed }
+    }
+
+    fn changed_by(&self, route: &str) {
+        if route != SCRAPE {
+            self.changed();
+        }
     }
 }
 
@@ -61,11 +71,11 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let metrics = &self.metrics;
         metrics.http_requests.with_label_values(&[self.method, &self.route, &self.code.to_string()]).inc();
-        if !self.timed {
-            return;
+        if self.timed {
+            metrics.http_in_flight.dec();
+            let took = self.began.elapsed().as_secs_f64();
+            metrics.http_duration.with_label_values(&[self.method, &self.route]).observe(took);
         }
-        metrics.http_in_flight.dec();
-        let took = self.began.elapsed().as_secs_f64();
-        metrics.http_duration.with_label_values(&[self.method, &self.route]).observe(took);
+        metrics.changed_by(&self.route);
     }
 }

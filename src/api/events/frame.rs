@@ -98,6 +98,8 @@ impl Frame {
 
     /// Where things stand.
     pub(super) fn snapshot(snapshot: &Snapshot, now: Timestamp) -> Self {
+        // to the second, as `/status` has it
+        let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let mut body = SnapshotEvent { at: now, missed: snapshot.missed, status: None, run: None };
         let mut lists = VecDeque::new();
         if let Some(run) = &snapshot.run {
@@ -106,7 +108,7 @@ impl Frame {
         } else {
             let status = &snapshot.status;
             body.status = Some(StatusBody::without_mirrors(status));
-            lists.push_back(List::Mirrors(Arc::clone(status), now));
+            lists.push_back(List::Mirrors(Arc::clone(status), second));
             lists.extend(status.latest_run.iter().map(|run| List::Parts(Arc::clone(run))));
         }
         Self::with(Some(snapshot.id), Kind::Snapshot.label(), &json(&body), lists)

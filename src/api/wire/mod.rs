@@ -19,7 +19,7 @@ pub(super) use event::{
     EventBody, FreshnessEvent, ModeEvent, PartEndEvent, PhaseEvent, PlatformEvent, RewriteEvent, RunEvent,
     ShutdownEvent, SnapshotEvent,
 };
-pub(super) use run::{PartBody, RunBody, RunList};
+pub(super) use run::{CLONE_GOES_ON, PartBody, RunBody, RunList};
 pub(super) use status::{MirrorBody, StatusBody};
 
 /// The words of a closed set as a schema.

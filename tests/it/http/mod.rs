@@ -5,4 +5,4 @@ mod connections;
 mod properties;
 mod reading;
 pub(crate) mod stage;
-mod walkthrough;
+pub(crate) mod walkthrough;
