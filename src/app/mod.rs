@@ -6,6 +6,7 @@ mod callers;
 mod command;
 mod listener;
 mod patience;
+mod platform;
 mod serve;
 
 use std::sync::Arc;
@@ -63,6 +64,7 @@ pub async fn assemble(
         .mirrors
         .iter()
         .map(|mirror| Mirror { spec: Arc::clone(&mirror.spec), credential: Arc::clone(&mirror.credential) });
+    let platform = platform::platform(config, &transport, &metrics);
     let (engine, tasks) = Engine::start(Parts {
         mirrors: mirrors.collect(),
         gitea,
@@ -72,8 +74,13 @@ pub async fn assemble(
         policy: config.policy.clone(),
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
+        platform: platform.clone(),
     })
     .await?;
+    if let Some(platform) = platform {
+        // read once now, so that the first who looks is told the truth
+        platform.cutover_complete();
+    }
     let access = callers::access(config, &transport, &clock);
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
     // an open stream holds its connection, and three of four are for everybody else

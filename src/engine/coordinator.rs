@@ -14,13 +14,14 @@ use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
 use super::driver::{Driver, Event};
-use super::ending::log_end;
+use super::ending::{Unwritten, log_end};
 use super::ids::Ids;
 use super::story::Story;
 use super::surroundings::Surroundings;
 use super::{Accepted, Command, Mirror, facts};
-use crate::domain::event::{self, PhaseEntered, Recorded};
+use crate::domain::event::{self, PhaseEntered};
 use crate::domain::names::MirrorName;
+use crate::domain::platform::Proven;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::spec::RunOptions;
@@ -76,13 +77,6 @@ impl Slot {
         let told = std::mem::replace(&mut self.told, Arc::clone(&self.status));
         event::of_mirror(&told, &self.status, now)
     }
-}
-
-/// A run that the journal does not have as it stands, and the events that tell what it lacks.
-#[derive(Debug)]
-pub(super) struct Unwritten {
-    pub(super) run: Arc<Run>,
-    pub(super) events: Vec<Arc<Recorded>>,
 }
 
 /// A driver at work.
@@ -174,6 +168,7 @@ impl Coordinator {
             mirrors: slots.iter().map(|slot| Arc::clone(&slot.status)).collect(),
             latest_run: latest.clone(),
             gitea: around.gitea_status(),
+            cutover_complete: None,
         }));
         let story = Story::begin(around.journal.clone(), Arc::clone(&metrics)).await?;
         let coordinator = Self {
@@ -350,10 +345,19 @@ impl Coordinator {
                 let facts = status.facts.clone();
                 let news = slot.news(now);
                 log_end(&mirror, &end);
+                self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
                 self.end_in_every_run(&mirror, &end, facts, news).await;
                 self.prove_anew(&mirror);
             }
+        }
+    }
+
+    /// A success of the first mirror is the platform's step.
+    fn tell_the_platform(&self, mirror: &MirrorName, run: RunId, end: &End) {
+        let Some(platform) = self.around.platform.as_ref().filter(|_| self.index[mirror] == 0) else { return };
+        if let Some(proven) = Proven::of(&self.mirrors[0].mirror.spec, run, end) {
+            platform.proven(proven);
         }
     }
 
@@ -377,7 +381,8 @@ impl Coordinator {
         let latest = self.latest.as_ref();
         let latest_run = latest.map(|latest| Arc::clone(self.in_flight.get(&latest.id).map_or(latest, |one| &one.run)));
         let mirrors = self.mirrors.iter().map(|slot| Arc::clone(&slot.status)).collect();
-        Arc::new(Status { mirrors, latest_run, gitea: self.around.gitea_status() })
+        let gitea = self.around.gitea_status();
+        Arc::new(Status { mirrors, latest_run, gitea, cutover_complete: None })
     }
 }
 

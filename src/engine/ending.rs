@@ -3,12 +3,19 @@
 use std::sync::Arc;
 
 use super::asking::unavailable;
-use super::coordinator::{Coordinator, Unwritten, open_parts};
+use super::coordinator::{Coordinator, open_parts};
 use super::{Canceled, NotAccepted};
 use crate::domain::event::{Event, Recorded, of_ends};
 use crate::domain::names::MirrorName;
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::status::Facts;
+
+/// A run that the journal does not have as it stands, and the events that tell what it lacks.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    pub(super) run: Arc<Run>,
+    pub(super) events: Vec<Arc<Recorded>>,
+}
 
 impl Coordinator {
     /// One driver's end is the end of that mirror in every run that waits for it; `news` is what else there is to tell

@@ -208,7 +208,9 @@ impl Coordinator {
             snapshot = ended.is_none() && (place.always_snapshot || after <= self.story.before);
         }
         if snapshot {
-            let (status, run) = (self.status_now(), run.clone());
+            let complete = self.around.platform.as_ref().and_then(|platform| platform.cutover_complete());
+            let status = Arc::new(Status { cutover_complete: complete, ..(*self.status_now()).clone() });
+            let run = run.clone();
             before.push_back(Before::Told(Told::Snapshot(Snapshot { id: now, missed, status, run })));
             if let Some(run) = ended {
                 let at = run.finished_at.unwrap_or(run.created_at);

@@ -214,7 +214,7 @@ mod tests {
         mirror.facts.problem = Some(Problem::new(Code::NotAMirror, r#"or "mirrors":[] here"#));
         let mirrors: Vec<_> = std::iter::repeat_with(|| Arc::new(mirror.clone())).take(mirrors).collect();
         let latest_run = (!mirrors.is_empty()).then(|| run(mirrors.len() + 3));
-        Arc::new(Status { mirrors, latest_run, gitea: GiteaStatus::default() })
+        Arc::new(Status { mirrors, latest_run, gitea: GiteaStatus::default(), cutover_complete: Some(true) })
     }
 
     /// The whole text, and its data as a reader puts it together.
