@@ -1,7 +1,7 @@
 //! The pods that ask the service: step 1 of the cut-over, the auto-trigger, `helm test`. Their commands are run against a
 //! service with a stand-in Gitea.
 //!
-//! Callers are recognised by a tokens file here: the token that it lists stands for that of the ServiceAccount.
+//! Callers are recognised by a tokens file here: the token that it lists stands for that of the account that a pod runs as.
 
 use std::process::{Child, Output, Stdio};
 use std::time::Duration;
