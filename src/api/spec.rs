@@ -72,6 +72,16 @@ const CHANGE: Needs = Needs::Role(Role::Operator);
 const ANYWHERE: [Code; 5] =
     [Code::MalformedRequest, Code::OriginNotAllowed, Code::HostNotAllowed, Code::UriTooLong, Code::Internal];
 
+/// What recognising a caller can end with, besides.
+const GUARDED: [Code; 6] = [
+    Code::Unauthenticated,
+    Code::RateLimited,
+    Code::Forbidden,
+    Code::KubernetesUnreachable,
+    Code::KubernetesDenied,
+    Code::KubernetesCredential,
+];
+
 /// Every route, each behind its gate, with the whole specification.
 pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     use Code::{
@@ -142,11 +152,8 @@ pub fn openapi() -> String {
 /// Puts the gate before a route, and what the gate can answer into the specification.
 fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule) -> UtoipaMethodRouter<ApiState> {
     let mut codes: Vec<_> = ANYWHERE.iter().chain(rule.problems).copied().collect();
-    if let Needs::Role(role) = rule.needs {
-        codes.extend([Code::Unauthenticated, Code::RateLimited]);
-        if role == Role::Operator {
-            codes.push(Code::Forbidden);
-        }
+    if let Needs::Role(_) = rule.needs {
+        codes.extend(GUARDED);
     }
     for (path, item) in &mut route.1.paths {
         if let Some(operation) = item.get.as_mut().filter(|_| TAGGED.contains(&path.as_str())) {
@@ -250,8 +257,10 @@ fn complete(specification: &mut OpenApi) {
     let scheme = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(
-            "A token of the service's tokens file. A viewer may read; an operator may also ask for runs. Not needed \
-             where the service was started with `--auth none`.",
+            "A token of the service's tokens file; or, where the service is configured to ask Kubernetes, the token of \
+             a service account (or another user) that it lists: `kubectl create token NAME`, for the service's audience \
+             where it has one. A viewer may read; an operator may also ask for runs. Not needed where the service was \
+             started with `--auth none`.",
         ))
         .build();
     let components = specification.components.get_or_insert_default();

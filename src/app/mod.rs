@@ -2,8 +2,10 @@
 //!
 //! Owns what depends on everything else. Holds no rule about mirrors: those are in `domain`.
 
+mod callers;
 mod command;
 mod listener;
+mod platform;
 mod serve;
 
 use std::sync::Arc;
@@ -12,10 +14,9 @@ use std::time::Duration;
 use axum::Router;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, Access, ApiState, Authenticator, Names};
+use crate::api::{self, ApiState, Names};
 use crate::clock::Clock;
-use crate::config::{AuthConfig, Config, TokensFile};
-use crate::domain::access::Principal;
+use crate::config::Config;
 use crate::engine::{Engine, Mirror, Parts};
 use crate::git::Lister;
 use crate::gitea::Client;
@@ -62,34 +63,27 @@ pub async fn assemble(
         .mirrors
         .iter()
         .map(|mirror| Mirror { spec: Arc::clone(&mirror.spec), credential: Arc::clone(&mirror.credential) });
+    let platform = platform::platform(config, &transport, &metrics);
     let (engine, tasks) = Engine::start(Parts {
         mirrors: mirrors.collect(),
         gitea,
-        lister: Lister::new(transport),
+        lister: Lister::new(Arc::clone(&transport)),
         journal,
         clock: Arc::clone(&clock),
         policy: config.policy.clone(),
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
+        platform: platform.clone(),
     })
     .await?;
-    let access = match &config.auth {
-        AuthConfig::Tokens(tokens) => Access::Tokens(Arc::new(FromFile(Arc::clone(tokens)))),
-        AuthConfig::None => Access::Anonymous,
-    };
+    if let Some(platform) = platform {
+        // read once now, so that the first who looks is told the truth
+        platform.cutover_complete();
+    }
+    let access = callers::access(config, &transport, &clock);
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
     let router = api::router(ApiState::new(engine.clone(), access, names, metrics, clock));
     Ok(Service { router, engine, tasks })
-}
-
-/// Callers are recognised by the tokens file, read anew each time.
-#[derive(Debug)]
-struct FromFile(Arc<TokensFile>);
-
-impl Authenticator for FromFile {
-    fn authenticate(&self, presented: &str) -> Result<Option<Principal>, String> {
-        self.0.authenticate(presented).map_err(|error| error.to_string())
-    }
 }
 
 /// Tells the metrics of every request that leaves.

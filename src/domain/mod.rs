@@ -18,6 +18,7 @@ pub mod key;
 pub mod names;
 pub mod observation;
 pub mod plan;
+pub mod platform;
 pub mod problem;
 pub mod proof;
 pub mod refs;

@@ -67,9 +67,9 @@ codes! {
     MalformedRequest = "malformed-request", 400, change, "The request cannot be read",
         "Send a well-formed request: an empty body, or a JSON object such as {\"mirrors\": [\"openova\"]}.";
     Unauthenticated = "unauthenticated", 401, change, "No valid credential",
-        "Send the header `Authorization: Bearer TOKEN` with a token from the service's tokens file (--tokens-file).";
-    Forbidden = "forbidden", 403, change, "This token's role does not allow it",
-        "Use a token with the role `operator`, or have the first word of the token's line in the tokens file (--tokens-file) changed to `operator`; the file is read again at each use.";
+        "Send the header `Authorization: Bearer TOKEN` with a token from the service's tokens file (--tokens-file), or, where kubernetes.enabled is true, with one of a service account that it lists (`kubectl create token`).";
+    Forbidden = "forbidden", 403, change, "This caller's role does not allow it",
+        "Use a token with the role `operator`, or have the first word of the token's line in the tokens file (--tokens-file) changed to `operator`; the file is read again at each use. For a token of Kubernetes, add its exact user name to kubernetes.operators (or, to read, kubernetes.viewers) and restart.";
     HostNotAllowed = "host-not-allowed", 421, change, "This host name is not served",
         "Call under a name of `server.hosts`, an IP literal or `localhost`; or add the name to `server.hosts` in the configuration and restart. Without authentication (--auth none) a name has to be listed there.";
     OriginNotAllowed = "origin-not-allowed", 403, change, "This page may not call the service",
@@ -106,6 +106,14 @@ codes! {
         "Look at the state directory (--state-dir): `df -h` for free space, `ls -l` for its rights, and the service's log for the cause; then ask again. Reads go on meanwhile.";
     Internal = "internal", 500, again, "The service made a mistake",
         "Ask again; when it stays, look for this answer's request id in the service's log and report it.";
+
+    // reaching Kubernetes
+    KubernetesUnreachable = "kubernetes-unreachable", 502, again, "The Kubernetes API server gives no usable answer",
+        "Check that this pod may reach the API server (network policies; `kubectl get --raw=/readyz`), then ask again. The service's log has the cause. Callers with a token of the tokens file (--tokens-file) are let in meanwhile.";
+    KubernetesDenied = "kubernetes-denied", 503, change, "Kubernetes does not let our service account do this",
+        "Give the service's ServiceAccount the rights that docs/kubernetes.md lists, and look what it has: `kubectl auth can-i create tokenreviews.authentication.k8s.io --as=system:serviceaccount:NAMESPACE:NAME`.";
+    KubernetesCredential = "kubernetes-credential", 503, change, "Our own token for Kubernetes cannot be read",
+        "Mount the ServiceAccount's token into the pod (automountServiceAccountToken: true, or a projected volume) where kubernetes.tokenFile names it, readable by this service; it is read again at each use.";
 
     // reaching Gitea
     GiteaUnreachable = "gitea-unreachable", 502, again, "Gitea cannot be reached",
@@ -191,6 +199,12 @@ codes! {
         "Its interval in Gitea is 0s, which we did not set: somebody stopped it. Set the interval in Gitea (Settings, Mirror Settings) to follow upstream again, then ask again.";
     RefConflict = "ref-conflict", 409, change, "A local ref blocks one of upstream's",
         "git cannot hold both names. Set `prune: true` for this mirror until the local one is gone, or delete the local one in Gitea.";
+
+    // where the platform stands
+    PastPivot = "past-pivot", 409, change, "The platform has moved its source into this Gitea",
+        "No mirror is made any more: the platform runs from what has this name. Look why it is not there, and restore the repository from a backup of Gitea; then ask again. A mirror that is there is still synced. What says so is in the ConfigMap that kubernetes.statusConfigMap names.";
+    PivotUnknown = "pivot-unknown", 424, again, "Nobody knows where the platform stands",
+        "Look at the ConfigMap that kubernetes.statusConfigMap names (`kubectl -n NAMESPACE get configmap NAME -o yaml`), and whether our ServiceAccount may get it (docs/kubernetes.md); then ask again. Where the platform's cutover is not installed, set kubernetes.absentStatus: allow and restart.";
 
     // what the work came to
     MigrateFailed = "migrate-failed", 424, change, "Gitea could not clone upstream",

@@ -117,6 +117,13 @@ families! {
     UPSTREAM_REQUESTS = "cutover_upstream_requests_total", Kind::Counter, ["code"],
         "Requests to upstream; `code` as in cutover_gitea_requests_total.";
 
+    KUBERNETES_REQUESTS = "cutover_kubernetes_requests_total", Kind::Counter, ["operation", "code"],
+        "Requests to the Kubernetes API server; `code` as in cutover_gitea_requests_total. Absent unless kubernetes.enabled.";
+    PLATFORM_COMPLETE = "cutover_platform_cutover_complete", Kind::Gauge, [],
+        "1 if the platform's status says that its cutover is complete, 0 if not; absent until it was read.";
+    PLATFORM_WRITES = "cutover_platform_status_writes_total", Kind::Counter, ["result"],
+        "Successes that the platform's status was told of, by what became of that: written, failed.";
+
     HTTP_REQUESTS = "cutover_http_requests_total", Kind::Counter, ["method", "route", "code"],
         "Requests answered, by matched route; `other` for unknown paths, `OTHER` for unusual methods, code `499` when the caller had gone before the answer.";
     HTTP_DURATION = "cutover_http_request_duration_seconds", Kind::Histogram(ANSWERS), ["method", "route"],
@@ -124,7 +131,7 @@ families! {
     HTTP_IN_FLIGHT = "cutover_http_requests_in_flight", Kind::Gauge, [],
         "Requests now being answered.";
     AUTH_FAILURES = "cutover_auth_failures_total", Kind::Counter, ["reason"],
-        "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read).";
+        "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read, or Kubernetes could not be asked).";
     PANICS = "cutover_panics_total", Kind::Counter, [],
         "Panics caught while a request was answered; should stay 0.";
 

@@ -29,8 +29,11 @@ pub use http::InFlight;
 /// The media type of [`Metrics::render`], exactly: Prometheus 3 refuses a scrape whose type it cannot read.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Operations of upstream's begin with this word; all others are Gitea's.
+/// Operations of upstream's begin with this word; those without a word like it are Gitea's.
 const UPSTREAM: &str = "upstream";
+
+/// And these of the API server with this one, which is no part of their label.
+const KUBERNETES: &str = "kubernetes_";
 
 /// Why a caller was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +44,7 @@ pub enum AuthFailure {
     Invalid,
     /// An accepted one whose role does not reach.
     Forbidden,
-    /// Our own list of tokens cannot be read.
+    /// Our own list of tokens cannot be read, or Kubernetes could not be asked.
     Unavailable,
 }
 
@@ -70,6 +73,8 @@ pub struct Metrics {
     gitea_requests: IntCounterVec,
     gitea_duration: HistogramVec,
     upstream_requests: IntCounterVec,
+    kubernetes_requests: IntCounterVec,
+    platform_writes: IntCounterVec,
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
     http_in_flight: IntGauge,
@@ -113,6 +118,8 @@ impl Metrics {
             gitea_requests: counter(&registry, &families::GITEA_REQUESTS),
             gitea_duration: histogram(&registry, &families::GITEA_DURATION),
             upstream_requests: counter(&registry, &families::UPSTREAM_REQUESTS),
+            kubernetes_requests: counter(&registry, &families::KUBERNETES_REQUESTS),
+            platform_writes: counter(&registry, &families::PLATFORM_WRITES),
             http_requests: counter(&registry, &families::HTTP_REQUESTS),
             http_duration: histogram(&registry, &families::HTTP_DURATION),
             http_in_flight: gauge(&registry, &families::HTTP_IN_FLIGHT),
@@ -137,6 +144,8 @@ impl Metrics {
         };
         if operation.starts_with(UPSTREAM) {
             self.upstream_requests.with_label_values(&[&code]).inc();
+        } else if let Some(operation) = operation.strip_prefix(KUBERNETES) {
+            self.kubernetes_requests.with_label_values(&[operation, &code]).inc();
         } else {
             self.gitea_requests.with_label_values(&[operation, &code]).inc();
             self.gitea_duration.with_label_values(&[operation]).observe(took.as_secs_f64());
@@ -157,6 +166,12 @@ impl Metrics {
             }
             End::Succeeded { .. } | End::Unverified { .. } | End::Canceled => {}
         }
+        self.changed();
+    }
+
+    /// The platform's status was told of a success, or could not be.
+    pub fn platform_status_written(&self, well: bool) {
+        self.platform_writes.with_label_values(&[if well { "written" } else { "failed" }]).inc();
         self.changed();
     }
 

@@ -10,7 +10,12 @@ fn metrics() -> Arc<Metrics> {
 }
 
 fn status(mirrors: Vec<MirrorStatus>) -> Status {
-    Status { mirrors: mirrors.into_iter().map(Arc::new).collect(), latest_run: None, gitea: GiteaStatus::default() }
+    Status {
+        mirrors: mirrors.into_iter().map(Arc::new).collect(),
+        latest_run: None,
+        gitea: GiteaStatus::default(),
+        cutover_complete: None,
+    }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -103,6 +108,7 @@ fn ends_and_requests_are_counted_under_closed_labels() {
     metrics.request_sent("migrate", Some(201), took);
     metrics.request_sent("migrate", None, took);
     metrics.request_sent("upstream-refs", Some(999), took);
+    metrics.request_sent("kubernetes_review_token", Some(201), took);
     metrics.auth_failure(AuthFailure::Invalid);
     metrics.panicked();
     metrics.request_received("GET", Some("/status")).answered(200);
@@ -120,6 +126,7 @@ fn ends_and_requests_are_counted_under_closed_labels() {
         (r#"cutover_gitea_requests_total{code="error",operation="migrate"}"#, 1.0),
         (r#"cutover_gitea_request_duration_seconds_count{operation="migrate"}"#, 2.0),
         (r#"cutover_upstream_requests_total{code="other"}"#, 1.0),
+        (r#"cutover_kubernetes_requests_total{code="201",operation="review_token"}"#, 1.0),
         (r#"cutover_auth_failures_total{reason="invalid"}"#, 1.0),
         ("cutover_panics_total", 1.0),
         (r#"cutover_http_requests_total{code="200",method="GET",route="/status"}"#, 1.0),

@@ -13,6 +13,7 @@ mod fidelity;
 mod generated;
 mod guard;
 mod http;
+mod kubernetes;
 mod layers;
 mod main_job;
 mod outages;

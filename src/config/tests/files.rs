@@ -36,7 +36,7 @@ mirrors:
   - { name: 12, target: }
 limits: { run: 3h, migrate: 30s, sync: 600, deadPlaceholder: 1s, connections: 0 }
 server: { hosts: ['https://a'], origins: [x] }
-kubernetes: { enabled: true }
+kubernetes: { enabled: 1, apiServer: x }
 notifications: { url: https://example.org }
 extra: 1
 ";
@@ -47,6 +47,7 @@ extra: 1
         "gitea.tokenfile",
         "gitea.tokenFile",
         "gitea.url",
+        "kubernetes.apiServer",
         "kubernetes.enabled",
         "limits.connections",
         "limits.deadPlaceholder",
@@ -77,7 +78,7 @@ extra: 1
     assert_eq!(found, expected, "{faults}");
     let text = faults.to_string();
     for part in
-        ["has 28 faults", "(line 15)", "tokenFile is meant", "second time", "at mirrors[1].target.repo (line 10)"]
+        ["has 29 faults", "(line 15)", "tokenFile is meant", "second time", "at mirrors[1].target.repo (line 10)"]
     {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -165,7 +166,6 @@ fn what_this_version_does_not_do_is_refused_and_its_default_taken() {
         ("    webhook:", "{ secretFiles: [x] }"),
         ("observation:", "{ ttl: 5s }"),
         ("observation:", "{ healAfter: 20m }"),
-        ("kubernetes:", "{ enabled: true }"),
         ("notifications:", "{ url: https://example.org }"),
     ] {
         let faults = place.load_file(&format!("{GOOD}{key} {value}\n")).expect_err(key);

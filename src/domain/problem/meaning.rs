@@ -14,9 +14,11 @@ impl Code {
                 "The request is not HTTP as this service reads it, or its body is not JSON. `detail` says where reading stopped. Nothing was done."
             }
             Self::Unauthenticated => {
-                "The call needs a bearer token, and none came that the service's tokens file lists. The answer is the same for every reason; the log and `cutover_auth_failures_total` tell them apart. When the file itself cannot be read, everybody is answered so."
+                "The call needs a bearer token, and none came that the service's tokens file lists or that Kubernetes, where it is asked, accepts for us. The answer is the same for every reason; the log and `cutover_auth_failures_total` tell them apart. When the file itself cannot be read, everybody is answered so."
             }
-            Self::Forbidden => "The token is known, and its role is `viewer`: it may read and may not ask for runs.",
+            Self::Forbidden => {
+                "The caller is known and may not do this: the role is `viewer`, which may read and may not ask for runs; or Kubernetes knows the user, and the service's configuration lists it neither as an operator nor as a viewer."
+            }
             Self::HostNotAllowed => {
                 "The `Host` of the request is not a name of this service. A page in somebody's browser can make a name of its own point here; so with `server.hosts` set, or without authentication, only the configured names, IP literals and `localhost` are served."
             }
@@ -70,6 +72,15 @@ impl Code {
                 "A fault of the service itself. Only this request was given up; the service goes on, and `cutover_panics_total` counted it."
             }
 
+            Self::KubernetesUnreachable => {
+                "The Kubernetes API server was asked and did not answer, or with 429 or 5xx, or something else than its API answers there. While a caller's token is not in the tokens file, nobody can say whose it is: so it is not refused as unknown."
+            }
+            Self::KubernetesDenied => {
+                "The Kubernetes API server answers our own service account with 401 or 403: it lacks a right, or its token is of another cluster."
+            }
+            Self::KubernetesCredential => {
+                "The file with our own service account's token is missing, empty or not readable. The API server was not asked."
+            }
             Self::GiteaUnreachable => {
                 "No connection to Gitea came about, or it broke before an answer. The run waits and tries again by itself until its deadline."
             }
@@ -174,6 +185,13 @@ impl Code {
             }
             Self::RefConflict => {
                 "git keeps refs as paths: while `a` exists there can be no `a/b`. A ref that only Gitea has stands in the way of one that upstream has. Everything else was synced."
+            }
+
+            Self::PastPivot => {
+                "The platform's cutover has come to the step at which its own source is this Gitea, or beyond it. A mirror that was made now would take the place of what the platform runs from; so nothing was made, renamed or deleted."
+            }
+            Self::PivotUnknown => {
+                "A mirror would have to be made, which may not be done once the platform runs from this Gitea; and the platform's status, which would tell, is not there (`reason` is `absent`) or cannot be read (`unreadable`). So nothing was made, renamed or deleted."
             }
 
             Self::MigrateFailed => {
