@@ -16,6 +16,7 @@ mod http;
 mod kubernetes;
 mod layers;
 mod main_job;
+mod monitoring;
 mod outages;
 mod pages;
 mod process;
