@@ -25,7 +25,7 @@ use super::origin::Names;
 use super::problem::{MEDIA_TYPE, Refusal};
 use super::representation::TAGGED;
 use super::wire::{CLONE_GOES_ON, ProblemBody};
-use super::{ApiState, docs, modes, runs, service, status};
+use super::{ApiState, docs, events, modes, runs, service, status};
 use crate::domain::access::Role;
 use crate::domain::problem::Code;
 use crate::metrics::Metrics;
@@ -53,6 +53,7 @@ const BEARER: &str = "bearer";
         (name = "runs", description = "Ask for runs and read them."),
         (name = "modes", description = "Stop mirrors, and let them follow again."),
         (name = "status", description = "Where everything stands."),
+        (name = "events", description = "What happens, as it happens."),
         (name = "service", description = "What the service says of itself; open to everybody."),
     ),
     components(schemas(ProblemBody)),
@@ -87,8 +88,8 @@ const GUARDED: [Code; 6] = [
 pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     use Code::{
         ContentTooLarge, ConvertNotOffered, GiteaCredential, IdempotencyKeyReused, InvalidField, ModeRefuses, NotFound,
-        RequestTimeout, RunConflict, RunEnded, ShuttingDown, StateUnavailable, UnknownField, UnknownMirror,
-        UnsupportedMediaType,
+        RequestTimeout, RunConflict, RunEnded, ShuttingDown, StateUnavailable, TooManyStreams, UnknownField,
+        UnknownMirror, UnsupportedMediaType,
     };
     let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
         let rule = Rule { needs, problems };
@@ -132,6 +133,13 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
             StateUnavailable,
         ],
     );
+    router = add(
+        router,
+        routes!(events::of_run),
+        READ,
+        &[NotFound, InvalidField, ShuttingDown, StateUnavailable, TooManyStreams],
+    );
+    router = add(router, routes!(events::all), READ, &[InvalidField, ShuttingDown, StateUnavailable, TooManyStreams]);
     router = add(router, routes!(status::all), READ, &[]);
     router = add(router, routes!(status::one), READ, &[NotFound]);
     router = add(router, routes!(service::healthz), OPEN, &[]);

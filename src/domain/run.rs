@@ -45,6 +45,7 @@ macro_rules! labelled {
         }
     };
 }
+pub(super) use labelled;
 
 labelled! {
     /// Where a mirror stands.
@@ -119,8 +120,6 @@ labelled! {
         Api = "api",
     }
 }
-
-pub(super) use labelled;
 
 impl Status {
     /// Where a run stands whose mirrors have ended in these phases.

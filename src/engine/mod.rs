@@ -7,14 +7,17 @@ mod acting;
 mod asking;
 mod carrying;
 mod coordinator;
+mod driven;
 mod driver;
 mod dry_run;
 mod ending;
 mod facts;
+mod following;
 mod ids;
 mod jitter;
 mod modes;
 mod shown;
+mod story;
 mod surroundings;
 
 use std::sync::{Arc, Mutex};
@@ -25,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::domain::credential::CredentialSource;
 use crate::domain::key::Keyed;
-use crate::domain::mode::{Mode, ModeChange, SEVERED_BY_CONFIGURATION};
+use crate::domain::mode::{ModeChange, SEVERED_BY_CONFIGURATION};
 use crate::domain::names::MirrorName;
 use crate::domain::plan::DryRun;
 use crate::domain::platform::Platform;
@@ -42,6 +45,10 @@ use coordinator::Coordinator;
 use dry_run::DryRuns;
 use shown::Shown;
 use surroundings::{AT_ONCE, Surroundings};
+
+pub use modes::{ModeSet, ModeWish};
+
+pub use following::{Feed, Over, Place, Snapshot, Told};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -93,30 +100,6 @@ pub struct Canceled {
     pub run: Arc<Run>,
     /// Whether Gitea was cloning for it, and goes on.
     pub in_gitea: bool,
-}
-
-/// Somebody's word on how a mirror is to be run.
-#[derive(Clone, Debug)]
-pub struct ModeWish {
-    /// Which mirror, by name.
-    pub mirror: String,
-    /// How.
-    pub mode: Mode,
-    /// Why, in the caller's words.
-    pub reason: Option<String>,
-    /// Whether the mirror is to be made a regular repository, where the server offers that.
-    pub convert: bool,
-    /// The name of the token that asks, or `anonymous`.
-    pub by: String,
-}
-
-/// A word that was taken.
-#[derive(Clone, Debug)]
-pub struct ModeSet {
-    /// The mirror.
-    pub mirror: MirrorName,
-    /// Whether it is another than before.
-    pub changed: bool,
 }
 
 /// Why no run was accepted.
@@ -211,6 +194,7 @@ enum Command {
     Run { id: RunId, answer: oneshot::Sender<Result<Option<Arc<Run>>, NotAccepted>> },
     Runs { limit: usize, before: Option<RunId>, answer: oneshot::Sender<Result<Vec<Arc<Run>>, NotAccepted>> },
     Ready { answer: oneshot::Sender<Result<(), NotAccepted>> },
+    Follow { place: Place, answer: oneshot::Sender<Result<Feed, NotAccepted>> },
 }
 
 /// One configured mirror, with what it takes to read its upstream.
@@ -363,6 +347,18 @@ impl Engine {
         }
         self.gitea.credential().read().map_err(|error| NotAccepted::Credential(error.to_string()))?;
         self.command(|answer| Command::Ready { answer }).await
+    }
+
+    /// Follows what happens, everywhere or in one run: from the last event that the caller has, if everything since is
+    /// kept; else from where things stand now.
+    ///
+    /// # Errors
+    /// No such run is kept, the journal cannot be read, or the service is ending.
+    pub async fn follow(&self, place: Place) -> Result<Feed, NotAccepted> {
+        if self.shutdown.has_begun() {
+            return Err(NotAccepted::ShuttingDown);
+        }
+        self.command(|answer| Command::Follow { place, answer }).await
     }
 
     /// Waits until the engine has ended: at the service's end, or by a mistake of ours.

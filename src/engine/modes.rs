@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::NotAccepted;
 use super::asking::unavailable;
-use super::coordinator::{Coordinator, Driven, Task, Watch};
+use super::coordinator::Coordinator;
+use super::driven::{Driven, Task, Watch};
 use super::driver::Driver;
 use super::ending::log_end;
 use super::facts::{self, LastSeen};
-use super::{ModeSet, ModeWish, NotAccepted};
 use crate::domain::mode::{self, Mode, ModeChange, Source};
 use crate::domain::names::MirrorName;
 use crate::domain::problem::{Code, Problem};
@@ -21,6 +22,30 @@ use crate::domain::run::{End, Phase};
 use crate::domain::server::Server;
 use crate::domain::spec::RunOptions;
 use crate::journal::JournalError;
+
+/// Somebody's word on how a mirror is to be run.
+#[derive(Clone, Debug)]
+pub struct ModeWish {
+    /// Which mirror, by name.
+    pub mirror: String,
+    /// How.
+    pub mode: Mode,
+    /// Why, in the caller's words.
+    pub reason: Option<String>,
+    /// Whether the mirror is to be made a regular repository, where the server offers that.
+    pub convert: bool,
+    /// The name of the token that asks, or `anonymous`.
+    pub by: String,
+}
+
+/// A word that was taken.
+#[derive(Clone, Debug)]
+pub struct ModeSet {
+    /// The mirror.
+    pub mirror: MirrorName,
+    /// Whether it is another than before.
+    pub changed: bool,
+}
 
 impl Coordinator {
     /// Takes somebody's word. The same again changes nothing; if it has not been carried out yet, that is tried anew.
@@ -224,7 +249,7 @@ impl Coordinator {
             }
             let change = change.clone();
             let written = match self.around.journal.write_mode(name.clone(), change).await {
-                Ok(()) => self.around.journal.write_end(name.clone(), facts, Vec::new()).await,
+                Ok(()) => self.around.journal.write_end(name.clone(), facts, Vec::new(), Vec::new()).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = written {
@@ -248,7 +273,7 @@ impl Coordinator {
             let (end, facts) = (End::Failed { problem }, slot.status.facts.clone());
             log_end(name, &end);
             self.metrics.part_ended(name.as_str(), &end, Duration::ZERO);
-            self.end_in_every_run(name, &end, facts).await;
+            self.end_in_every_run(name, &end, facts, Vec::new()).await;
         }
     }
 

@@ -1,10 +1,19 @@
--- Who has said how a mirror is to be run, when and why. The latest word on a mirror is never dropped.
+-- What readers of the streams are told. `seq` is the event's id; times are RFC 3339 in UTC; bodies are JSON.
 
-CREATE TABLE mode_changes (
-  id     TEXT PRIMARY KEY,    -- a UUIDv7: sorts by age
-  mirror TEXT NOT NULL,
-  at     TEXT NOT NULL,
-  body   TEXT NOT NULL
+CREATE TABLE events (
+  seq  INTEGER PRIMARY KEY,
+  at   TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  run  TEXT,            -- NULL: it belongs to no run
+  body TEXT NOT NULL    -- empty for a run's end: that is the run's own row, which does not change any more
 ) STRICT;
 
-CREATE INDEX mode_changes_of_a_mirror ON mode_changes (mirror, id);
+CREATE INDEX events_of_a_run ON events (run, seq);
+
+-- One row: no id up to `reserved` is given out by a later process, and none up to `dropped` is kept.
+CREATE TABLE event_ids (
+  reserved INTEGER NOT NULL,
+  dropped  INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO event_ids (reserved, dropped) VALUES (0, 0);

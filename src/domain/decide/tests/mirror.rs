@@ -274,7 +274,9 @@ fn an_interval_of_zero_is_ours_only_where_the_journal_and_the_last_sync_say_so()
     };
     let updated = mirror().mirror_updated;
     let at = |seconds: i64| Some(updated + SignedDuration::from_secs(seconds));
-    for (sent, ours) in [(None, false), (at(1), false), (at(0), false), (at(-1), true), (at(-600), true), (at(-601), false)] {
+    for (sent, ours) in
+        [(None, false), (at(1), false), (at(0), false), (at(-1), true), (at(-600), true), (at(-601), false)]
+    {
         let mut world = stopped();
         world.history.settings_sent = sent;
         if ours {
