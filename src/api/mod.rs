@@ -11,6 +11,7 @@ mod audit;
 mod body;
 mod docs;
 mod edge;
+mod hooks;
 mod origin;
 mod problem;
 mod representation;
@@ -32,6 +33,7 @@ use edge::Edge;
 
 pub use access::{Access, Authenticator};
 pub use attempts::Peer;
+pub use hooks::{Hook, Hooks};
 pub use origin::Names;
 pub use problem::problem_page;
 pub use spec::openapi;
@@ -45,6 +47,8 @@ pub struct ApiState {
     pub access: Access,
     /// Under which names, and from which pages.
     pub names: Names,
+    /// What upstream's webhooks are held to, by mirror.
+    pub hooks: Arc<Hooks>,
     /// Counts, and is scraped.
     pub metrics: Arc<Metrics>,
     /// Tells how old a proof is.

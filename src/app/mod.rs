@@ -12,9 +12,9 @@ use std::time::Duration;
 use axum::Router;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, Access, ApiState, Authenticator, Names};
+use crate::api::{self, Access, ApiState, Authenticator, Hook, Hooks, Names};
 use crate::clock::Clock;
-use crate::config::{AuthConfig, Config, TokensFile};
+use crate::config::{AuthConfig, Config, MirrorConfig, TokensFile};
 use crate::domain::access::Principal;
 use crate::engine::{Engine, Mirror, Parts};
 use crate::git::Lister;
@@ -78,7 +78,12 @@ pub async fn assemble(
         AuthConfig::None => Access::Anonymous,
     };
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
-    let router = api::router(ApiState { engine: engine.clone(), access, names, metrics, clock });
+    let hook = |mirror: &MirrorConfig| {
+        let hook = Hook { spec: Arc::clone(&mirror.spec), secrets: Arc::clone(&mirror.webhook) as _ };
+        (mirror.spec.name.to_string(), hook)
+    };
+    let hooks = Arc::new(config.mirrors.iter().map(hook).collect::<Hooks>());
+    let router = api::router(ApiState { engine: engine.clone(), access, names, hooks, metrics, clock });
     Ok(Service { router, engine, tasks })
 }
 

@@ -84,6 +84,13 @@ impl Page {
                 OnLegacy::RenameAside => "is renamed, and the mirror made in its place (onLegacy: renameAside)",
             },
         );
+        let files: Vec<_> = mirror.webhook.paths().map(|path| path.to_string()).collect();
+        let webhooks = if files.is_empty() {
+            "are not taken (webhook.secretFiles names none)".to_owned()
+        } else {
+            format!("under /hooks/{}, signed with a secret in {}", spec.name, files.join(", "))
+        };
+        self.row("webhooks of upstream's", webhooks);
         self.row(
             "when made, it is",
             match spec.visibility {

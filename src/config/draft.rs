@@ -29,6 +29,7 @@ pub(super) struct MirrorDraft {
     pub(super) prune: Field<bool>,
     pub(super) private: Field<bool>,
     pub(super) on_legacy: Field<String>,
+    pub(super) webhook_secrets: Vec<(Place, String)>,
     pub(super) credential: CredentialDraft,
     /// Whether a field that is left out has a default: so in the environment, not so in a file.
     pub(super) defaults: Defaults,

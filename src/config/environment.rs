@@ -78,6 +78,7 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
         prune: Field::Absent(Place::named("prune")),
         private: Field::Absent(Place::named("private")),
         on_legacy: Field::Absent(Place::named("onLegacy")),
+        webhook_secrets: Vec::new(),
         credential: CredentialDraft {
             token: file("UPSTREAM_TOKEN_FILE"),
             username: file("UPSTREAM_USERNAME_FILE"),

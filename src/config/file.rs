@@ -41,6 +41,7 @@ fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
     let mut mirror = Section::open(Some(node), path, MIRROR, report);
     let mut upstream = mirror.section("upstream", UPSTREAM, report);
     let mut target = mirror.section("target", TARGET, report);
+    let mut webhook = mirror.section("webhook", &["secretFiles"], report);
     let draft = MirrorDraft {
         name: mirror.text("name", NAME, report),
         url: upstream.text("url", URL, report),
@@ -51,12 +52,11 @@ fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
         prune: mirror.switch("prune", report),
         private: mirror.switch("private", report),
         on_legacy: mirror.text("onLegacy", "refuse or renameAside", report),
+        webhook_secrets: webhook.texts("secretFiles", report),
         credential: credential(&mut upstream, report),
         defaults: Defaults::NoNames,
     };
     mirror.later("mode", "follow", "another mode than follow is", report);
-    let mut webhook = mirror.section("webhook", &["secretFiles"], report);
-    webhook.later("secretFiles", "[]", "taking upstream's webhooks is", report);
     draft
 }
 

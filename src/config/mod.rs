@@ -19,6 +19,7 @@ mod report;
 mod rules;
 mod secret;
 mod serving;
+mod signing;
 mod tokens;
 mod tree;
 
@@ -35,6 +36,7 @@ pub use describe::describe;
 pub use options::{AuthMode, EXAMPLES, LogFormat, Options};
 pub use report::{Fault, Faults, Place};
 pub use secret::{ConfiguredCredential, Secret};
+pub use signing::SigningFiles;
 pub use tokens::{TokensError, TokensFile};
 
 use crate::domain::credential::CredentialSource;
@@ -87,6 +89,8 @@ pub struct MirrorConfig {
     pub credential: Arc<dyn CredentialSource>,
     /// Where the credential comes from, for a person; `None`: there is none.
     pub credential_from: Option<String>,
+    /// The secrets of its upstream's webhooks.
+    pub webhook: Arc<SigningFiles>,
 }
 
 /// How callers are recognised.

@@ -26,6 +26,7 @@ pub mod server;
 pub mod spec;
 pub mod status;
 pub mod url;
+pub mod webhook;
 
 #[cfg(test)]
 pub(crate) mod tests {

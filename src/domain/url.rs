@@ -80,6 +80,12 @@ impl UpstreamUrl {
         format!("{}{below}", self.as_str().trim_end_matches('/'))
     }
 
+    /// The repository's path, such as `openova-io/openova`, perhaps behind the forge's own prefix.
+    #[must_use]
+    pub fn repository_path(&self) -> &str {
+        bare_path(&self.0).trim_start_matches('/')
+    }
+
     /// Whether Gitea's `original_url` names this upstream. A trailing `/` or `.git` makes no difference to any forge;
     /// the case of scheme and host makes none at all; that of the path may.
     #[must_use]

@@ -1,22 +1,28 @@
 //! How runs end: a driver's end in every run that waits for it, and a run that is taken out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::asking::unavailable;
 use super::coordinator::{Coordinator, open_parts};
+use super::deliveries::NOT_SHOWN_YET;
 use super::{Canceled, NotAccepted};
 use crate::domain::names::MirrorName;
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::status::Facts;
 
 impl Coordinator {
-    /// One driver's end is the end of that mirror in every run that waits for it.
-    pub(super) async fn end_in_every_run(&mut self, mirror: &MirrorName, end: &End, facts: Facts) {
+    /// One driver's end is the end of that mirror in every run that waits for it, but for those that need a newer
+    /// proof; how long to wait before that one, if anybody needs it later than now.
+    pub(super) async fn end_in_every_run(&mut self, mirror: &MirrorName, end: &End, facts: Facts) -> Option<Duration> {
         let now = self.around.clock.now();
-        let mut changed = Vec::new();
+        let (mut changed, mut pause) = (Vec::new(), None);
         for one in self.in_flight.values_mut() {
             if one.outlived(mirror, end) {
                 one.again += 1;
+            } else if one.is_owed_more(mirror, end) {
+                one.owed = None;
+                pause = Some(NOT_SHOWN_YET);
             } else if one.run.part(mirror).is_some_and(|part| part.end.is_none()) {
                 Arc::make_mut(&mut one.run).end_part(mirror, end, now);
                 changed.push(Arc::clone(&one.run));
@@ -37,13 +43,14 @@ impl Coordinator {
         if let Err(error) = self.around.journal.retain(now).await {
             tracing::warn!(error = %error, "old runs could not be dropped from the journal");
         }
+        pause
     }
 
-    /// Puts a driver to work on a mirror again, for a run that was asked for after upstream had been read.
-    pub(super) fn prove_anew(&mut self, mirror: &MirrorName) {
+    /// Puts a driver to work on a mirror again, for a run that needs a newer proof.
+    pub(super) fn prove_anew(&mut self, mirror: &MirrorName, pause: Option<Duration>) {
         let waiting = self.in_flight.values().find(|one| open_parts(&one.run).any(|name| name == mirror));
         let Some((id, options)) = waiting.map(|one| (one.run.id, one.run.options.clone())) else { return };
-        self.start(mirror, id, &options);
+        self.start(mirror, id, &options, pause);
     }
 
     /// Writes what could not be written when it happened.

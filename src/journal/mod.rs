@@ -3,6 +3,7 @@
 //! Owns the file, its lock and its retention. Every write is on disk when the call returns (WAL, `synchronous=FULL`).
 //! Losing the file loses history and never correctness: the engine acts on what Gitea and git hold. Holds no secret.
 
+mod deliveries;
 mod keys;
 mod store;
 
@@ -119,6 +120,19 @@ pub struct KnownRequest {
     pub run: RunId,
 }
 
+/// A webhook's delivery that was answered with a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownDelivery {
+    /// The mirror that it was for.
+    pub mirror: MirrorName,
+    /// Its name, given by its sender.
+    pub id: Box<str>,
+    /// The run that it was given.
+    pub run: RunId,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
 /// What the journal holds of one mirror.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
@@ -193,6 +207,22 @@ impl Journal {
     /// The journal cannot be read.
     pub async fn request_of(&self, keyed: Keyed, now: Timestamp) -> Result<Option<KnownRequest>, JournalError> {
         self.with(move |store| store.request_of(&keyed, now)).await
+    }
+
+    /// Writes deliveries of webhooks, so that they are known again after a restart.
+    ///
+    /// # Errors
+    /// None of them is on disk.
+    pub async fn write_deliveries(&self, deliveries: Vec<KnownDelivery>) -> Result<(), JournalError> {
+        self.with(move |store| store.write_deliveries(&deliveries)).await
+    }
+
+    /// The deliveries that are kept, oldest first.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn deliveries(&self) -> Result<Vec<KnownDelivery>, JournalError> {
+        self.with(Store::deliveries).await
     }
 
     /// Writes how a mirror ended, in every run that waited for it, and what is now known of it: all or nothing.

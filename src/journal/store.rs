@@ -7,17 +7,22 @@ use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 
-use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, keys};
+use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, deliveries, keys};
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 3] = [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// How many ended runs are kept, and for how many days.
 const RUNS_KEPT: usize = 1_000;
@@ -207,6 +212,7 @@ impl Store {
         let oldest = now.checked_sub((DAYS_KEPT * 24).hours()).unwrap_or(Timestamp::MIN).to_string();
         self.write(|transaction| {
             keys::drop_old(transaction, now)?;
+            deliveries::drop_old(transaction, now)?;
             // a key that is kept promises its run
             transaction.execute(
                 "DELETE FROM runs WHERE ended_at IS NOT NULL AND id NOT IN (SELECT run FROM idempotency_keys) AND \

@@ -125,6 +125,8 @@ families! {
         "Requests now being answered.";
     AUTH_FAILURES = "cutover_auth_failures_total", Kind::Counter, ["reason"],
         "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read).";
+    WEBHOOKS = "cutover_webhooks_total", Kind::Counter, ["vendor", "result"],
+        "Webhooks received, by what sent them (github, gitlab, gitea, forgejo, generic) and what became of them: started (a new run), joined (a run in flight), ignored, duplicate, refused (no good signature), failed.";
     PANICS = "cutover_panics_total", Kind::Counter, [],
         "Panics caught while a request was answered; should stay 0.";
 

@@ -70,6 +70,7 @@ pub struct Metrics {
     http_duration: HistogramVec,
     http_in_flight: IntGauge,
     auth_failures: IntCounterVec,
+    webhooks: IntCounterVec,
     panics: IntCounterVec,
 }
 
@@ -98,6 +99,7 @@ impl Metrics {
             http_duration: histogram(&registry, &families::HTTP_DURATION),
             http_in_flight: gauge(&registry, &families::HTTP_IN_FLIGHT),
             auth_failures: counter(&registry, &families::AUTH_FAILURES),
+            webhooks: counter(&registry, &families::WEBHOOKS),
             panics: counter(&registry, &families::PANICS),
             registry,
         };
@@ -140,6 +142,11 @@ impl Metrics {
     /// A caller was refused.
     pub fn auth_failure(&self, reason: AuthFailure) {
         self.auth_failures.with_label_values(&[reason.label()]).inc();
+    }
+
+    /// A webhook was received; `result` is one of those in the family's help.
+    pub fn webhook(&self, vendor: &str, result: &str) {
+        self.webhooks.with_label_values(&[vendor, result]).inc();
     }
 
     /// A panic was caught.

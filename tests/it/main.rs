@@ -11,6 +11,7 @@ mod dry_runs;
 mod fidelity;
 mod generated;
 mod guard;
+mod hooks;
 mod http;
 mod layers;
 mod main_job;

@@ -21,6 +21,9 @@ pub(super) fn of(content: &Content) -> Option<Value> {
             "lastError": null,
             "mirroredCommitSHA": "9f2c1a7be1d84c5a9a0d3f6f5f0f3d0c6a4b2e11",
         })),
+        "Hook" => Some(json!({
+            "matched": ["openova"], "reason": null, "run": "019ab0de-7c00-7000-8000-000000000001", "coalesced": false,
+        })),
         "Well" => Some(json!({"status": "ok"})),
         _ => None,
     }

@@ -1,10 +1,12 @@
 //! Files, right and wrong.
 
 use proptest::prelude::*;
+use secrecy::ExposeSecret as _;
 
 use super::{Home, paths};
 use crate::config::report::Report;
-use crate::config::{Options, file, load, tree};
+use crate::config::{Options, describe, file, load, tree};
+use crate::domain::webhook::SecretSource as _;
 
 const GOOD: &str = "\
 gitea: { url: 'http://gitea-http.gitea.svc:3000', tokenFile: TOKEN_FILE }
@@ -162,7 +164,6 @@ fn what_this_version_does_not_do_is_refused_and_its_default_taken() {
     let place = Home::new();
     for (key, value) in [
         ("    mode:", "severed"),
-        ("    webhook:", "{ secretFiles: [x] }"),
         ("observation:", "{ ttl: 5s }"),
         ("observation:", "{ healAfter: 20m }"),
         ("kubernetes:", "{ enabled: true }"),
@@ -183,4 +184,32 @@ fn with_a_file_the_variables_are_ignored_and_one_is_told() {
     let loaded = load(&options, &|name| (name == "GITEA_ORG").then(|| "other".into())).unwrap();
     assert_eq!(loaded.config.mirrors[0].spec.owner.as_str(), "openova");
     assert!(loaded.warnings.len() == 1 && loaded.warnings[0].starts_with("GITEA_ORG"), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn the_secrets_of_webhooks_are_files_and_those_that_cannot_be_used_are_told() {
+    let place = Home::new();
+    let good = place.write("good", "0123456789abcdef0123456789abcdef\n");
+    let short = place.write("short", "0123456789abcdef");
+    let with =
+        |files: &[&str]| place.load_file(&format!("{GOOD}    webhook: {{ secretFiles: [{}] }}\n", files.join(", ")));
+    let loaded = with(&[&good]).unwrap();
+    let secrets = loaded.config.mirrors[0].webhook.read().unwrap();
+    assert_eq!((secrets.good.len(), secrets.bad.len()), (1, 0));
+    assert_eq!(secrets.good[0].expose_secret().len(), 32, "the line's end is no part of it");
+    assert!(describe(&loaded.config).contains("under /hooks/openova, signed with a secret in"), "{loaded:?}");
+
+    let loaded = with(&[&good, &short, "/no/such/file"]).unwrap();
+    let warnings = loaded.warnings.join("\n");
+    assert!(warnings.contains("shorter than 32 characters") && warnings.contains("does not exist"), "{warnings}");
+    let secrets = loaded.config.mirrors[0].webhook.read().unwrap();
+    assert_eq!((secrets.good.len(), secrets.bad.len()), (1, 2));
+    assert!(!format!("{secrets:?} {loaded:?}").contains("0123456789abcdef"));
+
+    assert!(place.load_file(GOOD).unwrap().config.mirrors[0].webhook.read().is_none());
+    for bad in [&["''"][..], &["7"], &[&*good; 9]] {
+        let faults = with(bad).unwrap_err();
+        assert_eq!(faults.faults.len(), 1, "{faults}");
+        assert!(faults.to_string().contains("mirrors[0].webhook.secretFiles["), "{faults}");
+    }
 }
