@@ -21,12 +21,15 @@
 //! | `gitea` | `domain`, `transport` | the Gitea client, one outcome enum a call |
 //! | `git` | `domain`, `transport` | the ref lister |
 //! | `journal` | `domain` | what cannot be observed, on disk |
+//! | `kube` | `domain`, `transport`, `clock` | Kubernetes: whose token it is, and the platform's status |
 //! | `engine` | `domain`, `gitea`, `git`, `journal`, `metrics`, `clock`, `shutdown` | one driver a mirror, runs, the published status |
 //! | `api` | `domain`, `engine`, `metrics`, `shutdown`, `clock` | routes, wire types, authentication, problems, OpenAPI |
 //! | `cli` | `domain`, `config`, `transport` | the client commands: a client of the HTTP API |
+//! | `notify` | `domain`, `transport`, `journal`, `metrics`, `clock`, `shutdown` | outbound notifications |
 //! | `app` | everything | composition and exit codes |
 //!
-//! `api` reads the clock because freshness is a value as of now. Outside: only `domain` knows no runtime, no HTTP, no
+//! `api` reads the clock because freshness is a value as of now, `kube` because a token ends at a time. `engine` knows
+//! the platform by a trait of `domain`, which `app` fills with `kube`. Outside: only `domain` knows no runtime, no HTTP, no
 //! file and no clock; only `transport` holds an HTTP client; only `journal` holds SQLite; only `api` and `app` hold axum; only
 //! `app` accepts connections.
 
@@ -40,7 +43,9 @@ pub mod engine;
 pub mod git;
 pub mod gitea;
 pub mod journal;
+pub mod kube;
 pub mod metrics;
+pub mod notify;
 pub mod shutdown;
 pub mod telemetry;
 pub mod transport;

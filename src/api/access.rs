@@ -8,12 +8,13 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, header};
 
 use super::attempts::Peer;
 use super::edge::Edge;
 use super::problem::Refusal;
-use crate::domain::access::{Principal, Role};
+use crate::domain::access::{Principal, Role, Stranger};
 use crate::domain::problem::Code;
 use crate::metrics::AuthFailure;
 
@@ -22,11 +23,11 @@ const LONGEST_TOKEN: usize = 4_096;
 
 /// Judges what a caller presents.
 pub trait Authenticator: Send + Sync {
-    /// Who presents this token; `None`: nobody that we know. Takes the same time for every token.
+    /// Who presents this token. Comparing takes the same time for every token of ours.
     ///
     /// # Errors
-    /// The list of tokens cannot be read; the text says why, for the log, and holds no secret. The caller is refused.
-    fn authenticate(&self, presented: &str) -> Result<Option<Principal>, String>;
+    /// Why the caller is refused; no text in it holds a secret.
+    fn authenticate<'a>(&'a self, presented: &'a str) -> BoxFuture<'a, Result<Principal, Stranger>>;
 }
 
 /// Who is let in.
@@ -65,11 +66,12 @@ pub(super) async fn gate(
         Needs::Signature => return signed(&edge, request, next).await,
         Needs::Role(role) => role,
     };
-    let principal = match identify(&edge, request.headers()) {
+    let principal = match identify(&edge, request.headers()).await {
         Ok(principal) => principal,
         Err(refusal) => {
-            // whoever presents nothing does not guess
-            let guesses = request.headers().contains_key(header::AUTHORIZATION);
+            // whoever presents nothing does not guess, nor does one whom Kubernetes knows or could not be asked about
+            let presents = request.headers().contains_key(header::AUTHORIZATION);
+            let guesses = presents && refusal.code() == Code::Unauthenticated;
             return if guesses { slowed_down(&edge, peer(&request), refusal) } else { refusal }.into_response();
         }
     };
@@ -78,7 +80,7 @@ pub(super) async fn gate(
         next.run(request).await
     } else {
         edge.metrics.auth_failure(AuthFailure::Forbidden);
-        let detail = format!("this call needs the role {role}; this token's is {}", principal.role);
+        let detail = format!("this call needs the role {role}; this caller's is {}", principal.role);
         Refusal::new(Code::Forbidden, detail).into_response()
     };
     // for the audit line, which the outermost layer writes
@@ -112,7 +114,7 @@ fn slowed_down(edge: &Edge, peer: Option<Peer>, refusal: Refusal) -> Refusal {
     }
 }
 
-fn identify(edge: &Edge, headers: &HeaderMap) -> Result<Principal, Refusal> {
+async fn identify(edge: &Edge, headers: &HeaderMap) -> Result<Principal, Refusal> {
     let authenticator = match &edge.access {
         Access::Anonymous => return Ok(Principal { name: "anonymous".to_owned(), role: Role::Operator }),
         Access::Tokens(authenticator) => authenticator,
@@ -125,12 +127,22 @@ fn identify(edge: &Edge, headers: &HeaderMap) -> Result<Principal, Refusal> {
         return Err(refuse(AuthFailure::Missing));
     }
     let presented = bearer(headers).ok_or_else(|| refuse(AuthFailure::Invalid))?;
-    match authenticator.authenticate(presented) {
-        Ok(Some(principal)) => Ok(principal),
-        Ok(None) => Err(refuse(AuthFailure::Invalid)),
-        Err(why) => {
+    match authenticator.authenticate(presented).await {
+        Ok(principal) => Ok(principal),
+        Err(Stranger::Unknown) => Err(refuse(AuthFailure::Invalid)),
+        Err(Stranger::Unreadable(why)) => {
             tracing::error!(error = %why, "No caller can be let in: the tokens cannot be read");
             Err(refuse(AuthFailure::Unavailable))
+        }
+        Err(Stranger::NotListed { name }) => {
+            edge.metrics.auth_failure(AuthFailure::Forbidden);
+            let detail = format!("Kubernetes knows this caller as {name}, and no list of this service has that name");
+            Err(Refusal::new(Code::Forbidden, detail))
+        }
+        Err(Stranger::NotAsked { code, why }) => {
+            edge.metrics.auth_failure(AuthFailure::Unavailable);
+            let detail = "nobody could say whose token this is; the service's log has the cause, under this request id";
+            Err(Refusal::new(code, detail).with_inside(why))
         }
     }
 }

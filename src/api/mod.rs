@@ -22,6 +22,7 @@ mod status;
 mod wire;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -38,21 +39,48 @@ pub use origin::Names;
 pub use problem::problem_page;
 pub use spec::openapi;
 
-/// What the API works with.
+/// What the API works with: one for all requests, since every layer of every request takes a copy of the handle.
 #[derive(Clone)]
-pub struct ApiState {
+pub struct ApiState(Arc<Inner>);
+
+/// What is behind the handle.
+pub struct Inner {
     /// Takes the commands.
-    pub engine: Engine,
+    engine: Engine,
     /// Who is let in.
-    pub access: Access,
+    access: Access,
     /// Under which names, and from which pages.
-    pub names: Names,
+    names: Names,
     /// What upstream's webhooks are held to, by mirror.
-    pub hooks: Arc<Hooks>,
+    hooks: Hooks,
     /// Counts, and is scraped.
-    pub metrics: Arc<Metrics>,
+    metrics: Arc<Metrics>,
     /// Tells how old a proof is.
-    pub clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
+    latest: status::Latest,
+}
+
+impl ApiState {
+    /// Everything, with nothing answered yet.
+    #[must_use]
+    pub fn new(
+        engine: Engine,
+        access: Access,
+        names: Names,
+        hooks: Hooks,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self(Arc::new(Inner { engine, access, names, hooks, metrics, clock, latest: status::Latest::default() }))
+    }
+}
+
+impl Deref for ApiState {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
 }
 
 impl fmt::Debug for ApiState {

@@ -40,6 +40,12 @@ impl Refusal {
         Self { problem: Box::new(problem), inside: None, hang_up: false, retry_after }
     }
 
+    /// The same, with what the log is told and the caller is not.
+    pub(super) fn with_inside(mut self, inside: String) -> Self {
+        self.inside = Some(inside);
+        self
+    }
+
     /// The same, and the connection is closed: what is still on its way is not read.
     pub(super) fn hanging_up(mut self) -> Self {
         self.hang_up = true;

@@ -15,6 +15,7 @@ use flate2::write::GzEncoder;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 /// The routes whose answers have a tag.
@@ -25,6 +26,40 @@ const WORTH_PACKING: u64 = 1_024;
 
 /// A reader has to ask whether what it keeps still holds.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// The body of an answer whose tag is known already.
+#[derive(Clone, Debug)]
+pub(super) struct Whole {
+    body: Bytes,
+    tag: Tag,
+}
+
+/// Travels with an answer to here.
+#[derive(Clone, Debug)]
+struct Tag(HeaderValue);
+
+impl Whole {
+    /// A value as JSON.
+    pub(super) fn json(value: &impl Serialize) -> Self {
+        let body = Bytes::from(serde_json::to_vec(value).expect("wire types have only strings as keys"));
+        Self { tag: Tag(tag(&body)), body }
+    }
+
+    /// In bytes.
+    pub(super) const fn len(&self) -> usize {
+        self.body.len()
+    }
+}
+
+impl From<Whole> for Response {
+    fn from(whole: Whole) -> Self {
+        let json = HeaderValue::from_static("application/json");
+        let mut response = Self::new(Body::from(whole.body));
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response.extensions_mut().insert(whole.tag);
+        response
+    }
+}
 
 /// What a request says of how it wants its answer.
 #[derive(Debug)]
@@ -71,9 +106,10 @@ impl Wanted {
 
     async fn reworked(&self, response: Response, tagged: bool, packable: bool) -> Response {
         let (mut head, body) = response.into_parts();
+        let made = head.extensions.remove::<Tag>();
         let whole = body.collect().await.expect("a body of known size is in memory").to_bytes();
         if tagged {
-            let tag = tag(&whole);
+            let tag = made.map_or_else(|| tag(&whole), |made| made.0);
             let known = self.has.iter().flatten().any(|has| names(has, &tag));
             head.headers.insert(header::ETAG, tag);
             head.headers.insert(header::CACHE_CONTROL, ASK_AGAIN);

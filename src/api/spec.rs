@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
 use http::HeaderValue;
+use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{self, ContentBuilder, Header, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Header, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
@@ -23,7 +24,7 @@ use super::edge::{Edge, Methods};
 use super::origin::Names;
 use super::problem::{MEDIA_TYPE, Refusal};
 use super::representation::TAGGED;
-use super::wire::ProblemBody;
+use super::wire::{CLONE_GOES_ON, ProblemBody};
 use super::{ApiState, docs, hooks, runs, service, status};
 use crate::domain::access::Role;
 use crate::domain::problem::Code;
@@ -75,6 +76,16 @@ const CHANGE: Needs = Needs::Role(Role::Operator);
 /// What the gate and a panic can answer with on every route.
 const ANYWHERE: [Code; 5] =
     [Code::MalformedRequest, Code::OriginNotAllowed, Code::HostNotAllowed, Code::UriTooLong, Code::Internal];
+
+/// What recognising a caller can end with, besides.
+const GUARDED: [Code; 6] = [
+    Code::Unauthenticated,
+    Code::RateLimited,
+    Code::Forbidden,
+    Code::KubernetesUnreachable,
+    Code::KubernetesDenied,
+    Code::KubernetesCredential,
+];
 
 /// Every route, each behind its gate, with the whole specification.
 pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
@@ -166,11 +177,8 @@ fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule)
             codes.extend([Code::SignatureInvalid, Code::RateLimited]);
             Some(SIGNATURE)
         }
-        Needs::Role(least) => {
-            codes.extend([Code::Unauthenticated, Code::RateLimited]);
-            if least == Role::Operator {
-                codes.push(Code::Forbidden);
-            }
+        Needs::Role(_) => {
+            codes.extend(GUARDED);
             Some(BEARER)
         }
     };
@@ -244,7 +252,7 @@ fn problem(status: u16, codes: &[Code]) -> Response {
     let examples = codes.iter().map(|code| {
         let body = Refusal::new(*code, code.title()).body(EXAMPLE_REQUEST);
         let value = serde_json::from_slice(&body).expect("a problem's body is JSON");
-        let example = openapi::example::ExampleBuilder::new().summary(code.title()).value(Some(value)).build();
+        let example = ExampleBuilder::new().summary(code.title()).value(Some(value)).build();
         (code.label(), example)
     });
     let schema = Ref::from_schema_name(ProblemBody::name());
@@ -276,8 +284,10 @@ fn complete(specification: &mut OpenApi) {
     let scheme = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(
-            "A token of the service's tokens file. A viewer may read; an operator may also ask for runs. Not needed \
-             where the service was started with `--auth none`.",
+            "A token of the service's tokens file; or, where the service is configured to ask Kubernetes, the token of \
+             a service account (or another user) that it lists: `kubectl create token NAME`, for the service's audience \
+             where it has one. A viewer may read; an operator may also ask for runs. Not needed where the service was \
+             started with `--auth none`.",
         ))
         .build();
     let components = specification.components.get_or_insert_default();
@@ -289,16 +299,25 @@ fn complete(specification: &mut OpenApi) {
     );
     let signature = SecurityScheme::ApiKey(ApiKey::Header(signature));
     components.security_schemes.insert(SIGNATURE.to_owned(), signature.into());
-    let responses = specification.paths.paths.values_mut().flat_map(operations);
-    for response in responses.flat_map(|operation| operation.responses.responses.values_mut()) {
-        let RefOr::T(response) = response else { continue };
-        for content in response.content.values_mut() {
-            let RefOr::T(content) = content else { continue };
-            if content.examples.is_empty() {
-                content.example = examples::of(content);
+    for operation in specification.paths.paths.values_mut().flat_map(operations) {
+        let several = examples::several(operation.operation_id.as_deref().unwrap_or_default());
+        for (status, response) in &mut operation.responses.responses {
+            let RefOr::T(response) = response else { continue };
+            for content in response.content.values_mut() {
+                let RefOr::T(content) = content else { continue };
+                if status == "200" && !several.is_empty() {
+                    content.examples = several.iter().map(named_example).collect();
+                } else if content.examples.is_empty() {
+                    content.example = examples::of(content);
+                }
             }
         }
     }
+}
+
+fn named_example((name, summary, value): &(&str, &str, serde_json::Value)) -> (String, RefOr<Example>) {
+    let example = ExampleBuilder::new().summary(*summary).value(Some(value.clone())).build();
+    ((*name).to_owned(), RefOr::T(example))
 }
 
 #[cfg(test)]

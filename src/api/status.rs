@@ -1,14 +1,54 @@
 //! Reading where everything stands.
 //!
-//! Owns `/status…`. Answers from memory; a read never waits for the network.
+//! Owns `/status…`. Answers from memory; a read never waits for the network. Freshness is judged to the second, so that
+//! the whole answer is the same for all who ask within one while nothing has changed, and is made once.
+
+use std::sync::{Arc, Mutex};
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::response::Response;
+use jiff::Timestamp;
 
 use super::ApiState;
 use super::problem::Refusal;
+use super::representation::Whole;
 use super::wire::{MirrorBody, StatusBody};
+use crate::domain::status::Status;
+
+/// A longer answer is made each time: keeping it would cost more memory than its few readers cost time.
+const WORTH_KEEPING: usize = 256 * 1024;
+
+/// The latest answer of `GET /status`.
+#[derive(Debug, Default)]
+pub(super) struct Latest(Mutex<Option<Made>>);
+
+#[derive(Clone, Debug)]
+struct Made {
+    of: Arc<Status>,
+    at: Timestamp,
+    whole: Whole,
+}
+
+impl Latest {
+    fn of(&self, status: &Arc<Status>, at: Timestamp) -> Whole {
+        let kept = self.0.lock().expect("no code panics while holding this lock").clone();
+        if let Some(made) = kept.filter(|made| Arc::ptr_eq(&made.of, status) && made.at == at) {
+            return made.whole;
+        }
+        let whole = Whole::json(&StatusBody::new(status, at));
+        let made = (whole.len() <= WORTH_KEEPING).then(|| Made { of: Arc::clone(status), at, whole: whole.clone() });
+        *self.0.lock().expect("no code panics while holding this lock") = made;
+        whole
+    }
+}
+
+/// Now, to the second.
+fn now(state: &ApiState) -> Timestamp {
+    let now = state.clock.now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
 
 /// Read where everything stands
 ///
@@ -17,8 +57,8 @@ use super::wire::{MirrorBody, StatusBody};
     get, path = "/status", operation_id = "getStatus", tag = "status",
     responses((status = 200, description = "Where everything stands.", body = StatusBody)),
 )]
-pub(super) async fn all(State(state): State<ApiState>) -> Json<StatusBody> {
-    Json(StatusBody::new(&state.engine.status(), state.clock.now()))
+pub(super) async fn all(State(state): State<ApiState>) -> Response {
+    state.latest.of(&state.engine.status(), now(&state)).into()
 }
 
 /// Read where one mirror stands
@@ -35,5 +75,5 @@ pub(super) async fn one(
     let Path(name) = name.map_err(|_| unknown())?;
     let status = state.engine.status();
     let mirror = status.mirrors.iter().find(|mirror| mirror.spec.name.as_str() == name).ok_or_else(unknown)?;
-    Ok(Json(MirrorBody::new(mirror, state.clock.now())))
+    Ok(Json(MirrorBody::new(mirror, now(&state))))
 }

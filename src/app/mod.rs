@@ -2,6 +2,7 @@
 //!
 //! Owns what depends on everything else. Holds no rule about mirrors: those are in `domain`.
 
+mod callers;
 mod command;
 mod listener;
 mod serve;
@@ -10,17 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, Access, ApiState, Authenticator, Hook, Hooks, Names};
+use crate::api::{self, ApiState, Hook, Hooks, Names};
 use crate::clock::Clock;
-use crate::config::{AuthConfig, Config, MirrorConfig, TokensFile};
-use crate::domain::access::Principal;
+use crate::config::{Config, MirrorConfig, NotificationsConfig};
 use crate::engine::{Engine, Mirror, Parts};
 use crate::git::Lister;
 use crate::gitea::Client;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::shutdown::Shutdown;
 use crate::transport::{Observer, Transport};
 
@@ -62,39 +64,43 @@ pub async fn assemble(
         .mirrors
         .iter()
         .map(|mirror| Mirror { spec: Arc::clone(&mirror.spec), credential: Arc::clone(&mirror.credential) });
+    let wake = Arc::new(Notify::new());
     let (engine, tasks) = Engine::start(Parts {
         mirrors: mirrors.collect(),
         gitea,
-        lister: Lister::new(transport),
-        journal,
+        lister: Lister::new(Arc::clone(&transport)),
+        journal: journal.clone(),
         clock: Arc::clone(&clock),
         policy: config.policy.clone(),
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
+        teller: config.notifications.as_ref().map(|_| Arc::clone(&wake)),
     })
     .await?;
-    let access = match &config.auth {
-        AuthConfig::Tokens(tokens) => Access::Tokens(Arc::new(FromFile(Arc::clone(tokens)))),
-        AuthConfig::None => Access::Anonymous,
-    };
+    if let Some(NotificationsConfig { url, proxied, secret }) = config.notifications.clone() {
+        let (clock, metrics) = (Arc::clone(&clock), Arc::clone(&metrics));
+        let notifier = Notifier {
+            url,
+            proxied,
+            secret,
+            transport: Arc::clone(&transport),
+            journal,
+            clock,
+            metrics,
+            shutdown,
+            wake,
+        };
+        tasks.spawn(notifier.run());
+    }
+    let access = callers::access(config, &transport, &clock);
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
     let hook = |mirror: &MirrorConfig| {
         let hook = Hook { spec: Arc::clone(&mirror.spec), secrets: Arc::clone(&mirror.webhook) as _ };
         (mirror.spec.name.to_string(), hook)
     };
-    let hooks = Arc::new(config.mirrors.iter().map(hook).collect::<Hooks>());
-    let router = api::router(ApiState { engine: engine.clone(), access, names, hooks, metrics, clock });
+    let hooks: Hooks = config.mirrors.iter().map(hook).collect();
+    let router = api::router(ApiState::new(engine.clone(), access, names, hooks, metrics, clock));
     Ok(Service { router, engine, tasks })
-}
-
-/// Callers are recognised by the tokens file, read anew each time.
-#[derive(Debug)]
-struct FromFile(Arc<TokensFile>);
-
-impl Authenticator for FromFile {
-    fn authenticate(&self, presented: &str) -> Result<Option<Principal>, String> {
-        self.0.authenticate(presented).map_err(|error| error.to_string())
-    }
 }
 
 /// Tells the metrics of every request that leaves.

@@ -72,6 +72,10 @@ pub async fn serve(
     let metrics = metrics_for(config);
     let transport = HttpTransport::new(Some(Arc::new(Counting(Arc::clone(&metrics)))))
         .map_err(|trouble: Trouble| StartError::Transport(trouble.detail))?;
+    let transport = match &config.kubernetes {
+        Some(kubernetes) => transport.trusting(kubernetes.ca_file.clone()),
+        None => transport,
+    };
     let refused = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;

@@ -4,10 +4,10 @@
 
 use std::fmt::Write as _;
 
-use super::{AuthConfig, Config, MirrorConfig};
+use super::{AuthConfig, Config, KubernetesConfig, MirrorConfig};
 use crate::domain::duration::GoDuration;
 use crate::domain::refs::Prune;
-use crate::domain::spec::{OnLegacy, Visibility};
+use crate::domain::spec::{Allowed, OnLegacy, Visibility};
 
 /// Lines for a terminal.
 #[must_use]
@@ -34,7 +34,8 @@ pub fn describe(config: &Config) -> String {
     page.row(
         "callers",
         match &config.auth {
-            AuthConfig::Tokens(file) => format!("bearer tokens of {file}"),
+            AuthConfig::Tokens(Some(file)) => format!("bearer tokens of {file}"),
+            AuthConfig::Tokens(None) => "as Kubernetes tells".to_owned(),
             AuthConfig::None => "everybody is an operator".to_owned(),
         },
     );
@@ -44,6 +45,16 @@ pub fn describe(config: &Config) -> String {
         }
     }
     page.row("journal in", config.state_dir.display());
+    page.row(
+        "changes are told",
+        config.notifications.as_ref().map_or_else(
+            || "nowhere (notifications.url is empty)".to_owned(),
+            |told| format!("to {}, {}", told.url.as_str(), told.secret_from()),
+        ),
+    );
+    if let Some(kubernetes) = &config.kubernetes {
+        page.kubernetes(kubernetes);
+    }
     page.text()
 }
 
@@ -98,6 +109,36 @@ impl Page {
                 Visibility::Private => "private",
             },
         );
+    }
+
+    fn kubernetes(&mut self, kubernetes: &KubernetesConfig) {
+        self.head("Kubernetes");
+        self.row("API server", &kubernetes.api_server);
+        self.row("as", &kubernetes.credential_from);
+        self.row("trusting", kubernetes.ca_file.display());
+        for (label, list) in [
+            ("operators", &kubernetes.operators),
+            ("viewers", &kubernetes.viewers),
+            ("tokens made for", &kubernetes.audiences),
+        ] {
+            if !list.is_empty() {
+                self.row(label, list.join(", "));
+            }
+        }
+        match &kubernetes.status {
+            Some(name) => self.row("platform's status", format!("in the ConfigMap {name}")),
+            None => self.row("platform's status", "is neither read nor written"),
+        }
+        let word = |allowed: Allowed| if allowed == Allowed::Allow { "allowed" } else { "refused" };
+        match kubernetes.pivot {
+            Some(pivot) => {
+                self.row("making a mirror past the pivot", "is refused (pastPivotGuard: true)");
+                let (without, syncing) = (word(pivot.without_status), word(pivot.syncing));
+                self.row("without a status", format!("it is {without} (absentStatus)"));
+                self.row("syncing one past the pivot", format!("is {syncing} (syncPastPivot)"));
+            }
+            None => self.row("making a mirror past the pivot", "is not guarded against (pastPivotGuard: false)"),
+        }
     }
 
     fn text(&self) -> String {

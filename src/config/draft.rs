@@ -13,8 +13,10 @@ pub(super) struct Draft {
     /// Where mirrors are written, for the fault that there is none; `None`: what was there was reported as wrong.
     pub(super) mirrors_place: Option<Place>,
     pub(super) limits: LimitsDraft,
+    pub(super) notifications: NotificationsDraft,
     pub(super) hosts: Vec<(Place, String)>,
     pub(super) origins: Vec<(Place, String)>,
+    pub(super) kubernetes: KubernetesDraft,
 }
 
 /// One mirror.
@@ -71,6 +73,21 @@ impl SecretDraft {
     }
 }
 
+/// `notifications`.
+#[derive(Debug)]
+pub(super) struct NotificationsDraft {
+    pub(super) url: Field<String>,
+    pub(super) secret_file: Field<String>,
+}
+
+impl NotificationsDraft {
+    /// Nothing was written.
+    pub(super) fn absent() -> Self {
+        let text = |key: &str| Field::Absent(Place::named(format!("notifications.{key}")));
+        Self { url: text("url"), secret_file: text("secretFile") }
+    }
+}
+
 /// `limits`.
 #[derive(Debug)]
 pub(super) struct LimitsDraft {
@@ -91,6 +108,43 @@ impl LimitsDraft {
             sync: text("sync"),
             dead_placeholder: text("deadPlaceholder"),
             connections: Field::Absent(Place::named("limits.connections")),
+        }
+    }
+}
+
+/// `kubernetes`.
+#[derive(Debug)]
+pub(super) struct KubernetesDraft {
+    pub(super) enabled: Field<bool>,
+    pub(super) audiences: Vec<(Place, String)>,
+    pub(super) operators: Vec<(Place, String)>,
+    pub(super) viewers: Vec<(Place, String)>,
+    pub(super) status: Field<String>,
+    pub(super) guard: Field<bool>,
+    pub(super) absent_status: Field<String>,
+    pub(super) sync_past_pivot: Field<String>,
+    pub(super) api_server: Field<String>,
+    pub(super) token_file: Field<String>,
+    pub(super) ca_file: Field<String>,
+}
+
+impl KubernetesDraft {
+    /// Nothing was written.
+    pub(super) fn absent() -> Self {
+        let place = |key: &str| Place::named(format!("kubernetes.{key}"));
+        let text = |key: &str| Field::Absent(place(key));
+        Self {
+            enabled: Field::Absent(place("enabled")),
+            audiences: Vec::new(),
+            operators: Vec::new(),
+            viewers: Vec::new(),
+            status: text("statusConfigMap"),
+            guard: Field::Absent(place("pastPivotGuard")),
+            absent_status: text("absentStatus"),
+            sync_past_pivot: text("syncPastPivot"),
+            api_server: text("apiServer"),
+            token_file: text("tokenFile"),
+            ca_file: text("caFile"),
         }
     }
 }

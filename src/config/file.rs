@@ -2,7 +2,9 @@
 //!
 //! Owns the names of the keys. Judges no value: `rules` does, for the file and the environment alike.
 
-use super::draft::{CredentialDraft, Defaults, Draft, LimitsDraft, MirrorDraft, SecretDraft};
+use super::draft::{
+    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, SecretDraft,
+};
 use super::report::{Field, Place, Report};
 use super::tree::{Node, Section};
 
@@ -12,7 +14,19 @@ const MIRROR: &[&str] = &["name", "upstream", "target", "interval", "prune", "pr
 const UPSTREAM: &[&str] = &["url", "branch", "tokenFile", "usernameFile", "passwordFile"];
 const TARGET: &[&str] = &["owner", "repo"];
 const LIMITS: &[&str] = &["run", "migrate", "sync", "deadPlaceholder", "connections"];
-const KUBERNETES: &[&str] = &["enabled", "audiences", "operators", "viewers", "statusConfigMap", "pastPivotGuard"];
+const KUBERNETES: &[&str] = &[
+    "enabled",
+    "audiences",
+    "operators",
+    "viewers",
+    "statusConfigMap",
+    "pastPivotGuard",
+    "absentStatus",
+    "syncPastPivot",
+    "apiServer",
+    "tokenFile",
+    "caFile",
+];
 
 const URL: &str = "a text, such as https://github.com/openova-io/openova";
 const NAME: &str = "a text, such as openova";
@@ -33,8 +47,10 @@ pub(super) fn draft(root: Node, report: &mut Report) -> Draft {
     let limits = limits(&mut top, report);
     let mut server = top.section("server", &["hosts", "origins"], report);
     let (hosts, origins) = (server.texts("hosts", report), server.texts("origins", report));
+    let kubernetes = kubernetes(&mut top, report);
+    let notifications = notifications(&mut top, report);
     not_yet(&mut top, report);
-    Draft { gitea_url, gitea_credential, mirrors, mirrors_place, limits, hosts, origins }
+    Draft { gitea_url, gitea_credential, mirrors, mirrors_place, limits, notifications, hosts, origins, kubernetes }
 }
 
 fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
@@ -80,25 +96,35 @@ fn limits(top: &mut Section, report: &mut Report) -> LimitsDraft {
     }
 }
 
+fn kubernetes(top: &mut Section, report: &mut Report) -> KubernetesDraft {
+    let mut section = top.section("kubernetes", KUBERNETES, report);
+    let words = "a text, allow or refuse";
+    KubernetesDraft {
+        enabled: section.switch("enabled", report),
+        audiences: section.texts("audiences", report),
+        operators: section.texts("operators", report),
+        viewers: section.texts("viewers", report),
+        status: section.text("statusConfigMap", "a text, such as catalyst/self-sovereign-cutover-status", report),
+        guard: section.switch("pastPivotGuard", report),
+        absent_status: section.text("absentStatus", words, report),
+        sync_past_pivot: section.text("syncPastPivot", words, report),
+        api_server: section.text("apiServer", "a text, such as https://10.96.0.1:443", report),
+        token_file: section.text("tokenFile", "a text, the path of a file", report),
+        ca_file: section.text("caFile", "a text, the path of a file", report),
+    }
+}
+
+fn notifications(top: &mut Section, report: &mut Report) -> NotificationsDraft {
+    let mut section = top.section("notifications", &["url", "secretFile"], report);
+    NotificationsDraft {
+        url: section.text("url", "a text, such as https://alerts.example.org/cutover", report),
+        secret_file: section.text("secretFile", "a text, the path of a file", report),
+    }
+}
+
 /// Keys that the design has and this version does not act on: better refused than ignored.
 fn not_yet(top: &mut Section, report: &mut Report) {
     let mut observation = top.section("observation", &["ttl", "healAfter"], report);
     observation.later("ttl", "60s", "setting how long an observation counts is", report);
     observation.later("healAfter", "null", "setting when a mirror that is behind is synced is", report);
-    let mut kubernetes = top.section("kubernetes", KUBERNETES, report);
-    let what = "recognising callers and reporting through Kubernetes is";
-    for (key, default) in [
-        ("enabled", "false"),
-        ("audiences", "[]"),
-        ("operators", "[]"),
-        ("viewers", "[]"),
-        ("statusConfigMap", "catalyst/self-sovereign-cutover-status"),
-        ("pastPivotGuard", "true"),
-    ] {
-        kubernetes.later(key, default, what, report);
-    }
-    let mut notifications = top.section("notifications", &["url", "secretFile"], report);
-    for key in ["url", "secretFile"] {
-        notifications.later(key, "null", "sending notifications is", report);
-    }
 }

@@ -13,6 +13,7 @@ mod describe;
 mod draft;
 mod environment;
 mod file;
+mod kubernetes;
 mod network;
 mod options;
 mod report;
@@ -33,16 +34,18 @@ use std::sync::Arc;
 use secrecy::ExposeSecret as _;
 
 pub use describe::describe;
+pub use kubernetes::{ConfigMapName, KubernetesConfig};
 pub use options::{AuthMode, EXAMPLES, LogFormat, Options};
 pub use report::{Fault, Faults, Place};
 pub use secret::{ConfiguredCredential, Secret};
-pub use signing::SigningFiles;
+pub use signing::{NotificationsConfig, SigningFiles};
 pub use tokens::{TokensError, TokensFile};
 
 use crate::domain::credential::CredentialSource;
 use crate::domain::spec::{MirrorSpec, Policy};
 use crate::domain::url::GiteaUrl;
 use report::Report;
+use serving::Identity;
 
 /// Everything that is configured, and right.
 #[derive(Clone, Debug)]
@@ -59,12 +62,16 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// How callers are recognised.
     pub auth: AuthConfig,
+    /// Where changes are told; `None`: nowhere.
+    pub notifications: Option<NotificationsConfig>,
     /// How many connections are served at once.
     pub connections: usize,
     /// The names under which we are called, in lower case and without ports; empty: not checked.
     pub hosts: Vec<String>,
     /// The origins from which browsers may call, as these send them.
     pub origins: Vec<String>,
+    /// What there is of Kubernetes; `None`: nothing.
+    pub kubernetes: Option<KubernetesConfig>,
     /// How the log is written; `None`: text on a terminal, JSON elsewhere.
     pub log_format: Option<LogFormat>,
 }
@@ -96,8 +103,8 @@ pub struct MirrorConfig {
 /// How callers are recognised.
 #[derive(Clone, Debug)]
 pub enum AuthConfig {
-    /// By the tokens of a file.
-    Tokens(Arc<TokensFile>),
+    /// By the tokens of a file, by those of Kubernetes, or both.
+    Tokens(Option<Arc<TokensFile>>),
     /// Not at all: everybody is an operator.
     None,
 }
@@ -124,22 +131,26 @@ pub fn load(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> Re
 fn read(options: &Options, variables: environment::Variables<'_>, report: &mut Report) -> Option<Config> {
     let listen = serving::listen(options, report);
     serving::state_dir(options, report);
-    let auth = serving::auth(options, listen, report);
     let draft = match options.config() {
         Some(path) => {
             environment::warn_that_ignored(variables, report);
-            let text = read_file(path, report)?;
-            file::draft(tree::parse(text.expose_secret(), &path.display().to_string(), report)?, report)
+            read_draft(path, report)
         }
-        None => environment::draft(variables, report),
+        None => Some(environment::draft(variables, report)),
     };
+    let kubernetes = draft.as_ref().map(|draft| kubernetes::section(draft, variables, report));
+    let auth = serving::auth(options, listen, Identity::of(kubernetes.as_ref()), report);
+    let (draft, kubernetes) = (draft?, kubernetes?);
     let gitea = rules::gitea(&draft, report);
     let gitea_url = gitea.as_ref().map(|gitea| gitea.url.as_str());
     let mirrors = rules::mirrors(&draft, gitea_url, listen, report);
     let limits = rules::limits(&draft.limits, report);
     let hosts = serving::hosts(&draft.hosts, report);
     let origins = serving::origins(&draft.origins, report);
-    let (policy, connections) = limits?;
+    let notifications = signing::notifications(&draft.notifications, listen, report);
+    let (mut policy, connections) = limits?;
+    let kubernetes = kubernetes.ok()?;
+    policy.pivot = kubernetes.as_ref().and_then(|kubernetes| kubernetes.pivot);
     Some(Config {
         gitea: gitea?,
         mirrors: mirrors?,
@@ -147,11 +158,18 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
         listen: listen?,
         state_dir: options.state_dir.clone(),
         auth: auth?,
+        notifications,
         connections,
         hosts,
         origins,
+        kubernetes,
         log_format: options.log_format,
     })
+}
+
+fn read_draft(path: &Path, report: &mut Report) -> Option<draft::Draft> {
+    let text = read_file(path, report)?;
+    Some(file::draft(tree::parse(text.expose_secret(), &path.display().to_string(), report)?, report))
 }
 
 /// The file's text, held as a secret: somebody may have put one there.

@@ -35,7 +35,8 @@ pub struct Options {
     pub allow_anonymous_remote: bool,
 
     /// Takes bearer tokens from this file: a line each, `role name token` or `role name sha256:HEX`, where the role is
-    /// viewer or operator. It is read again at each use.
+    /// viewer or operator. It is read again at each use. With `kubernetes.operators` in the configuration it may be
+    /// left out.
     #[arg(long, env = "CUTOVER_TOKENS_FILE", value_name = "FILE", value_parser = OsStringValueParser::new().map(path))]
     pub tokens_file: Option<PathBuf>,
 

@@ -379,6 +379,6 @@ pub(super) fn limits(draft: &LimitsDraft, report: &mut Report) -> Option<(Policy
             }
         }
     }
-    let policy = Policy { run: run?.1, migrate: migrate?.1, sync: sync?.1, dead_placeholder: dead?.1 };
+    let policy = Policy { run: run?.1, migrate: migrate?.1, sync: sync?.1, dead_placeholder: dead?.1, pivot: None };
     Some((policy, connections?.1))
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use url::{Host, Url};
 
-use super::AuthConfig;
+use super::kubernetes::Reported;
 use super::options::{AuthMode, Options};
 use super::report::{Place, Report};
 use super::tokens::TokensFile;
+use super::{AuthConfig, KubernetesConfig};
 
 /// `--listen`.
 pub(super) fn listen(options: &Options, report: &mut Report) -> Option<SocketAddr> {
@@ -28,13 +29,44 @@ pub(super) fn state_dir(options: &Options, report: &mut Report) {
     }
 }
 
+/// What Kubernetes does for recognising callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// Nothing: it is switched off, or lists nobody.
+    None,
+    /// It tells whose token it is.
+    Known,
+    /// Something is wrong with its section, and reported.
+    Bad,
+}
+
+impl Identity {
+    /// `None`: there is no file that could be read.
+    pub(super) fn of(section: Option<&Result<Option<KubernetesConfig>, Reported>>) -> Self {
+        match section {
+            Some(Err(Reported)) => Self::Bad,
+            Some(Ok(Some(kubernetes))) if kubernetes.knows_anybody() => Self::Known,
+            Some(Ok(_)) | None => Self::None,
+        }
+    }
+}
+
 /// `--auth`, `--tokens-file` and `--allow-anonymous-remote`.
-pub(super) fn auth(options: &Options, listen: Option<SocketAddr>, report: &mut Report) -> Option<AuthConfig> {
+pub(super) fn auth(
+    options: &Options,
+    listen: Option<SocketAddr>,
+    identity: Identity,
+    report: &mut Report,
+) -> Option<AuthConfig> {
     let place = Place::named("--tokens-file");
     match (options.auth, options.tokens_file()) {
         (AuthMode::None, file) => {
             if file.is_some() {
                 report.warn(&place, "this is ignored: --auth none recognises nobody");
+            }
+            if identity == Identity::Known {
+                let what = "this is none, so that the users of kubernetes.operators and viewers are not recognised";
+                report.warn(&Place::named("--auth"), what);
             }
             let remote = listen.filter(|address| !address.ip().to_canonical().is_loopback());
             match (remote, options.allow_anonymous_remote) {
@@ -50,11 +82,13 @@ pub(super) fn auth(options: &Options, listen: Option<SocketAddr>, report: &mut R
             }
             Some(AuthConfig::None)
         }
+        (AuthMode::Tokens, None) if identity == Identity::Known => Some(AuthConfig::Tokens(None)),
+        (AuthMode::Tokens, None) if identity == Identity::Bad => None,
         (AuthMode::Tokens, None) => {
             report.fault(
                 place,
-                "--auth tokens needs a file with a line each, `role name token` (role: viewer or operator); for a try \
-                 on this machine, --auth none with --listen 127.0.0.1:8080 needs none",
+                "--auth tokens needs a file with a line each, `role name token` (role: viewer or operator), or users in \
+                 kubernetes.operators; for a try on this machine, --auth none with --listen 127.0.0.1:8080 needs none",
             );
             None
         }
@@ -63,7 +97,7 @@ pub(super) fn auth(options: &Options, listen: Option<SocketAddr>, report: &mut R
                 report.warn(&Place::named("--allow-anonymous-remote"), "this has no effect with --auth tokens");
             }
             let file = TokensFile::new(path.to_owned());
-            usable(&file, &place, report).then(|| AuthConfig::Tokens(Arc::new(file)))
+            usable(&file, &place, report).then(|| AuthConfig::Tokens(Some(Arc::new(file))))
         }
     }
 }

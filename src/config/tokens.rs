@@ -1,11 +1,15 @@
-//! The tokens file: who may call us, read again at each use.
+//! The tokens file: who may call us, looked at again at each use.
 //!
 //! Owns its form and the comparison, which takes the same time whichever line matches or none. Holds digests, never a
-//! token, and only while it compares.
+//! token. What was read is kept only as long as the file is certain to be the same: a look at it is a tenth of the work
+//! of reading it.
 
 use std::fmt;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
@@ -22,6 +26,10 @@ const LONGEST_TOKEN: usize = 4_096;
 /// Shorter tokens can be guessed: 20 characters of base64 are 120 bits.
 const SHORT_TOKEN: usize = 20;
 
+/// A file may be written twice within one tick of its file system's clock, with nothing to tell the second from the
+/// first: no file system in use has a tick longer than this (FAT's is the longest).
+const LONGEST_TICK: Duration = Duration::from_secs(2);
+
 /// The tokens file cannot be read; `Display` names it and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -33,15 +41,52 @@ pub struct TokensFile {
     path: PathBuf,
     /// The digest of the content whose bad lines were logged, so that they are logged once.
     complained: Mutex<Option<Hash>>,
+    kept: Mutex<Option<Kept>>,
+    /// The longest tick of its file system's clock.
+    tick: Duration,
+}
+
+/// What was read, and of which file.
+#[derive(Debug)]
+struct Kept {
+    of: Stamp,
+    /// When the file was first seen so.
+    since: Instant,
+    /// `None`: it may have been written again within the same tick, so it is read each time.
+    content: Option<Arc<Content>>,
+}
+
+/// What changes when a file is written or replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    written: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<Metadata> for Stamp {
+    fn from(file: Metadata) -> Self {
+        Self {
+            device: file.dev(),
+            inode: file.ino(),
+            length: file.len(),
+            written: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
 }
 
 /// One good line.
+#[derive(Debug)]
 struct Entry {
     principal: Principal,
     token: Hash,
 }
 
 /// What a file holds.
+#[derive(Debug)]
 pub(super) struct Content {
     entries: Vec<Entry>,
     /// Lines that are wrong, with what would be right.
@@ -61,7 +106,7 @@ impl TokensFile {
     /// The file at `path`, which is not read yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path, complained: Mutex::new(None) }
+        Self { path, complained: Mutex::new(None), kept: Mutex::new(None), tick: LONGEST_TICK }
     }
 
     /// Where it is.
@@ -75,7 +120,7 @@ impl TokensFile {
     /// # Errors
     /// When the file cannot be read now: then nobody is known.
     pub fn authenticate(&self, presented: &str) -> Result<Option<Principal>, TokensError> {
-        let content = self.read()?;
+        let content = self.current()?;
         if presented.is_empty() || presented.len() > LONGEST_TOKEN {
             return Ok(None);
         }
@@ -88,6 +133,35 @@ impl TokensFile {
             }
         }
         Ok(found)
+    }
+
+    /// What the file holds now: as it was read before, where that is certain to be the same.
+    #[expect(clippy::disallowed_methods, reason = "a file's times go on while a test's clock is paused")]
+    fn current(&self) -> Result<Arc<Content>, TokensError> {
+        // one that cannot be looked at is told of by the read
+        let stamp = || std::fs::metadata(&self.path).ok().map(Stamp::from);
+        let (before, began) = (stamp(), Instant::now());
+        if let Some(content) = self.kept_of(before) {
+            return Ok(content);
+        }
+        let content = Arc::new(self.read()?);
+        if let Some(of) = before.filter(|_| before == stamp()) {
+            self.keep(of, began, &content);
+        }
+        Ok(content)
+    }
+
+    fn kept_of(&self, now: Option<Stamp>) -> Option<Arc<Content>> {
+        let kept = self.kept.lock().expect("no code panics while holding this lock");
+        kept.as_ref().filter(|kept| Some(kept.of) == now)?.content.clone()
+    }
+
+    /// Keeps what was read from `began` on of a file that looked the same before and after.
+    fn keep(&self, of: Stamp, began: Instant, content: &Arc<Content>) {
+        let mut kept = self.kept.lock().expect("no code panics while holding this lock");
+        let since = kept.as_ref().filter(|kept| kept.of == of).map_or(began, |kept| kept.since);
+        let certain = began.duration_since(since) >= self.tick;
+        *kept = Some(Kept { of, since, content: certain.then(|| Arc::clone(content)) });
     }
 
     /// Reads and sorts the lines; bad ones are logged once for each content of the file.
@@ -176,4 +250,44 @@ fn digest_from_hex(hex: &str) -> Option<Hash> {
         *byte = u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).ok()?;
     }
     Some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(file: &TokensFile) -> Vec<Option<String>> {
+        let of = |token| file.authenticate(token).unwrap().map(|principal| principal.name);
+        vec![of("first-token-of-the-file"), of("second-token-of-the-file")]
+    }
+
+    #[test]
+    fn a_file_that_stays_as_it_is_is_read_once_and_a_changed_or_replaced_one_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
+        let file = TokensFile { tick: Duration::ZERO, ..TokensFile::new(path.clone()) };
+        let (one, two) = (file.current().unwrap(), file.current().unwrap());
+        assert!(Arc::ptr_eq(&one, &two), "nothing has changed");
+        assert_eq!(names(&file), [Some("a".to_owned()), None]);
+        // as kubelet does it: another file takes the name
+        let other = folder.path().join("other");
+        std::fs::write(&other, "operator b second-token-of-the-file\n").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert_eq!(names(&file), [None, Some("b".to_owned())]);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(names(&file), [None, None]);
+        std::fs::remove_file(&path).unwrap();
+        assert!(file.authenticate("second-token-of-the-file").is_err());
+    }
+
+    #[test]
+    fn a_file_that_may_be_written_again_within_the_same_tick_is_read_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
+        let file = TokensFile::new(path);
+        let (one, two) = (file.current().unwrap(), file.current().unwrap());
+        assert!(!Arc::ptr_eq(&one, &two));
+    }
 }

@@ -1,8 +1,11 @@
 //! Who may do what: the roles, and whoever was recognised as holding one.
 //!
-//! Owns the words and their order. How somebody is recognised is `config`'s (tokens) and the API's (headers).
+//! Owns the words and their order. How somebody is recognised is `config`'s (tokens), `kube`'s (Kubernetes) and the
+//! API's (headers).
 
 use std::fmt;
+
+use super::problem::Code;
 
 /// What a caller may do; each role may do all that the ones before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,10 +51,31 @@ impl fmt::Display for Role {
 /// Somebody who has been recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// The name in the tokens file, for the journal and the log; never a secret.
+    /// The name in the tokens file or in Kubernetes, for the journal and the log; never a secret.
     pub name: String,
     /// What they may do.
     pub role: Role,
+}
+
+/// Why whoever presents a token is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stranger {
+    /// Nobody knows the token.
+    Unknown,
+    /// Kubernetes knows whose token it is, and no list of ours has that name.
+    NotListed {
+        /// Who it is.
+        name: String,
+    },
+    /// Our own list cannot be read; the text says why, for the log.
+    Unreadable(String),
+    /// Kubernetes could not be asked: nobody knows whose token it is.
+    NotAsked {
+        /// What is wrong.
+        code: Code,
+        /// What happened, for the log.
+        why: String,
+    },
 }
 
 #[cfg(test)]

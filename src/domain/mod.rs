@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod history;
 pub mod key;
 pub mod names;
+pub mod notice;
 pub mod observation;
 pub mod plan;
 pub mod problem;

@@ -67,11 +67,11 @@ codes! {
     MalformedRequest = "malformed-request", 400, change, "The request cannot be read",
         "Send a well-formed request: an empty body, or a JSON object such as {\"mirrors\": [\"openova\"]}.";
     Unauthenticated = "unauthenticated", 401, change, "No valid credential",
-        "Send the header `Authorization: Bearer TOKEN` with a token from the service's tokens file (--tokens-file).";
+        "Send the header `Authorization: Bearer TOKEN` with a token from the service's tokens file (--tokens-file), or, where kubernetes.enabled is true, with one of a service account that it lists (`kubectl create token`).";
     SignatureInvalid = "signature-invalid", 401, change, "No valid signature",
         "Give the webhook, where it is sent from, the very secret that stands in a file of the mirror's `webhook.secretFiles` (without its line end, 32 characters or more); docs/webhooks.md shows it for each forge. Where the signature holds a time, set both clocks right.";
-    Forbidden = "forbidden", 403, change, "This token's role does not allow it",
-        "Use a token with the role `operator`, or have the first word of the token's line in the tokens file (--tokens-file) changed to `operator`; the file is read again at each use.";
+    Forbidden = "forbidden", 403, change, "This caller's role does not allow it",
+        "Use a token with the role `operator`, or have the first word of the token's line in the tokens file (--tokens-file) changed to `operator`; the file is read again at each use. For a token of Kubernetes, add its exact user name to kubernetes.operators (or, to read, kubernetes.viewers) and restart.";
     HostNotAllowed = "host-not-allowed", 421, change, "This host name is not served",
         "Call under a name of `server.hosts`, an IP literal or `localhost`; or add the name to `server.hosts` in the configuration and restart. Without authentication (--auth none) a name has to be listed there.";
     OriginNotAllowed = "origin-not-allowed", 403, change, "This page may not call the service",
@@ -83,15 +83,15 @@ codes! {
     UriTooLong = "uri-too-long", 414, change, "The address is too long",
         "Send at most 2,048 bytes of path and query: /openapi.json describes every parameter.";
     NotFound = "not-found", 404, change, "Nothing is here",
-        "See /openapi.json for the paths of this service, and /cutover/runs for the runs that are kept.";
+        "See /openapi.json for the paths of this service, /status for its mirrors, and /cutover/runs for the runs that are kept.";
     MethodNotAllowed = "method-not-allowed", 405, change, "This path has another method",
         "Use a method that the `Allow` header of this answer names.";
     ContentTooLarge = "content-too-large", 413, change, "The body is too large",
         "Send at most 16 KiB: an empty body asks for all configured mirrors.";
     UnsupportedMediaType = "unsupported-media-type", 415, change, "The body is not JSON",
         "Send `Content-Type: application/json` with the body, or no body at all.";
-    InvalidField = "invalid-field", 422, change, "A member of the body is not as it should be",
-        "Correct the member of the body that `detail` names; /openapi.json describes each of them.";
+    InvalidField = "invalid-field", 422, change, "A member or a parameter is not as it should be",
+        "Correct the member of the body, or the parameter, that `detail` names; /openapi.json describes each of them.";
     UnknownField = "unknown-field", 422, change, "The body has a member that is not known",
         "Leave the member out; there are `mirrors`, `onLegacy`, `acceptUpstream` and `dryRun`, so spelled.";
     UnknownMirror = "unknown-mirror", 422, change, "No mirror of that name is configured",
@@ -110,6 +110,14 @@ codes! {
         "Put a secret of 32 characters or more into a file of the mirror's `webhook.secretFiles`, readable by this service (`openssl rand -hex 32` makes one); it is read again at each delivery.";
     Internal = "internal", 500, again, "The service made a mistake",
         "Ask again; when it stays, look for this answer's request id in the service's log and report it.";
+
+    // reaching Kubernetes
+    KubernetesUnreachable = "kubernetes-unreachable", 502, again, "The Kubernetes API server gives no usable answer",
+        "Check that this pod may reach the API server (network policies; `kubectl get --raw=/readyz`), then ask again. The service's log has the cause. Callers with a token of the tokens file (--tokens-file) are let in meanwhile.";
+    KubernetesDenied = "kubernetes-denied", 503, change, "Kubernetes does not let our service account do this",
+        "Give the service's ServiceAccount the rights that docs/kubernetes.md lists, and look what it has: `kubectl auth can-i create tokenreviews.authentication.k8s.io --as=system:serviceaccount:NAMESPACE:NAME`.";
+    KubernetesCredential = "kubernetes-credential", 503, change, "Our own token for Kubernetes cannot be read",
+        "Mount the ServiceAccount's token into the pod (automountServiceAccountToken: true, or a projected volume) where kubernetes.tokenFile names it, readable by this service; it is read again at each use.";
 
     // reaching Gitea
     GiteaUnreachable = "gitea-unreachable", 502, again, "Gitea cannot be reached",

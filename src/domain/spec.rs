@@ -92,10 +92,10 @@ pub struct RunOptions {
 
 impl RunOptions {
     /// Whether the same may be done for a mirror under these options and under `other`: what is left out is as the
-    /// mirror is configured.
+    /// mirror is `configured`.
     #[must_use]
-    pub fn agree_with(&self, other: &Self) -> bool {
-        let on_legacy = |options: &Self| options.on_legacy.unwrap_or_default();
+    pub fn agree_with(&self, other: &Self, configured: OnLegacy) -> bool {
+        let on_legacy = |options: &Self| options.on_legacy.unwrap_or(configured);
         on_legacy(self) == on_legacy(other) && self.accept_upstream == other.accept_upstream
     }
 }
@@ -133,6 +133,44 @@ pub struct Policy {
     pub sync: Duration,
     /// How long after the intent (or, without one, after `created_at`) a placeholder counts as dead.
     pub dead_placeholder: Duration,
+    /// What depends on the platform's pivot; `None`: nothing.
+    pub pivot: Option<PivotPolicy>,
+}
+
+/// What may be done depending on whether the platform has moved its source into this very Gitea. Nothing is made past
+/// that point, whatever stands here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PivotPolicy {
+    /// Whether a mirror may be made where the platform has no status at all.
+    pub without_status: Allowed,
+    /// Whether a mirror that is there may be synced, and its settings changed, past the pivot.
+    pub syncing: Allowed,
+}
+
+/// A decision of whoever configures the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// It may be done.
+    Allow,
+    /// It may not.
+    Refuse,
+}
+
+impl Allowed {
+    /// Its one spelling.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Refuse => "refuse",
+        }
+    }
+
+    /// The one of that spelling.
+    #[must_use]
+    pub fn from_label(label: &str) -> Option<Self> {
+        [Self::Allow, Self::Refuse].into_iter().find(|one| one.label() == label)
+    }
 }
 
 impl Default for Policy {
@@ -142,6 +180,7 @@ impl Default for Policy {
             migrate: Duration::from_mins(15),
             sync: Duration::from_mins(10),
             dead_placeholder: Duration::from_mins(20),
+            pivot: None,
         }
     }
 }

@@ -163,6 +163,32 @@ impl fmt::Display for GiteaUrl {
     }
 }
 
+/// Where notifications go: `http` or `https`, no credential, in canonical form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiverUrl(Url);
+
+impl ReceiverUrl {
+    /// Takes a receiver's address.
+    ///
+    /// # Errors
+    /// [`BadUrl`], which says what would be right.
+    pub fn parse(text: &str) -> Result<Self, BadUrl> {
+        canonical(text).map(Self)
+    }
+
+    /// The address as it was given, which is its canonical form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether this address is encrypted.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+}
+
 fn origin(url: &Url) -> Origin {
     Origin(url.origin().ascii_serialization())
 }

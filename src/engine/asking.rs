@@ -83,8 +83,11 @@ impl Coordinator {
 
     /// A run in flight that may do something else to one of these mirrors: one driver cannot obey both.
     fn in_conflict(&self, names: &[MirrorName], options: &RunOptions) -> Option<(RunId, MirrorName)> {
-        self.in_flight.values().filter(|one| !one.run.options.agree_with(options)).find_map(|one| {
-            let mirror = super::coordinator::open_parts(&one.run).find(|name| names.contains(name))?;
+        let configured = |name: &MirrorName| self.mirrors[self.index[name]].mirror.spec.on_legacy;
+        self.in_flight.values().find_map(|one| {
+            let conflict =
+                |name: &&MirrorName| names.contains(name) && !one.run.options.agree_with(options, configured(name));
+            let mirror = super::coordinator::open_parts(&one.run).find(conflict)?;
             Some((one.run.id, mirror.clone()))
         })
     }

@@ -19,6 +19,7 @@ use super::driver::{Driver, Event};
 use super::ending::log_end;
 use super::ids::Ids;
 use super::surroundings::Surroundings;
+use super::telling::Teller;
 use super::{Accepted, Command, Mirror, facts};
 use crate::domain::names::MirrorName;
 use crate::domain::problem::{Code, Problem};
@@ -47,6 +48,7 @@ pub(super) struct Coordinator {
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
     pub(super) deliveries: Deliveries,
+    pub(super) teller: Teller,
     status: watch::Sender<Arc<Status>>,
     events: mpsc::Sender<Event>,
     drivers: TaskTracker,
@@ -142,6 +144,7 @@ impl Coordinator {
         around: Surroundings,
         metrics: Arc<Metrics>,
         drivers: TaskTracker,
+        teller: Teller,
     ) -> Result<(Self, watch::Receiver<Arc<Status>>, mpsc::Receiver<Event>), JournalError> {
         let mut slots = Vec::with_capacity(mirrors.len());
         for mirror in mirrors {
@@ -168,6 +171,7 @@ impl Coordinator {
             ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
             latest,
             deliveries,
+            teller,
             status,
             events,
             drivers,
@@ -321,12 +325,14 @@ impl Coordinator {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
                 slot.driven = None;
                 let status = Arc::make_mut(&mut slot.status);
-                status.facts = facts::after(&status.facts, &seen, &end, now);
+                let after = facts::after(&status.facts, &seen, &end, now);
+                let before = std::mem::replace(&mut status.facts, after.clone());
                 (status.phase, status.waiting_for) = (Phase::Idle, None);
-                let facts = status.facts.clone();
+                let told = self.to_tell(&mirror, &before, &after, run);
                 log_end(&mirror, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
-                let pause = self.end_in_every_run(&mirror, &end, facts).await;
+                let pause = self.end_in_every_run(&mirror, &end, after, told).await;
+                self.tell();
                 self.prove_anew(&mirror, pause);
                 self.write_deliveries().await;
             }

@@ -8,13 +8,20 @@ use super::coordinator::{Coordinator, open_parts};
 use super::deliveries::NOT_SHOWN_YET;
 use super::{Canceled, NotAccepted};
 use crate::domain::names::MirrorName;
+use crate::domain::notice::Notice;
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::status::Facts;
 
 impl Coordinator {
     /// One driver's end is the end of that mirror in every run that waits for it, but for those that need a newer
     /// proof; how long to wait before that one, if anybody needs it later than now.
-    pub(super) async fn end_in_every_run(&mut self, mirror: &MirrorName, end: &End, facts: Facts) -> Option<Duration> {
+    pub(super) async fn end_in_every_run(
+        &mut self,
+        mirror: &MirrorName,
+        end: &End,
+        facts: Facts,
+        told: Vec<Notice>,
+    ) -> Option<Duration> {
         let now = self.around.clock.now();
         let (mut changed, mut pause) = (Vec::new(), None);
         for one in self.in_flight.values_mut() {
@@ -30,7 +37,7 @@ impl Coordinator {
         }
         // what is older than this end has to be on disk before it, or nothing of it may be written later
         self.write_the_unwritten().await;
-        if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone()).await {
+        if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone(), told).await {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
             self.unwritten.extend(changed.iter().map(|run| (run.id, Arc::clone(run))));

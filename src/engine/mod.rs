@@ -14,10 +14,11 @@ mod facts;
 mod ids;
 mod jitter;
 mod surroundings;
+mod telling;
 
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
@@ -214,6 +215,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// The service's end.
     pub shutdown: Shutdown,
+    /// Wakes whoever sends notifications; `None`: nobody does.
+    pub teller: Option<Arc<Notify>>,
 }
 
 /// Commands that may wait to be taken in.
@@ -250,7 +253,7 @@ impl Engine {
         let dry_runs = Arc::new(DryRuns::new(parts.mirrors.clone(), around.clone()));
         let tasks = TaskTracker::new();
         let (mut coordinator, status, events) =
-            Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone()).await?;
+            Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone(), parts.teller).await?;
         coordinator.resume().await?;
         let (commands, incoming) = mpsc::channel(COMMANDS);
         tasks.spawn(coordinator.run(incoming, events));

@@ -5,6 +5,7 @@
 
 mod deliveries;
 mod keys;
+mod notices;
 mod store;
 
 use std::fs::{self, File};
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use crate::domain::evidence::PruneMemory;
 use crate::domain::key::{Fingerprint, Keyed};
 use crate::domain::names::MirrorName;
+use crate::domain::notice::Notice;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 use store::Store;
@@ -133,6 +135,34 @@ pub struct KnownDelivery {
     pub received_at: Timestamp,
 }
 
+/// What is to be told.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox {
+    /// How many notices wait.
+    pub waiting: u64,
+    /// How many were dropped just now: too old, or too many.
+    pub dropped: u64,
+    /// The one that is sent next: of each mirror only the oldest, so that they arrive in their order.
+    pub next: Option<Waiting>,
+}
+
+/// A notice that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its number.
+    pub seq: i64,
+    /// Its name.
+    pub id: String,
+    /// The mirror that it is about.
+    pub mirror: String,
+    /// What is sent.
+    pub body: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Not to be sent before.
+    pub next_at: Timestamp,
+}
+
 /// What the journal holds of one mirror.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
@@ -225,12 +255,43 @@ impl Journal {
         self.with(Store::deliveries).await
     }
 
-    /// Writes how a mirror ended, in every run that waited for it, and what is now known of it: all or nothing.
+    /// Writes how a mirror ended, in every run that waited for it, what is now known of it, and what is to be told of
+    /// that: all or nothing.
     ///
     /// # Errors
     /// It is not on disk.
-    pub async fn write_end(&self, mirror: MirrorName, facts: Facts, runs: Vec<Arc<Run>>) -> Result<(), JournalError> {
-        self.with(move |store| store.write_end(&mirror, &facts, &runs)).await
+    pub async fn write_end(
+        &self,
+        mirror: MirrorName,
+        facts: Facts,
+        runs: Vec<Arc<Run>>,
+        told: Vec<Notice>,
+    ) -> Result<(), JournalError> {
+        self.with(move |store| store.write_end(&mirror, &facts, &runs, &told)).await
+    }
+
+    /// What is to be told, after what has waited too long or is too much is dropped.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or what is too old cannot be dropped.
+    pub async fn outbox(&self, now: Timestamp) -> Result<Outbox, JournalError> {
+        self.with(move |store| store.outbox(now)).await
+    }
+
+    /// Drops a notice that was taken.
+    ///
+    /// # Errors
+    /// It will be sent again.
+    pub async fn told(&self, seq: i64) -> Result<(), JournalError> {
+        self.with(move |store| store.told(seq)).await
+    }
+
+    /// Notes that a notice was not taken, and when it is sent again.
+    ///
+    /// # Errors
+    /// Nobody will know how often it was tried.
+    pub async fn not_told(&self, seq: i64, next_at: Timestamp) -> Result<(), JournalError> {
+        self.with(move |store| store.not_told(seq, next_at)).await
     }
 
     /// One run.

@@ -7,21 +7,23 @@ use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 
-use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, deliveries, keys};
+use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, deliveries, keys, notices};
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
+use crate::domain::notice::Notice;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
 ];
 
 /// How many ended runs are kept, and for how many days.
@@ -87,6 +89,7 @@ impl Store {
         mirror: &MirrorName,
         facts: &Facts,
         runs: &[Arc<Run>],
+        told: &[Notice],
     ) -> Result<(), JournalError> {
         let facts = json(facts)?;
         let bodies = runs.iter().map(|run| json(&**run)).collect::<Result<Vec<_>, _>>()?;
@@ -95,6 +98,7 @@ impl Store {
                 "INSERT INTO mirrors (name, facts) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET facts = ?2",
                 params![mirror.as_str(), facts],
             )?;
+            told.iter().try_for_each(|notice| notices::put(transaction, notice))?;
             runs.iter().zip(&bodies).try_for_each(|(run, body)| put_run(transaction, run, body))
         })
     }

@@ -117,6 +117,9 @@ families! {
     UPSTREAM_REQUESTS = "cutover_upstream_requests_total", Kind::Counter, ["code"],
         "Requests to upstream; `code` as in cutover_gitea_requests_total.";
 
+    KUBERNETES_REQUESTS = "cutover_kubernetes_requests_total", Kind::Counter, ["operation", "code"],
+        "Requests to the Kubernetes API server; `code` as in cutover_gitea_requests_total. Absent unless kubernetes.enabled.";
+
     HTTP_REQUESTS = "cutover_http_requests_total", Kind::Counter, ["method", "route", "code"],
         "Requests answered, by matched route; `other` for unknown paths, `OTHER` for unusual methods, code `499` when the caller had gone before the answer.";
     HTTP_DURATION = "cutover_http_request_duration_seconds", Kind::Histogram(ANSWERS), ["method", "route"],
@@ -124,9 +127,13 @@ families! {
     HTTP_IN_FLIGHT = "cutover_http_requests_in_flight", Kind::Gauge, [],
         "Requests now being answered.";
     AUTH_FAILURES = "cutover_auth_failures_total", Kind::Counter, ["reason"],
-        "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read).";
+        "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read, or Kubernetes could not be asked).";
     WEBHOOKS = "cutover_webhooks_total", Kind::Counter, ["vendor", "result"],
         "Webhooks received, by what sent them (github, gitlab, gitea, forgejo, generic) and what became of them: started (a new run), joined (a run in flight), ignored, duplicate, refused (no good signature), failed.";
+    NOTIFICATIONS = "cutover_notifications_total", Kind::Counter, ["result"],
+        "What became of notifications: delivered, failed (one try, which is repeated), dropped (not taken for a day, or too many).";
+    NOTIFICATIONS_WAITING = "cutover_notifications_pending", Kind::Gauge, [],
+        "Notifications that wait to be taken; 0 where none are configured.";
     PANICS = "cutover_panics_total", Kind::Counter, [],
         "Panics caught while a request was answered; should stay 0.";
 

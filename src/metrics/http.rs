@@ -14,6 +14,9 @@ const CALLER_GONE: u16 = 499;
 /// The methods that stand in a label by name; any other is `OTHER`, lest a scanner makes the series.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
+/// The route that shows what is counted. That it was asked for is no reason to count anew for the next who asks.
+const SCRAPE: &str = "/metrics";
+
 /// The route of a path that is none.
 const NO_ROUTE: &str = "other";
 
@@ -34,7 +37,14 @@ impl Metrics {
         self.http_in_flight.inc();
         let method = METHODS.iter().copied().find(|known| *known == method).unwrap_or("OTHER");
         let route = route.unwrap_or(NO_ROUTE).to_owned();
+        self.changed_by(&route);
         InFlight { metrics: Arc::clone(self), method, route, began: Instant::now(), code: CALLER_GONE }
+    }
+
+    fn changed_by(&self, route: &str) {
+        if route != SCRAPE {
+            self.changed();
+        }
     }
 }
 
@@ -52,5 +62,6 @@ impl Drop for InFlight {
         metrics.http_requests.with_label_values(&[self.method, &self.route, &self.code.to_string()]).inc();
         let took = self.began.elapsed().as_secs_f64();
         metrics.http_duration.with_label_values(&[self.method, &self.route]).observe(took);
+        metrics.changed_by(&self.route);
     }
 }

@@ -1,7 +1,8 @@
 //! Every metric family, and the text that Prometheus scrapes.
 //!
 //! Owns the counters and their names. What stands in a [`Status`] is not counted here but computed from it at each
-//! scrape, so that it cannot drift. A value that nobody knows is absent, never 0; no label ever holds a URL, a branch,
+//! scrape, so that it cannot drift. A text is made anew when anything but a scrape has been counted since, and once a
+//! second at least. A value that nobody knows is absent, never 0; no label ever holds a URL, a branch,
 //! a commit, a person or anybody's words.
 
 mod families;
@@ -10,8 +11,11 @@ mod process;
 mod scrape;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus::core::Collector;
 use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
@@ -25,8 +29,14 @@ pub use http::InFlight;
 /// The media type of [`Metrics::render`], exactly: Prometheus 3 refuses a scrape whose type it cannot read.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Operations of upstream's begin with this word; all others are Gitea's.
+/// Operations of upstream's begin with this word; those without a word like it are Gitea's.
 const UPSTREAM: &str = "upstream";
+
+/// The operation of a notification, which has counters of its own.
+pub const NOTIFICATION: &str = "notification";
+
+/// And these of the API server with this one, which is no part of their label.
+const KUBERNETES: &str = "kubernetes_";
 
 /// Why a caller was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +47,7 @@ pub enum AuthFailure {
     Invalid,
     /// An accepted one whose role does not reach.
     Forbidden,
-    /// Our own list of tokens cannot be read.
+    /// Our own list of tokens cannot be read, or Kubernetes could not be asked.
     Unavailable,
 }
 
@@ -66,13 +76,31 @@ pub struct Metrics {
     gitea_requests: IntCounterVec,
     gitea_duration: HistogramVec,
     upstream_requests: IntCounterVec,
+    kubernetes_requests: IntCounterVec,
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
     http_in_flight: IntGauge,
     auth_failures: IntCounterVec,
     webhooks: IntCounterVec,
+    notifications: IntCounterVec,
+    notifications_waiting: IntGauge,
     panics: IntCounterVec,
+    /// Goes up with everything that is counted, but for scrapes.
+    changes: AtomicU64,
+    latest: Mutex<Option<Made>>,
 }
+
+/// A text that was scraped, and of what it was made.
+#[derive(Clone)]
+struct Made {
+    of: Arc<Status>,
+    at: Timestamp,
+    changes: u64,
+    text: Bytes,
+}
+
+/// A longer text is made each time: keeping it would cost more memory than its one reader costs time.
+const WORTH_KEEPING: usize = 256 * 1024;
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,12 +123,17 @@ impl Metrics {
             gitea_requests: counter(&registry, &families::GITEA_REQUESTS),
             gitea_duration: histogram(&registry, &families::GITEA_DURATION),
             upstream_requests: counter(&registry, &families::UPSTREAM_REQUESTS),
+            kubernetes_requests: counter(&registry, &families::KUBERNETES_REQUESTS),
             http_requests: counter(&registry, &families::HTTP_REQUESTS),
             http_duration: histogram(&registry, &families::HTTP_DURATION),
             http_in_flight: gauge(&registry, &families::HTTP_IN_FLIGHT),
             auth_failures: counter(&registry, &families::AUTH_FAILURES),
             webhooks: counter(&registry, &families::WEBHOOKS),
+            notifications: counter(&registry, &families::NOTIFICATIONS),
+            notifications_waiting: gauge(&registry, &families::NOTIFICATIONS_WAITING),
             panics: counter(&registry, &families::PANICS),
+            changes: AtomicU64::new(0),
+            latest: Mutex::default(),
             registry,
         };
         // these two have no label, so that they are known to be 0 from the start
@@ -109,7 +142,7 @@ impl Metrics {
         new
     }
 
-    /// One request to Gitea or upstream has ended: with a status, or without a whole answer.
+    /// One request of ours has ended: with a status, or without a whole answer.
     pub fn request_sent(&self, operation: &str, status: Option<u16>, took: Duration) {
         let code = match status {
             None => "error".to_owned(),
@@ -118,10 +151,13 @@ impl Metrics {
         };
         if operation.starts_with(UPSTREAM) {
             self.upstream_requests.with_label_values(&[&code]).inc();
-        } else {
+        } else if let Some(operation) = operation.strip_prefix(KUBERNETES) {
+            self.kubernetes_requests.with_label_values(&[operation, &code]).inc();
+        } else if operation != NOTIFICATION {
             self.gitea_requests.with_label_values(&[operation, &code]).inc();
             self.gitea_duration.with_label_values(&[operation]).observe(took.as_secs_f64());
         }
+        self.changed();
     }
 
     /// An attempt on a mirror has ended, `took` after its driver began.
@@ -137,36 +173,75 @@ impl Metrics {
             }
             End::Succeeded { .. } | End::Unverified { .. } | End::Canceled => {}
         }
+        self.changed();
     }
 
     /// A caller was refused.
     pub fn auth_failure(&self, reason: AuthFailure) {
         self.auth_failures.with_label_values(&[reason.label()]).inc();
+        self.changed();
     }
 
     /// A webhook was received; `result` is one of those in the family's help.
     pub fn webhook(&self, vendor: &str, result: &str) {
         self.webhooks.with_label_values(&[vendor, result]).inc();
+        self.changed();
+    }
+
+    /// So many notifications have come to this: one of the results in the family's help.
+    pub fn notifications(&self, result: &str, count: u64) {
+        if count > 0 {
+            self.notifications.with_label_values(&[result]).inc_by(count);
+            self.changed();
+        }
+    }
+
+    /// So many notifications wait.
+    pub fn notifications_waiting(&self, count: u64) {
+        self.notifications_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.changed();
     }
 
     /// A panic was caught.
     pub fn panicked(&self) {
         self.panics.with_label_values::<&str>(&[]).inc();
+        self.changed();
     }
 
-    /// Everything, as Prometheus reads it.
+    /// Everything, as Prometheus reads it. What the process uses, and the scrapes themselves, may be a second old.
     ///
     /// # Panics
     /// Never: the families are ours and the text goes into memory.
     #[must_use]
-    pub fn render(&self, status: &Status, now: Timestamp) -> String {
+    pub fn render(&self, status: &Arc<Status>, now: Timestamp) -> Bytes {
+        let at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        // read first: what is counted while the text is made may be missing in it
+        let changes = self.changes.load(Ordering::Acquire);
+        let kept = self.latest.lock().expect("no code panics while holding this lock").clone();
+        let still = |made: &Made| made.changes == changes && made.at == at && Arc::ptr_eq(&made.of, status);
+        if let Some(made) = kept.filter(still) {
+            return made.text;
+        }
+        let text = self.text(status, at);
+        let made = Made { of: Arc::clone(status), at, changes, text: text.clone() };
+        *self.latest.lock().expect("no code panics while holding this lock") =
+            (text.len() <= WORTH_KEEPING).then_some(made);
+        text
+    }
+
+    fn text(&self, status: &Status, at: Timestamp) -> Bytes {
         let mut families = self.registry.gather();
-        families.extend(scrape::families(self, status, now));
+        families.extend(scrape::families(self, status, at));
         families.retain(|family| !family.get_metric().is_empty());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text).expect("every family has a name, a type and a metric");
-        String::from_utf8(text).expect("the encoder is given text only and adds none but text")
+        text.into()
+    }
+
+    /// Something has been counted: a text from before no longer holds.
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -39,13 +39,17 @@ fn series(text: &str) -> Vec<(String, f64)> {
     all
 }
 
+fn text(metrics: &Metrics, status: Status, now: i64) -> String {
+    String::from_utf8(metrics.render(&Arc::new(status), at(now)).to_vec()).unwrap()
+}
+
 fn find(text: &str, key: &str) -> Option<f64> {
     series(text).into_iter().find(|(found, _)| found == key).map(|(_, value)| value)
 }
 
 #[test]
 fn what_nobody_knows_is_absent() {
-    let text = metrics().render(&status(vec![MirrorStatus::unseen(Arc::new(spec()))]), at(1_000));
+    let text = text(&metrics(), status(vec![MirrorStatus::unseen(Arc::new(spec()))]), 1_000);
     for absent in [
         "cutover_mirror_last_success_timestamp_seconds",
         "cutover_mirror_last_run_success",
@@ -80,7 +84,7 @@ fn what_is_known_is_there_and_a_mirror_has_at_most_twelve_gauges() {
         reachable: Some(true),
         last_answer_at: Some(Timestamp::from_millisecond(1_500).unwrap()),
     };
-    let text = metrics().render(&status, at(1_000));
+    let text = text(&metrics(), status, 1_000);
     assert_eq!(find(&text, r#"cutover_mirror_behind_since_timestamp_seconds{mirror="openova"}"#), Some(700.0));
     assert_eq!(find(&text, r#"cutover_mirror_refs_differing{mirror="openova"}"#), Some(3.0));
     assert_eq!(find(&text, r#"cutover_mirror_last_run_success{mirror="openova"}"#), Some(0.0));
@@ -99,13 +103,14 @@ fn ends_and_requests_are_counted_under_closed_labels() {
     metrics.request_sent("migrate", Some(201), took);
     metrics.request_sent("migrate", None, took);
     metrics.request_sent("upstream-refs", Some(999), took);
+    metrics.request_sent("kubernetes_review_token", Some(201), took);
     metrics.auth_failure(AuthFailure::Invalid);
     metrics.panicked();
     metrics.request_received("GET", Some("/status")).answered(200);
     metrics.request_received("BREW", None).answered(404);
     drop(metrics.request_received("POST", Some("/cutover/mirror")));
     let waiting = metrics.request_received("GET", Some("/metrics"));
-    let text = metrics.render(&status(vec![]), at(0));
+    let text = text(&metrics, status(vec![]), 0);
     waiting.answered(200);
     for (key, value) in [
         (r#"cutover_mirror_runs_total{mirror="openova",outcome="none",status="failed"}"#, 1.0),
@@ -116,6 +121,7 @@ fn ends_and_requests_are_counted_under_closed_labels() {
         (r#"cutover_gitea_requests_total{code="error",operation="migrate"}"#, 1.0),
         (r#"cutover_gitea_request_duration_seconds_count{operation="migrate"}"#, 2.0),
         (r#"cutover_upstream_requests_total{code="other"}"#, 1.0),
+        (r#"cutover_kubernetes_requests_total{code="201",operation="review_token"}"#, 1.0),
         (r#"cutover_auth_failures_total{reason="invalid"}"#, 1.0),
         ("cutover_panics_total", 1.0),
         (r#"cutover_http_requests_total{code="200",method="GET",route="/status"}"#, 1.0),
@@ -140,6 +146,32 @@ fn every_family_stands_in_the_table_once_and_keeps_the_naming_rules() {
 #[test]
 fn ten_thousand_mirrors_are_rendered_in_one_pass() {
     let mirrors = vec![MirrorStatus::unseen(Arc::new(spec())); 10_000];
-    let text = metrics().render(&status(mirrors), at(0));
+    let text = text(&metrics(), status(mirrors), 0);
     assert_eq!(text.matches("cutover_mirror_interval_seconds{").count(), 10_000);
+}
+
+#[test]
+fn a_text_is_made_anew_once_anything_but_a_scrape_was_counted_or_a_second_has_passed() {
+    let (metrics, status) = (metrics(), Arc::new(status(vec![])));
+    let requests = |at| {
+        let text = metrics.render(&status, at).to_vec();
+        find(
+            std::str::from_utf8(&text).unwrap(),
+            r#"cutover_http_requests_total{code="200",method="GET",route="/metrics"}"#,
+        )
+    };
+    let scrape = || metrics.request_received("GET", Some("/metrics")).answered(200);
+    assert_eq!(requests(at(0)), None);
+    scrape();
+    assert_eq!(requests(at(0)), None, "a scrape is no reason to count anew");
+    metrics.request_received("GET", Some("/status")).answered(200);
+    assert_eq!(requests(at(0)), Some(1.0));
+    scrape();
+    assert_eq!(requests(at(1)), Some(2.0));
+    scrape();
+    metrics.panicked();
+    assert_eq!(requests(at(1)), Some(3.0));
+    scrape();
+    let published_anew = metrics.render(&Arc::new(Status::clone(&status)), at(1));
+    assert!(std::str::from_utf8(&published_anew).unwrap().contains("route=\"/metrics\"} 4"));
 }

@@ -1,7 +1,9 @@
 //! Real sockets, by reqwest.
 
 use std::error::Error as _;
-use std::sync::Arc;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -19,6 +21,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct HttpTransport {
     direct: reqwest::Client,
     proxied: reqwest::Client,
+    cluster: Option<Cluster>,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -36,14 +39,32 @@ impl HttpTransport {
     pub fn new(observer: Option<Arc<dyn Observer>>) -> Result<Self, Trouble> {
         // a second call finds it installed already, which is as good
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self { direct: client(Route::Direct)?, proxied: client(Route::Proxied)?, observer })
+        Ok(Self { direct: client(Route::Direct)?, proxied: client(Route::Proxied)?, cluster: None, observer })
+    }
+
+    /// The same, and what goes by [`Route::Cluster`] trusts the authorities of this PEM file and no others. The file is
+    /// looked at again at each use, since a cluster's authority may change while we run.
+    #[must_use]
+    pub fn trusting(mut self, authorities: PathBuf) -> Self {
+        self.cluster = Some(Cluster { authorities, made: Mutex::default() });
+        self
+    }
+
+    fn client(&self, call: &Call) -> Result<reqwest::Client, Trouble> {
+        match (call.route, &self.cluster) {
+            (Route::Direct, _) => Ok(self.direct.clone()),
+            (Route::Proxied, _) => Ok(self.proxied.clone()),
+            // a proxy of `kubectl` on this machine: there is no certificate to judge
+            (Route::Cluster, _) if call.request.uri().scheme_str() == Some("http") => Ok(self.direct.clone()),
+            (Route::Cluster, Some(cluster)) => cluster.client(),
+            (Route::Cluster, None) => {
+                Err(Trouble::not_sent(TroubleKind::Tls, "no file names the authorities of the cluster"))
+            }
+        }
     }
 
     async fn attempt(&self, call: Call) -> Result<Response<Bytes>, Trouble> {
-        let client = match call.route {
-            Route::Direct => &self.direct,
-            Route::Proxied => &self.proxied,
-        };
+        let client = self.client(&call)?;
         let request = reqwest::Request::try_from(call.request)
             .map_err(|_| Trouble::not_sent(TroubleKind::Connect, "the request's address cannot be used"))?;
         #[expect(clippy::disallowed_methods, reason = "this is the one place that sends")]
@@ -61,6 +82,37 @@ impl HttpTransport {
         }
         *response.body_mut() = body.freeze();
         Ok(response)
+    }
+}
+
+/// The client for the cluster's API server.
+struct Cluster {
+    authorities: PathBuf,
+    /// The content of the file for which the client was made, and the client.
+    made: Mutex<Option<(Vec<u8>, reqwest::Client)>>,
+}
+
+impl Cluster {
+    fn client(&self) -> Result<reqwest::Client, Trouble> {
+        let unusable = |what: &str| {
+            let detail = format!("the authorities in {} {what}", self.authorities.display());
+            Trouble::not_sent(TroubleKind::Tls, detail)
+        };
+        let pem = fs::read(&self.authorities).map_err(|_| unusable("cannot be read"))?;
+        let mut made = self.made.lock().expect("no code panics while holding this lock");
+        if let Some((_, client)) = made.as_ref().filter(|(content, _)| *content == pem) {
+            return Ok(client.clone());
+        }
+        let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| unusable("are not certificates"))?;
+        if roots.is_empty() {
+            return Err(unusable("are none"));
+        }
+        let client = builder(Route::Cluster)
+            .tls_certs_only(roots)
+            .build()
+            .map_err(|_| unusable("are not certificates that can be trusted"))?;
+        *made = Some((pem, client.clone()));
+        Ok(client)
     }
 }
 
@@ -83,21 +135,23 @@ impl Transport for HttpTransport {
     }
 }
 
+fn builder(route: Route) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT)
+        .user_agent(concat!("cutover-api/", env!("CARGO_PKG_VERSION")))
+        .http1_only();
+    match route {
+        Route::Direct | Route::Cluster => builder.no_proxy(),
+        Route::Proxied => builder,
+    }
+}
+
 fn client(route: Route) -> Result<reqwest::Client, Trouble> {
-    let builder = || {
-        let builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT)
-            .user_agent(concat!("cutover-api/", env!("CARGO_PKG_VERSION")))
-            .http1_only();
-        match route {
-            Route::Direct => builder.no_proxy(),
-            Route::Proxied => builder,
-        }
-    };
     // an image without a CA bundle makes the platform's verifier fail, even where no TLS is ever used
-    builder().build().or_else(|_| builder().tls_certs_only(bundled_roots()).build()).map_err(|error| trouble(&error))
+    let built = builder(route).build().or_else(|_| builder(route).tls_certs_only(bundled_roots()).build());
+    built.map_err(|error| trouble(&error))
 }
 
 fn bundled_roots() -> Vec<reqwest::Certificate> {

@@ -39,6 +39,8 @@ pub enum Route {
     Direct,
     /// Through the proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`), if there is one: to upstream.
     Proxied,
+    /// Straight, to the cluster's API server: its certificate is of the cluster's own authority, and no other counts.
+    Cluster,
 }
 
 /// Sends requests.

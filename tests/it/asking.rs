@@ -213,6 +213,21 @@ fn other_options_conflict_with_a_run_in_flight_on_the_same_mirror_and_with_nothi
 }
 
 #[test]
+fn what_a_request_leaves_out_is_as_the_mirror_is_configured() {
+    story(async |mut world| {
+        world.gitea().set_migrate_delay(seconds(30));
+        world.extra = "onLegacy: renameAside".into();
+        world.start().await;
+        let run = id(&world.post_with("", &[]).await);
+        let same = world.post_with(r#"{"onLegacy":"renameAside"}"#, &[]).await;
+        assert_eq!(same.status, StatusCode::ACCEPTED, "{same:?}");
+        let other = world.post_with(r#"{"onLegacy":"refuse"}"#, &[]).await;
+        assert_eq!((other.status.as_u16(), other.problem().as_str()), (409, "run-conflict"));
+        world.end_of(&run).await;
+    });
+}
+
+#[test]
 fn pages_stay_as_they_are_while_runs_are_added() {
     story(async |mut world| {
         world.start().await;

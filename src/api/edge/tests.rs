@@ -1,4 +1,5 @@
 use axum::routing::{get, post};
+use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
@@ -7,20 +8,20 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::api::access::{Authenticator, Needs, gate};
-use crate::domain::access::{Principal, Role};
+use crate::domain::access::{Principal, Role, Stranger};
 use crate::domain::status::{GiteaStatus, Status};
 
 struct Known;
 
 impl Authenticator for Known {
-    fn authenticate(&self, presented: &str) -> Result<Option<Principal>, String> {
+    fn authenticate<'a>(&'a self, presented: &'a str) -> BoxFuture<'a, Result<Principal, Stranger>> {
         let role = match presented {
-            "op" => Role::Operator,
-            "view" => Role::Viewer,
-            "broken" => return Err("the file is gone".into()),
-            _ => return Ok(None),
+            "op" => Ok(Role::Operator),
+            "view" => Ok(Role::Viewer),
+            "broken" => Err(Stranger::Unreadable("the file is gone".into())),
+            _ => Err(Stranger::Unknown),
         };
-        Ok(Some(Principal { name: presented.to_owned(), role }))
+        Box::pin(async move { role.map(|role| Principal { name: presented.to_owned(), role }) })
     }
 }
 
@@ -144,7 +145,8 @@ async fn what_was_answered_is_counted_by_matched_route() {
         ask(&edge, method, path, &[]).await;
     }
     let status = Status { mirrors: vec![], latest_run: None, gitea: GiteaStatus::default() };
-    let text = edge.metrics.render(&status, Timestamp::UNIX_EPOCH);
+    let text = edge.metrics.render(&Arc::new(status), Timestamp::UNIX_EPOCH);
+    let text = std::str::from_utf8(&text).unwrap();
     for line in [
         r#"cutover_http_requests_total{code="200",method="GET",route="/open"} 1"#,
         r#"cutover_http_requests_total{code="404",method="GET",route="other"} 1"#,

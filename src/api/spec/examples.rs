@@ -29,6 +29,49 @@ pub(super) fn of(content: &Content) -> Option<Value> {
     }
 }
 
+/// The examples of an operation's good answer that can look in more than one way: a name, a summary and a value each.
+pub(super) fn several(operation: &str) -> Vec<(&'static str, &'static str, Value)> {
+    match operation {
+        "startRun" => vec![
+            ("proven", "The run, which ended within the time that the caller waits", run()),
+            ("dry-run", "What would be done", dry_run()),
+        ],
+        "cancelRun" => vec![("canceled", "The run, taken out in mid-clone", canceled())],
+        _ => Vec::new(),
+    }
+}
+
+/// The example of a run with other values in some of its members, and of its one mirror's.
+fn run_with(members: Value, mirror: Value) -> Value {
+    let mut run = run();
+    put(&mut run["mirrors"][0], mirror);
+    put(&mut run, members);
+    run
+}
+
+fn put(object: &mut Value, members: Value) {
+    if let (Some(object), Value::Object(members)) = (object.as_object_mut(), members) {
+        object.extend(members);
+    }
+}
+
+fn dry_run() -> Value {
+    run_with(
+        json!({"id": null, "dryRun": true}),
+        json!({"evidence": null, "plan": [
+            {"call": "migrate", "why": "Gitea has no repository openova/openova: it is made as a mirror of https://github.com/openova-io/openova"},
+            {"call": "patch_settings", "why": "pruning has to be off, and Gitea does not show whether it is"},
+        ]}),
+    )
+}
+
+fn canceled() -> Value {
+    run_with(
+        json!({"status": "canceled", "note": super::CLONE_GOES_ON}),
+        json!({"phase": "canceled", "outcome": null, "evidence": null}),
+    )
+}
+
 fn run() -> Value {
     serde_json::from_str(include_str!("../examples/run.json")).expect("the example is JSON")
 }

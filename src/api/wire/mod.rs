@@ -14,7 +14,7 @@ use utoipa::{PartialSchema, ToSchema, openapi};
 
 use crate::domain::problem::{Code, Problem};
 
-pub(super) use run::{RunBody, RunList};
+pub(super) use run::{CLONE_GOES_ON, RunBody, RunList};
 pub(super) use status::{MirrorBody, StatusBody};
 
 /// The words of a closed set as a schema.

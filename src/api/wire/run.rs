@@ -45,7 +45,7 @@ pub(in crate::api) struct RunBody {
 }
 
 /// What goes on when a run is taken out in mid-clone.
-const CLONE_GOES_ON: &str = "Gitea was cloning upstream for this run, and goes on: only our part is canceled. The next \
+pub(in crate::api) const CLONE_GOES_ON: &str = "Gitea was cloning upstream for this run, and goes on: only our part is canceled. The next \
     run finds the clone, waits for its end and proves it.";
 
 /// One mirror's part of a run.

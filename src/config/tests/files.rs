@@ -38,8 +38,8 @@ mirrors:
   - { name: 12, target: }
 limits: { run: 3h, migrate: 30s, sync: 600, deadPlaceholder: 1s, connections: 0 }
 server: { hosts: ['https://a'], origins: [x] }
-kubernetes: { enabled: true }
-notifications: { url: https://example.org }
+kubernetes: { enabled: 1, apiServer: x }
+notifications: { url: http://example.org }
 extra: 1
 ";
     let faults = Home::new().load_file(yaml).unwrap_err();
@@ -49,6 +49,7 @@ extra: 1
         "gitea.tokenfile",
         "gitea.tokenFile",
         "gitea.url",
+        "kubernetes.apiServer",
         "kubernetes.enabled",
         "limits.connections",
         "limits.deadPlaceholder",
@@ -79,7 +80,7 @@ extra: 1
     assert_eq!(found, expected, "{faults}");
     let text = faults.to_string();
     for part in
-        ["has 28 faults", "(line 15)", "tokenFile is meant", "second time", "at mirrors[1].target.repo (line 10)"]
+        ["has 29 faults", "(line 15)", "tokenFile is meant", "second time", "at mirrors[1].target.repo (line 10)"]
     {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -162,13 +163,9 @@ proptest! {
 #[test]
 fn what_this_version_does_not_do_is_refused_and_its_default_taken() {
     let place = Home::new();
-    for (key, value) in [
-        ("    mode:", "severed"),
-        ("observation:", "{ ttl: 5s }"),
-        ("observation:", "{ healAfter: 20m }"),
-        ("kubernetes:", "{ enabled: true }"),
-        ("notifications:", "{ url: https://example.org }"),
-    ] {
+    for (key, value) in
+        [("    mode:", "severed"), ("observation:", "{ ttl: 5s }"), ("observation:", "{ healAfter: 20m }")]
+    {
         let faults = place.load_file(&format!("{GOOD}{key} {value}\n")).expect_err(key);
         assert!(faults.faults.len() == 1 && faults.to_string().contains("not offered by this version"), "{faults}");
     }
@@ -211,5 +208,40 @@ fn the_secrets_of_webhooks_are_files_and_those_that_cannot_be_used_are_told() {
         let faults = with(bad).unwrap_err();
         assert_eq!(faults.faults.len(), 1, "{faults}");
         assert!(faults.to_string().contains("mirrors[0].webhook.secretFiles["), "{faults}");
+    }
+}
+
+#[test]
+fn notifications_go_to_an_https_address_or_into_the_cluster_and_are_signed_or_warned_about() {
+    let place = Home::new();
+    let secret = place.write("signing", "0123456789abcdef0123456789abcdef");
+    let with = |text: &str| place.load_file(&format!("{GOOD}notifications: {{ {text} }}\n"));
+    assert!(with("").unwrap().config.notifications.is_none());
+    assert!(with("url: null, secretFile: null").unwrap().config.notifications.is_none());
+
+    let loaded = with(&format!("url: https://alerts.example.org/cutover, secretFile: {secret}")).unwrap();
+    let told = loaded.config.notifications.as_ref().unwrap();
+    assert!(told.proxied && loaded.warnings.is_empty(), "{loaded:?}");
+    assert_eq!(told.secret.read().unwrap().good.len(), 1);
+    assert!(describe(&loaded.config).contains("to https://alerts.example.org/cutover, signed with the secret in"));
+
+    let loaded = with("url: http://alerts.monitoring.svc:9000/in").unwrap();
+    assert!(!loaded.config.notifications.as_ref().unwrap().proxied);
+    assert!(loaded.config.notifications.unwrap().secret.read().is_none());
+    let warnings = loaded.warnings.join("\n");
+    assert!(warnings.contains("not encrypted") && warnings.contains("not signed"), "{warnings}");
+
+    for bad in [
+        "http://example.org/in",
+        "https://u:p@example.org/in",
+        "https://example.org/in?token=x",
+        "https://169.254.169.254/in",
+        "http://127.0.0.1:8080/in",
+        "ftp://example.org/in",
+        "HTTPS://example.org/in",
+    ] {
+        let faults = with(&format!("url: '{bad}'")).unwrap_err();
+        assert_eq!(paths(&faults), ["notifications.url"], "{bad}");
+        assert!(!faults.to_string().contains("example.org"), "{faults}");
     }
 }

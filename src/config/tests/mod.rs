@@ -1,6 +1,7 @@
 //! Tables over everything that can be written, right and wrong.
 
 mod files;
+mod kubernetes;
 mod secrets;
 
 use std::collections::HashMap;

@@ -14,12 +14,14 @@ impl Code {
                 "The request is not HTTP as this service reads it, or its body is not JSON. `detail` says where reading stopped. Nothing was done."
             }
             Self::Unauthenticated => {
-                "The call needs a bearer token, and none came that the service's tokens file lists. The answer is the same for every reason; the log and `cutover_auth_failures_total` tell them apart. When the file itself cannot be read, everybody is answered so."
+                "The call needs a bearer token, and none came that the service's tokens file lists or that Kubernetes, where it is asked, accepts for us. The answer is the same for every reason; the log and `cutover_auth_failures_total` tell them apart. When the file itself cannot be read, everybody is answered so."
+            }
+            Self::Forbidden => {
+                "The caller is known and may not do this: the role is `viewer`, which may read and may not ask for runs; or Kubernetes knows the user, and the service's configuration lists it neither as an operator nor as a viewer."
             }
             Self::SignatureInvalid => {
                 "A webhook came without a signature, or with one that no configured secret gives: another secret, a body that was changed on the way, a signature of another kind than HMAC-SHA256, or one whose time is more than 5 minutes from this service's. The answer is the same for every reason. Nothing of the body was looked at."
             }
-            Self::Forbidden => "The token is known, and its role is `viewer`: it may read and may not ask for runs.",
             Self::HostNotAllowed => {
                 "The `Host` of the request is not a name of this service. A page in somebody's browser can make a name of its own point here; so with `server.hosts` set, or without authentication, only the configured names, IP literals and `localhost` are served."
             }
@@ -76,6 +78,15 @@ impl Code {
                 "A fault of the service itself. Only this request was given up; the service goes on, and `cutover_panics_total` counted it."
             }
 
+            Self::KubernetesUnreachable => {
+                "The Kubernetes API server was asked and did not answer, or with 429 or 5xx, or something else than its API answers there. While a caller's token is not in the tokens file, nobody can say whose it is: so it is not refused as unknown."
+            }
+            Self::KubernetesDenied => {
+                "The Kubernetes API server answers our own service account with 401 or 403: it lacks a right, or its token is of another cluster."
+            }
+            Self::KubernetesCredential => {
+                "The file with our own service account's token is missing, empty or not readable. The API server was not asked."
+            }
             Self::GiteaUnreachable => {
                 "No connection to Gitea came about, or it broke before an answer. The run waits and tries again by itself until its deadline."
             }

@@ -16,7 +16,7 @@ use super::run::labelled;
 use super::spec::Mode;
 
 pub use hint::{Hint, NotAnObject, judge};
-pub use signature::Verifier;
+pub use signature::{Verifier, sign};
 
 labelled! {
     /// What sends a webhook, by its headers.

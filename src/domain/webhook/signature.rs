@@ -87,6 +87,14 @@ impl Verifier {
     }
 }
 
+/// The value of a `webhook-signature` for what we send ourselves, as Standard Webhooks sign.
+#[must_use]
+pub fn sign(secret: &SecretString, id: &str, timestamp: i64, body: &str) -> String {
+    let mut running = keyed(&standard_key(secret.expose_secret()));
+    running.update(format!("{id}.{timestamp}.{body}").as_bytes());
+    format!("v1,{}", STANDARD.encode(running.finalize().into_bytes()))
+}
+
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
 }

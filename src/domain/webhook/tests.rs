@@ -135,6 +135,12 @@ fn standard_webhooks_cover_the_id_the_time_and_the_body() {
 }
 
 #[test]
+fn what_we_sign_ourselves_is_signed_in_the_same_way() {
+    let signed = sign(&STANDARD_SECRET.into(), STANDARD[0].1, STANDARD_NOW, STANDARD_BODY);
+    assert_eq!(signed, STANDARD[2].1);
+}
+
+#[test]
 fn a_key_of_standard_webhooks_that_is_not_written_in_their_way_is_the_text_itself() {
     // by: printf '1.1614265330.x' | openssl dgst -sha256 -hmac 'plain secret' -binary | base64
     let headers = [

@@ -4,5 +4,5 @@ mod bad_input;
 mod connections;
 mod properties;
 mod reading;
-mod stage;
-mod walkthrough;
+pub(crate) mod stage;
+pub(crate) mod walkthrough;

@@ -9,14 +9,14 @@ use crate::hooks::SECRET;
 use crate::http::stage::{OPERATOR, Setting, Stage};
 
 /// A block of commands, and the lines that its output is shown to have.
-struct Step {
-    line: usize,
-    commands: String,
-    shown: Vec<String>,
+pub(crate) struct Step {
+    pub(crate) line: usize,
+    pub(crate) commands: String,
+    pub(crate) shown: Vec<String>,
 }
 
 /// The blocks marked `sh`, each with the block that follows it, if that is not commands as well.
-fn steps(page: &str) -> Vec<Step> {
+pub(crate) fn steps(page: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut lines = page.lines().enumerate();
     let mut after_commands = false;
@@ -37,7 +37,7 @@ fn steps(page: &str) -> Vec<Step> {
 }
 
 /// Where the output goes on after a line that is shown of it; `…` is anything within a line.
-fn find(shown: &str, output: &str) -> Option<usize> {
+pub(crate) fn find(shown: &str, output: &str) -> Option<usize> {
     let mut base = 0;
     for line in output.split_inclusive('\n') {
         let mut at = 0;

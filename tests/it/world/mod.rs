@@ -97,6 +97,8 @@ pub(crate) struct World {
     pub(crate) owner: String,
     /// What goes into the configuration of the mirror `one` beside name, upstream and target.
     pub(crate) extra: String,
+    /// The service is started without the tokens file.
+    pub(crate) without_tokens_file: bool,
     service: Option<Service>,
     shutdown: Shutdown,
     journal: Option<Journal>,
@@ -156,6 +158,7 @@ impl World {
             gitea_token: String::new(),
             owner: String::new(),
             extra: String::new(),
+            without_tokens_file: false,
             service: None,
             shutdown: Shutdown::new(),
             journal: None,
@@ -218,7 +221,7 @@ impl World {
         std::fs::write(self.path("config.yaml"), yaml).unwrap();
         let options = config::Options {
             config: Some(self.path("config.yaml")),
-            tokens_file: Some(self.path("tokens")),
+            tokens_file: (!self.without_tokens_file).then(|| self.path("tokens")),
             ..config::Options::default()
         };
         let loaded = config::load(&options, &|_| None).unwrap_or_else(|faults| panic!("{faults}"));

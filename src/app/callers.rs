@@ -1,0 +1,65 @@
+//! Who callers are: by the tokens file first, and then by Kubernetes, where that is configured.
+//!
+//! Owns the order. Holds no token and knows no list.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::api::{Access, Authenticator};
+use crate::clock::Clock;
+use crate::config::{AuthConfig, Config, KubernetesConfig, TokensFile};
+use crate::domain::access::{Principal, Stranger};
+use crate::kube::{self, ApiServer, Reviews};
+use crate::transport::Transport;
+
+/// Who is let in.
+pub(super) fn access(config: &Config, transport: &Arc<dyn Transport>, clock: &Arc<dyn Clock>) -> Access {
+    let AuthConfig::Tokens(file) = &config.auth else { return Access::Anonymous };
+    let kubernetes = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.knows_anybody());
+    let reviews = kubernetes.map(|kubernetes| {
+        let callers = kube::Callers {
+            audiences: kubernetes.audiences.clone(),
+            operators: kubernetes.operators.clone(),
+            viewers: kubernetes.viewers.clone(),
+        };
+        Reviews::new(api_server(kubernetes, transport), callers, Arc::clone(clock))
+    });
+    Access::Tokens(Arc::new(Callers { file: file.clone(), reviews }))
+}
+
+/// The API server of a configuration.
+pub(super) fn api_server(kubernetes: &KubernetesConfig, transport: &Arc<dyn Transport>) -> ApiServer {
+    ApiServer::new(kubernetes.api_server.clone(), Arc::clone(&kubernetes.credential), Arc::clone(transport))
+}
+
+/// The file is read anew each time.
+#[derive(Debug)]
+struct Callers {
+    file: Option<Arc<TokensFile>>,
+    reviews: Option<Reviews>,
+}
+
+impl Callers {
+    async fn recognise(&self, presented: &str) -> Result<Principal, Stranger> {
+        let unknown = match self.file.as_deref().map(|file| file.authenticate(presented)) {
+            Some(Ok(Some(principal))) => return Ok(principal),
+            Some(Ok(None)) | None => Stranger::Unknown,
+            Some(Err(error)) => Stranger::Unreadable(error.to_string()),
+        };
+        match &self.reviews {
+            None => Err(unknown),
+            // what is wrong with our own file is told only where Kubernetes does not know the token either
+            Some(reviews) => reviews.authenticate(presented).await.map_err(|stranger| match stranger {
+                Stranger::Unknown => unknown,
+                known @ (Stranger::NotListed { .. } | Stranger::Unreadable(_) | Stranger::NotAsked { .. }) => known,
+            }),
+        }
+    }
+}
+
+impl Authenticator for Callers {
+    fn authenticate<'a>(&'a self, presented: &'a str) -> BoxFuture<'a, Result<Principal, Stranger>> {
+        Box::pin(self.recognise(presented))
+    }
+}
