@@ -85,6 +85,12 @@ versions only know is left out, so that an older image of the same chart reads i
 {{- $kubernetes := dict "enabled" true "audiences" .Values.kubernetes.audiences "operators" (uniq $operators) "viewers" .Values.kubernetes.viewers -}}
 {{- $_ := set $kubernetes "statusConfigMap" $status -}}
 {{- $_ = set $kubernetes "pastPivotGuard" .Values.kubernetes.pastPivotGuard -}}
+{{- if ne .Values.kubernetes.absentStatus "refuse" -}}
+{{- $_ = set $kubernetes "absentStatus" .Values.kubernetes.absentStatus -}}
+{{- end -}}
+{{- if ne .Values.kubernetes.syncPastPivot "allow" -}}
+{{- $_ = set $kubernetes "syncPastPivot" .Values.kubernetes.syncPastPivot -}}
+{{- end -}}
 {{- $_ = set $config "kubernetes" $kubernetes -}}
 {{- end -}}
 {{- with .Values.notifications.url -}}

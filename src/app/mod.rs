@@ -5,6 +5,7 @@
 mod callers;
 mod command;
 mod listener;
+mod platform;
 mod serve;
 
 use std::sync::Arc;
@@ -65,6 +66,7 @@ pub async fn assemble(
         .iter()
         .map(|mirror| Mirror { spec: Arc::clone(&mirror.spec), credential: Arc::clone(&mirror.credential) });
     let wake = Arc::new(Notify::new());
+    let platform = platform::platform(config, &transport, &metrics);
     let (engine, tasks) = Engine::start(Parts {
         mirrors: mirrors.collect(),
         gitea,
@@ -75,6 +77,7 @@ pub async fn assemble(
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
         teller: config.notifications.as_ref().map(|_| Arc::clone(&wake)),
+        platform: platform.clone(),
     })
     .await?;
     if let Some(NotificationsConfig { url, proxied, secret }) = config.notifications.clone() {
@@ -91,6 +94,10 @@ pub async fn assemble(
             wake,
         };
         tasks.spawn(notifier.run());
+    }
+    if let Some(platform) = platform {
+        // read once now, so that the first who looks is told the truth
+        platform.cutover_complete();
     }
     let access = callers::access(config, &transport, &clock);
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };

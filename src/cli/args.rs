@@ -142,14 +142,23 @@ pub struct MirrorArgs {
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     pub timeout: Option<GoDuration>,
 
-    /// Asks again, with pauses, while the service cannot be reached and when the run failed for a reason that may
-    /// pass; until --timeout, or without it for ever.
+    /// Asks again, with pauses, while the service cannot be reached, and when the run failed or stayed unverified for a
+    /// reason that may pass; until --timeout, or without it for ever.
     #[arg(long)]
     pub keep_trying: bool,
 
     /// Takes an unverified end for a good one: exit code 0 instead of 3. For a cluster without a way to upstream.
     #[arg(long)]
     pub accept_unverified: bool,
+
+    /// Ends with exit code 0 whatever came of it, and says which one it would have been. For a hook of an install, which
+    /// must not fail the install.
+    #[arg(long)]
+    pub exit_zero: bool,
+
+    /// Begins each line with this word in brackets, for a log that is read by it.
+    #[arg(long, value_name = "WORD", value_parser = label, conflicts_with = "json")]
+    pub label: Option<String>,
 
     /// Shows which calls would be made and why, and makes none.
     #[arg(long)]
@@ -206,6 +215,11 @@ fn path(text: OsString) -> PathBuf {
 
 fn mirror_name(text: &str) -> Result<MirrorName, String> {
     MirrorName::parse(text).map_err(|bad| bad.to_string())
+}
+
+fn label(text: &str) -> Result<String, &'static str> {
+    let plain = (1..=63).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if plain { Ok(text.to_owned()) } else { Err("a label has at most 63 letters, digits and -_.") }
 }
 
 /// The words of the command line are in kebab case, as all of its words are.

@@ -193,9 +193,11 @@ fn sort(response: &Response<Bytes>, base: &str) -> Result<Value, Failure> {
     let problem: Option<Problem> =
         body.as_ref().and_then(wire::read).filter(|problem: &Problem| !problem.error.is_empty());
     let (exit, again) = match (status, &problem) {
-        (401 | 403 | 409 | 421, _) => (ExitStatus::Refused, false),
+        (401 | 403 | 409 | 421, problem) => {
+            (ExitStatus::Refused, problem.as_ref().is_some_and(|problem| problem.retryable))
+        }
         (429, _) => (ExitStatus::Refused, true),
-        (400..=499, Some(_)) => (ExitStatus::Usage, false),
+        (400..=499, Some(problem)) => (ExitStatus::Usage, problem.retryable),
         (_, problem) => (ExitStatus::Unreachable, problem.as_ref().is_none_or(|problem| problem.retryable)),
     };
     let what = match (&problem, status) {

@@ -31,6 +31,8 @@ pub struct Console {
     err: Box<dyn Write + Send>,
     /// Whether somebody is looking: then progress is drawn and a watched status repainted.
     pub(super) interactive: bool,
+    /// What each line begins with.
+    before: String,
 }
 
 impl std::fmt::Debug for Console {
@@ -44,24 +46,34 @@ impl Console {
     #[must_use]
     pub fn standard() -> Self {
         let interactive = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
-        Self { out: Box::new(anstream::stdout()), err: Box::new(anstream::stderr()), interactive }
+        Self {
+            out: Box::new(anstream::stdout()),
+            err: Box::new(anstream::stderr()),
+            interactive,
+            before: String::new(),
+        }
     }
 
     /// Other streams, which get no colours.
     #[must_use]
     pub fn plain(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         let strip = |stream| Box::new(anstream::StripStream::new(stream));
-        Self { out: strip(out), err: strip(err), interactive: false }
+        Self { out: strip(out), err: strip(err), interactive: false, before: String::new() }
+    }
+
+    /// Begins each line from now on with a word in brackets.
+    pub(super) fn label(&mut self, label: Option<&str>) {
+        self.before = label.map_or_else(String::new, |label| format!("[{label}] "));
     }
 
     /// A result.
     pub(super) fn result(&mut self, text: &str) {
-        let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+        write(&mut *self.out, &self.before, text);
     }
 
     /// Something besides the result.
     pub(super) fn note(&mut self, text: &str) {
-        let _ = writeln!(self.err, "{text}").and_then(|()| self.err.flush());
+        write(&mut *self.err, &self.before, text);
     }
 
     /// Why the command did not do what it should.
@@ -71,6 +83,15 @@ impl Console {
             self.note(&problem_lines(problem));
         }
     }
+}
+
+/// Writes lines in one piece: other pods may write into the same log.
+fn write(stream: &mut dyn Write, before: &str, text: &str) {
+    let mut lines = String::new();
+    for line in text.split('\n') {
+        append!(lines, "{before}{line}\n");
+    }
+    let _ = stream.write_all(lines.as_bytes()).and_then(|()| stream.flush());
 }
 
 /// A text of the service, without what could move a cursor.

@@ -54,7 +54,7 @@ async fn until_done(
             }
             Ok((value, run)) if args.wait => {
                 let exit = verdict(&run, args.accept_unverified);
-                if exit == ExitStatus::Failed && args.keep_trying && run.may_succeed_later() {
+                if exit != ExitStatus::Proven && args.keep_trying && run.may_succeed_later() {
                     // the same key would bring back the same run
                     key = Uuid::now_v7().to_string();
                     console.note(&run_lines(&run));

@@ -117,6 +117,10 @@ fn failed(code: &str, retryable: bool) -> Value {
     run_with("failed", "failed", &problem)
 }
 
+fn unverified() -> Value {
+    run_with("unverified", "unverified", &problem("upstream-unreachable", true))
+}
+
 fn problem(code: &str, retryable: bool) -> Value {
     json!({ "type": format!("/problems/{code}"), "error": code, "detail": "what happened", "remedy": "what to do", "retryable": retryable })
 }
@@ -144,7 +148,6 @@ async fn a_run_is_followed_to_its_proof_with_a_line_for_each_phase() {
 
 #[tokio::test(start_paused = true)]
 async fn the_exit_code_says_how_it_ended() {
-    let unverified = || run_with("unverified", "unverified", &problem("upstream-unreachable", true));
     for (line, answer, exit, words) in [
         ("mirror", Answer::Json(202, under_way("queued")), 0, "Run 019a-7 accepted: openova"),
         ("mirror --wait", Answer::Json(200, run_with("succeeded", "succeeded", &Value::Null)), 0, "succeeded"),
@@ -213,6 +216,50 @@ async fn keep_trying_does_not_repeat_what_cannot_succeed() {
     {
         assert_eq!(ran("mirror --wait --keep-trying", [answer]).await.asked.len(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keep_trying_outlives_a_conflict_a_service_that_is_not_ready_and_an_unverified_end() {
+    let answers = || {
+        [
+            Answer::Json(409, problem("run-conflict", true)),
+            Answer::Json(425, problem("too-early", true)),
+            Answer::Json(503, problem("shutting-down", true)),
+            Answer::Json(200, unverified()),
+            Answer::Json(200, run_with("succeeded", "succeeded", &Value::Null)),
+        ]
+    };
+    let proven = ran("mirror --wait --keep-trying", answers()).await;
+    assert_eq!((proven.exit, proven.asked.len()), (ExitStatus::Proven, 5), "{}", proven.err);
+    let accepted = ran("mirror --wait --keep-trying --accept-unverified", answers()).await;
+    assert_eq!((accepted.exit, accepted.asked.len()), (ExitStatus::Proven, 4), "{}", accepted.err);
+    assert_eq!(ran("mirror --wait", answers()).await.exit, ExitStatus::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn exit_zero_hides_the_exit_code_and_not_what_happened() {
+    for (line, answer, words) in [
+        ("mirror --wait --exit-zero", Answer::Json(200, failed("not-a-mirror", false)), "it would have been 1."),
+        ("mirror --keep-trying --timeout 4m --exit-zero", Answer::Away, "it would have been 6."),
+        ("mirror --exit-zero", Answer::Json(401, problem("unauthenticated", false)), "it would have been 5."),
+        ("mirror --exit-zero --token-file /nowhere", Answer::Away, "it would have been 2."),
+        ("mirror --exit-zero --url ftp://x", Answer::Away, "it would have been 2."),
+    ] {
+        let ran = ran(line, [answer]).await;
+        assert_eq!(ran.exit, ExitStatus::Proven, "{line}");
+        assert!(ran.err.contains(words), "{line}: {}", ran.err);
+    }
+    let proven = ran("mirror --exit-zero", [Answer::Json(202, under_way("queued"))]).await;
+    assert!(!proven.err.contains("would have been"), "{}", proven.err);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_label_begins_every_line() {
+    let answers = [Answer::Json(202, under_way("migrating")), Answer::Json(200, failed("not-a-mirror", false))];
+    let ran = ran("mirror --wait --label gitea-mirror", answers).await;
+    assert!(ran.err.contains("[gitea-mirror] [openova] migrating\n"), "{}", ran.err);
+    let lines: Vec<&str> = ran.out.lines().chain(ran.err.lines()).collect();
+    assert!(lines.len() > 3 && lines.iter().all(|line| line.starts_with("[gitea-mirror] ")), "{lines:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -320,6 +367,8 @@ fn a_command_line_that_is_wrong_exits_with_2_and_help_with_0() {
         "mirror --timeout 0s",
         "mirror --on-legacy renameAside",
         "mirror --accept-upstream abc",
+        "mirror --label a]b",
+        "mirror --label a --json",
         "serve --auth x",
         "completions x",
     ] {

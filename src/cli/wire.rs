@@ -32,10 +32,11 @@ impl Run {
         self.status().map_or(self.finished_at.is_some(), run::Status::has_ended)
     }
 
-    /// Whether it failed for reasons that may all pass by themselves.
+    /// Whether it failed, or stayed unverified, for reasons that may all pass by themselves.
     pub(super) fn may_succeed_later(&self) -> bool {
-        let mut failed = self.mirrors.iter().filter(|part| part.phase == run::Phase::Failed.label()).peekable();
-        failed.peek().is_some() && failed.all(|part| part.problem.as_ref().is_some_and(|problem| problem.retryable))
+        let short = [run::Phase::Failed.label(), run::Phase::Unverified.label()];
+        let mut parts = self.mirrors.iter().filter(|part| short.contains(&part.phase.as_str())).peekable();
+        parts.peek().is_some() && parts.all(|part| part.problem.as_ref().is_some_and(|problem| problem.retryable))
     }
 }
 

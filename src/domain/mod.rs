@@ -19,6 +19,7 @@ pub mod names;
 pub mod notice;
 pub mod observation;
 pub mod plan;
+pub mod platform;
 pub mod problem;
 pub mod proof;
 pub mod refs;

@@ -1,6 +1,6 @@
 //! What is worth telling somebody who does not watch: the edges of what is known of a mirror.
 //!
-//! Owns which changes are told, their one spelling, and the form in which they leave (CloudEvents 1.0). Tells an edge
+//! Owns which changes are told, their one spelling, and the form in which they leave (`CloudEvents` 1.0). Tells an edge
 //! once: a mirror that fails in the same way ten times has failed once.
 
 use jiff::Timestamp;

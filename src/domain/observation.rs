@@ -14,6 +14,7 @@ use super::answer::{
 };
 use super::evidence::Seen;
 pub use super::history::History;
+use super::platform::PivotAnswer;
 use super::problem::Problem;
 use super::refs::{Digest, ObjectId};
 
@@ -30,6 +31,8 @@ pub struct Observation {
     pub local_refs: Option<Seen<LocalRefsAnswer>>,
     /// What stands under the name that a legacy repository was renamed to.
     pub aside: Option<RepositoryAnswer>,
+    /// Whether the platform is past its pivot.
+    pub pivot: Option<PivotAnswer>,
 }
 
 /// A repository look, with Gitea's own idea of the time.
@@ -49,6 +52,7 @@ impl Observation {
         self.owner = None;
         self.local_refs = None;
         self.aside = None;
+        self.pivot = None;
         if !matches!(self.upstream, Some(Seen { value: UpstreamAnswer::List(_), .. })) {
             self.upstream = None;
         }

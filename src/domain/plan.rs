@@ -16,6 +16,7 @@ use super::decide::{Action, Look, Next, decide};
 use super::evidence::Seen;
 use super::names::MirrorName;
 use super::observation::{History, Observation, RepositorySeen};
+use super::platform::PivotAnswer;
 use super::problem::Problem;
 use super::refs::{ObjectId, Prune, RefList, RefName, compare};
 use super::run::{End, Outcome, Phase, Status, Trigger};
@@ -106,6 +107,7 @@ struct Assumed<'a> {
     owner: Option<OwnerAnswer>,
     upstream: Option<Seen<UpstreamAnswer>>,
     local: Option<LocalRefsAnswer>,
+    pivot: Option<PivotAnswer>,
     /// Gitea's clock.
     date: Timestamp,
     steps: Vec<Step>,
@@ -126,6 +128,7 @@ impl<'a> Assumed<'a> {
             owner: observation.owner.clone(),
             upstream: observation.upstream.clone(),
             local: observation.local_refs.as_ref().map(|seen| seen.value.clone()),
+            pivot: observation.pivot.clone(),
             observation,
             history,
             steps: Vec::new(),
@@ -198,6 +201,10 @@ impl<'a> Assumed<'a> {
                 let now = self.local_list().and_then(|list| list.commit_of(&self.spec.branch)).cloned();
                 let Some(now) = now else { return false };
                 self.history.compared(now, CompareAnswer::NotTold);
+            }
+            Look::Pivot => {
+                let Some(answer) = self.pivot.clone() else { return false };
+                self.observation.pivot = Some(answer);
             }
             Look::Aside => self.observation.aside = Some(RepositoryAnswer::Absent),
         }

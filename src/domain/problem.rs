@@ -204,6 +204,12 @@ codes! {
     RefConflict = "ref-conflict", 409, change, "A local ref blocks one of upstream's",
         "git cannot hold both names. Set `prune: true` for this mirror until the local one is gone, or delete the local one in Gitea.";
 
+    // where the platform stands
+    PastPivot = "past-pivot", 409, change, "The platform has moved its source into this Gitea",
+        "No mirror is made any more: the platform runs from what has this name. Look why it is not there, and restore the repository from a backup of Gitea; then ask again. A mirror that is there is still synced. What says so is in the ConfigMap that kubernetes.statusConfigMap names.";
+    PivotUnknown = "pivot-unknown", 424, again, "Nobody knows where the platform stands",
+        "Look at the ConfigMap that kubernetes.statusConfigMap names (`kubectl -n NAMESPACE get configmap NAME -o yaml`), and whether our ServiceAccount may get it (docs/kubernetes.md); then ask again. Where the platform's cutover is not installed, set kubernetes.absentStatus: allow and restart.";
+
     // what the work came to
     MigrateFailed = "migrate-failed", 424, change, "Gitea could not clone upstream",
         "Gitea's words are in `detail`: put the cause right. Where it left an unfinished repository of that name, delete that in Gitea. Then ask again.";

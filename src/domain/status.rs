@@ -23,6 +23,8 @@ pub struct Status {
     pub latest_run: Option<Arc<Run>>,
     /// Gitea, as it was seen last.
     pub gitea: GiteaStatus,
+    /// Whether the platform's cutover is complete; `None`: nobody knows, or there is no platform.
+    pub cutover_complete: Option<bool>,
 }
 
 /// Gitea, as it was seen last.

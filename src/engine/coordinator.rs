@@ -22,6 +22,7 @@ use super::surroundings::Surroundings;
 use super::telling::Teller;
 use super::{Accepted, Command, Mirror, facts};
 use crate::domain::names::MirrorName;
+use crate::domain::platform::Proven;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::spec::RunOptions;
@@ -160,6 +161,7 @@ impl Coordinator {
             mirrors: slots.iter().map(|slot| Arc::clone(&slot.status)).collect(),
             latest_run: latest.clone(),
             gitea: around.gitea_status(),
+            cutover_complete: None,
         }));
         let coordinator = Self {
             around,
@@ -330,12 +332,21 @@ impl Coordinator {
                 (status.phase, status.waiting_for) = (Phase::Idle, None);
                 let told = self.to_tell(&mirror, &before, &after, run);
                 log_end(&mirror, &end);
+                self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
                 let pause = self.end_in_every_run(&mirror, &end, after, told).await;
                 self.tell();
                 self.prove_anew(&mirror, pause);
                 self.write_deliveries().await;
             }
+        }
+    }
+
+    /// A success of the first mirror is the platform's step.
+    fn tell_the_platform(&self, mirror: &MirrorName, run: RunId, end: &End) {
+        let Some(platform) = self.around.platform.as_ref().filter(|_| self.index[mirror] == 0) else { return };
+        if let Some(proven) = Proven::of(&self.mirrors[0].mirror.spec, run, end) {
+            platform.proven(proven);
         }
     }
 
@@ -350,7 +361,8 @@ impl Coordinator {
         let latest = self.latest.as_ref();
         let latest_run = latest.map(|latest| Arc::clone(self.in_flight.get(&latest.id).map_or(latest, |one| &one.run)));
         let mirrors = self.mirrors.iter().map(|slot| Arc::clone(&slot.status)).collect();
-        self.status.send_replace(Arc::new(Status { mirrors, latest_run, gitea: self.around.gitea_status() }));
+        let gitea = self.around.gitea_status();
+        self.status.send_replace(Arc::new(Status { mirrors, latest_run, gitea, cutover_complete: None }));
     }
 }
 

@@ -18,6 +18,7 @@ use crate::domain::decide::{Look, Next, Wait, decide};
 use crate::domain::evidence::Seen;
 use crate::domain::names::MirrorName;
 use crate::domain::observation::{History, Observation, RepositorySeen};
+use crate::domain::platform::PivotAnswer;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::{ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
@@ -175,6 +176,14 @@ impl Driver {
                 let answer = self.around.gitea.compare(&self.spec, &new, &old).await;
                 work.tick();
                 work.history.compared(new, answer);
+            }
+            Look::Pivot => {
+                self.enter(looking, None, work).await;
+                work.observation.pivot = Some(match &self.around.platform {
+                    Some(platform) => platform.pivot().await,
+                    None => PivotAnswer::Unreadable { why: "no status is configured".to_owned() },
+                });
+                work.tick();
             }
             Look::Aside => {
                 let Some(aside) = &work.history.aside else { return };

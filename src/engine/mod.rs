@@ -13,6 +13,7 @@ mod ending;
 mod facts;
 mod ids;
 mod jitter;
+mod shown;
 mod surroundings;
 mod telling;
 
@@ -26,6 +27,7 @@ use crate::domain::credential::CredentialSource;
 use crate::domain::key::Keyed;
 use crate::domain::names::MirrorName;
 use crate::domain::plan::DryRun;
+use crate::domain::platform::Platform;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::ObjectId;
 use crate::domain::run::{Run, RunId, Trigger};
@@ -39,6 +41,7 @@ use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use coordinator::Coordinator;
 use dry_run::DryRuns;
+use shown::Shown;
 use surroundings::{AT_ONCE, Surroundings};
 
 /// What is asked for.
@@ -217,6 +220,8 @@ pub struct Parts {
     pub shutdown: Shutdown,
     /// Wakes whoever sends notifications; `None`: nobody does.
     pub teller: Option<Arc<Notify>>,
+    /// The platform around us, if there is one.
+    pub platform: Option<Arc<dyn Platform>>,
 }
 
 /// Commands that may wait to be taken in.
@@ -230,6 +235,8 @@ pub struct Engine {
     dry_runs: Arc<DryRuns>,
     gitea: Client,
     shutdown: Shutdown,
+    platform: Option<Arc<dyn Platform>>,
+    shown: Arc<Shown>,
 }
 
 impl Engine {
@@ -246,10 +253,12 @@ impl Engine {
             clock: parts.clock,
             policy: parts.policy,
             shutdown: parts.shutdown,
+            platform: parts.platform,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             gitea_status: Arc::new(Mutex::new(GiteaStatus::default())),
         };
         let (gitea, shutdown) = (around.gitea.clone(), around.shutdown.clone());
+        let platform = around.platform.clone();
         let dry_runs = Arc::new(DryRuns::new(parts.mirrors.clone(), around.clone()));
         let tasks = TaskTracker::new();
         let (mut coordinator, status, events) =
@@ -257,7 +266,7 @@ impl Engine {
         coordinator.resume().await?;
         let (commands, incoming) = mpsc::channel(COMMANDS);
         tasks.spawn(coordinator.run(incoming, events));
-        Ok((Self { commands, status, dry_runs, gitea, shutdown }, tasks))
+        Ok((Self { commands, status, dry_runs, gitea, shutdown, platform, shown: Arc::default() }, tasks))
     }
 
     /// Asks for a run. It is written down before this answers, and goes on whatever becomes of the caller.
@@ -331,7 +340,11 @@ impl Engine {
     /// Where everything stands: at once, from memory.
     #[must_use]
     pub fn status(&self) -> Arc<Status> {
-        self.status.borrow().clone()
+        let status = self.status.borrow().clone();
+        match &self.platform {
+            Some(platform) => self.shown.with(status, platform.cutover_complete()),
+            None => status,
+        }
     }
 
     async fn command<T>(

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::domain::platform::Platform;
 use crate::domain::spec::Policy;
 use crate::domain::status::GiteaStatus;
 use crate::git::Lister;
@@ -25,6 +26,8 @@ pub(super) struct Surroundings {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: Policy,
     pub(super) shutdown: Shutdown,
+    /// Where our mirror is a step of a greater cutover.
+    pub(super) platform: Option<Arc<dyn Platform>>,
     pub(super) turns: Arc<Semaphore>,
     /// Gitea, as it was seen last.
     pub(super) gitea_status: Arc<Mutex<GiteaStatus>>,

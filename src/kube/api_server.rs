@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct Asked<'a> {
     /// For metrics: `kubernetes_…`.
     pub(super) operation: &'static str,
-    pub(super) method: &'static Method,
+    pub(super) method: &'a Method,
     pub(super) path: &'a str,
     /// The media type and the content.
     pub(super) body: Option<(&'static str, &'a [u8])>,
@@ -77,7 +77,9 @@ impl Failure {
                 | TroubleKind::Foreign
                 | TroubleKind::Credential => false,
             },
-            Self::Credential(_) | Self::Denied(_) | Self::Refused(_) => false,
+            // somebody else has written at the same moment
+            Self::Refused(status) => *status == 409,
+            Self::Credential(_) | Self::Denied(_) => false,
         }
     }
 }

@@ -6,6 +6,8 @@
 
 mod api_server;
 mod review;
+mod status;
 
 pub use api_server::ApiServer;
 pub use review::{Callers, Reviews};
+pub use status::{Observer, StatusConfigMap};

@@ -119,6 +119,10 @@ families! {
 
     KUBERNETES_REQUESTS = "cutover_kubernetes_requests_total", Kind::Counter, ["operation", "code"],
         "Requests to the Kubernetes API server; `code` as in cutover_gitea_requests_total. Absent unless kubernetes.enabled.";
+    PLATFORM_COMPLETE = "cutover_platform_cutover_complete", Kind::Gauge, [],
+        "1 if the platform's status says that its cutover is complete, 0 if not; absent until it was read.";
+    PLATFORM_WRITES = "cutover_platform_status_writes_total", Kind::Counter, ["result"],
+        "Successes that the platform's status was told of, by what became of that: written, failed.";
 
     HTTP_REQUESTS = "cutover_http_requests_total", Kind::Counter, ["method", "route", "code"],
         "Requests answered, by matched route; `other` for unknown paths, `OTHER` for unusual methods, code `499` when the caller had gone before the answer.";

@@ -77,6 +77,7 @@ pub struct Metrics {
     gitea_duration: HistogramVec,
     upstream_requests: IntCounterVec,
     kubernetes_requests: IntCounterVec,
+    platform_writes: IntCounterVec,
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
     http_in_flight: IntGauge,
@@ -124,6 +125,7 @@ impl Metrics {
             gitea_duration: histogram(&registry, &families::GITEA_DURATION),
             upstream_requests: counter(&registry, &families::UPSTREAM_REQUESTS),
             kubernetes_requests: counter(&registry, &families::KUBERNETES_REQUESTS),
+            platform_writes: counter(&registry, &families::PLATFORM_WRITES),
             http_requests: counter(&registry, &families::HTTP_REQUESTS),
             http_duration: histogram(&registry, &families::HTTP_DURATION),
             http_in_flight: gauge(&registry, &families::HTTP_IN_FLIGHT),
@@ -173,6 +175,12 @@ impl Metrics {
             }
             End::Succeeded { .. } | End::Unverified { .. } | End::Canceled => {}
         }
+        self.changed();
+    }
+
+    /// The platform's status was told of a success, or could not be.
+    pub fn platform_status_written(&self, well: bool) {
+        self.platform_writes.with_label_values(&[if well { "written" } else { "failed" }]).inc();
         self.changed();
     }
 

@@ -74,6 +74,7 @@ pub(super) fn families(metrics: &Metrics, status: &Status, now: Timestamp) -> Ve
     let gitea = &status.gitea;
     all.push(Series::with(&families::GITEA_UP, gitea.reachable.map(truth)));
     all.push(Series::with(&families::GITEA_LAST_SUCCESS, gitea.last_answer_at.map(seconds)));
+    all.push(Series::with(&families::PLATFORM_COMPLETE, status.cutover_complete.map(truth)));
     if let (Some(flavour), Some(version)) = (gitea.flavour, &gitea.version) {
         let mut info = Series::of(&families::GITEA_INFO);
         info.put(&[flavour, version], Some(1.0));

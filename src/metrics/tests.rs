@@ -10,7 +10,12 @@ fn metrics() -> Arc<Metrics> {
 }
 
 fn status(mirrors: Vec<MirrorStatus>) -> Status {
-    Status { mirrors: mirrors.into_iter().map(Arc::new).collect(), latest_run: None, gitea: GiteaStatus::default() }
+    Status {
+        mirrors: mirrors.into_iter().map(Arc::new).collect(),
+        latest_run: None,
+        gitea: GiteaStatus::default(),
+        cutover_complete: None,
+    }
 }
 
 fn at(second: i64) -> Timestamp {

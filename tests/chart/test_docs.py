@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -9,8 +10,9 @@ import pytest
 import yaml
 
 import readme
-from helm import CHART, ROOT
+from helm import CHART, ROOT, Helm3
 
+PAGES = [ROOT / "README.md", CHART / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = sorted((CHART / "tests").glob("*.sh"))
 
 
@@ -144,3 +146,38 @@ def test_the_scripts_are_in_the_platforms_style():
         text = script.read_text()
         assert text.startswith("#!/usr/bin/env bash\n") and "\nset -euo pipefail\n" in text
         assert not re.search(r"printf[^\n]*\|\s*grep -q", text), "a pipe that breaks is a false alarm"
+
+
+def installs():
+    """Every `helm install` and `helm upgrade` of the pages, with its arguments behind the chart."""
+    for page in PAGES:
+        for block in re.findall(r"^```sh[^\n]*\n(.*?)^```", page.read_text(), re.S | re.M):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:1] == ["helm"] and words[1] in ("install", "upgrade"):
+                    assert "./chart" in words, f"{page.name}: {line}"
+                    yield page.name, words[words.index("./chart") + 1:]
+
+
+def test_what_the_pages_install_renders():
+    found = list(installs())
+    assert len(found) >= 5
+    for page, arguments in found:
+        arguments = [it.replace("$NAMESPACE", "catalyst") for it in arguments if it != "--reset-then-reuse-values"]
+        done = Helm3.run("template", "cutover-api", str(CHART), *arguments)
+        assert done.returncode == 0, f"{page}: {done.stderr}"
+
+
+def test_the_values_that_the_pages_name_are_values():
+    known = {path for path, _, _ in readme.values((CHART / "values.yaml").read_text())}
+    sections = {path.rpartition(".")[0] for path in known}
+    heads = {path.partition(".")[0] for path in known if "." in path}
+    named = set()
+    for page in [CHART / "README.md", *(ROOT / "docs" / name for name in ("install.md", "platform.md", "upgrade.md"))]:
+        text = page.read_text().split(readme.BEGIN)[0]
+        named |= {(page.name, it) for it in re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z]+)+)`", text)
+                  if it.partition(".")[0] in heads}
+    assert len(named) > 15
+    # keys of a list's entries, and of the program's own file
+    inside = {"upstream.branch", "webhook.secretRefs", "observation.ttl"}
+    assert {it for _, it in named} - known - sections - inside == set()

@@ -5,6 +5,7 @@
 
 mod access;
 mod asking;
+mod chart;
 mod conflicts;
 mod contract;
 mod dry_runs;

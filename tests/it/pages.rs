@@ -214,11 +214,23 @@ fn what_is_not_run_here_says_why_and_names_nothing_that_is_not_there() {
                         wrong.push(format!("{page}:{line}: the Dockerfile takes no {name}"));
                     }
                 }
+                for pair in words.windows(2).filter(|pair| pair[0].starts_with("--set")) {
+                    let path = pair[1].split('=').next().unwrap();
+                    if !is_value(path) {
+                        wrong.push(format!("{page}:{line}: the chart has no value {path}"));
+                    }
+                }
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(checked > 8, "{checked}");
+}
+
+/// Whether the chart has a value of this path.
+fn is_value(path: &str) -> bool {
+    let values: serde_json::Value = serde_saphyr::from_str(&read("chart/values.yaml")).unwrap();
+    path.split('.').try_fold(&values, |values, key| values.get(key)).is_some()
 }
 
 /// The rows of the table under a heading of the configuration's page, each a list of cells, the head among them.

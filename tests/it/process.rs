@@ -10,27 +10,27 @@ use serde_json::Value;
 use standin::{Gitea, Options, Reader, Served, Upstream, UpstreamFault};
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_cutover-api");
-const TOKEN: &str = "process-operator-token-0123456789";
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_cutover-api");
+pub(crate) const TOKEN: &str = "process-operator-token-0123456789";
 const VIEWER: &str = "process-viewer-token-0123456789";
 
 /// Real time, for limits that are promised in it.
 #[expect(clippy::disallowed_methods, reason = "limits of a process are promised in real time")]
-fn now() -> std::time::Instant {
+pub(crate) fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-struct Scene {
-    folder: TempDir,
-    upstream: Upstream,
-    gitea: Gitea,
+pub(crate) struct Scene {
+    pub(crate) folder: TempDir,
+    pub(crate) upstream: Upstream,
+    pub(crate) gitea: Gitea,
     served: Served,
     gitea_token: String,
     address: SocketAddr,
 }
 
 impl Scene {
-    fn set() -> Self {
+    pub(crate) fn set() -> Self {
         #[expect(clippy::disallowed_methods, reason = "processes live on real time")]
         let base = SystemTime::now();
         let folder = TempDir::with_prefix("cutover-process-").unwrap();
@@ -59,16 +59,16 @@ impl Scene {
         scene
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, content: &str) {
+    pub(crate) fn write(&self, name: &str, content: &str) {
         fs::write(self.path(name), content).unwrap();
     }
 
     /// A command that inherits nothing of the environment that this program reads.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         for (name, _) in std::env::vars() {
             if ["CUTOVER_", "GITEA_", "UPSTREAM_", "MIRROR_"].iter().any(|prefix| name.starts_with(prefix)) {
@@ -87,7 +87,7 @@ impl Scene {
     }
 
     /// The service, ready.
-    fn serve(&self) -> Service {
+    pub(crate) fn serve(&self) -> Service {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let child = self.serve_command().stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let service = Service { child };
@@ -98,7 +98,7 @@ impl Scene {
         service
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -109,13 +109,13 @@ impl Scene {
     }
 
     /// A `GET` as the operator, by curl, as an operator would.
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let header = format!("Authorization: Bearer {TOKEN}");
         let output = Command::new("curl").args(["-s", "-m", "10", "-H", &header, &self.url(path)]).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
-    fn wait_for(&self, path: &str, mut what: impl FnMut(&Value) -> bool) -> Value {
+    pub(crate) fn wait_for(&self, path: &str, mut what: impl FnMut(&Value) -> bool) -> Value {
         let began = now();
         loop {
             let seen = self.get(path);
@@ -131,7 +131,7 @@ impl Scene {
     }
 }
 
-struct Service {
+pub(crate) struct Service {
     child: Child,
 }
 

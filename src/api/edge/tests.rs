@@ -144,7 +144,7 @@ async fn what_was_answered_is_counted_by_matched_route() {
     {
         ask(&edge, method, path, &[]).await;
     }
-    let status = Status { mirrors: vec![], latest_run: None, gitea: GiteaStatus::default() };
+    let status = Status { mirrors: vec![], latest_run: None, gitea: GiteaStatus::default(), cutover_complete: None };
     let text = edge.metrics.render(&Arc::new(status), Timestamp::UNIX_EPOCH);
     let text = std::str::from_utf8(&text).unwrap();
     for line in [

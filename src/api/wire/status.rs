@@ -24,7 +24,7 @@ pub(in crate::api) struct StatusBody {
     gitea: GiteaBody,
     /// For the platform's console.
     state: State,
-    /// For the platform's console.
+    /// For the platform's console: whether the platform's status, where the service is configured to read it, says so.
     cutover_complete: bool,
     /// For the platform's console: the one step that is ours, told of the first mirror.
     steps: Vec<StepBody>,
@@ -45,8 +45,10 @@ pub(in crate::api) struct StatusBody {
 #[schema(as = CutoverState)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::api) enum State {
-    /// Not complete.
+    /// Not complete, as far as anybody knows.
     Tethered,
+    /// Complete, as the platform's status says.
+    Sovereign,
 }
 
 /// One mirror.
@@ -211,6 +213,7 @@ const STEP: &str = "gitea-mirror";
 
 impl StatusBody {
     pub(in crate::api) fn new(status: &Status, now: Timestamp) -> Self {
+        let complete = status.cutover_complete.unwrap_or(false);
         let first = status.mirrors.first();
         let result = first.map_or(StepResult::Pending, |mirror| step_result(mirror));
         let failed = first.filter(|_| result == StepResult::Failed);
@@ -223,8 +226,8 @@ impl StatusBody {
                 version: status.gitea.version.clone(),
                 reachable: status.gitea.reachable,
             },
-            state: State::Tethered,
-            cutover_complete: false,
+            state: if complete { State::Sovereign } else { State::Tethered },
+            cutover_complete: complete,
             steps: vec![StepBody { name: STEP, result }],
             failed_step: failed.map(|_| STEP),
             last_error: problem.map(|problem| format!("{}: {}", problem.code, problem.detail)),

@@ -207,3 +207,20 @@ pub(super) fn sync(answer: &SyncAnswer, name: &str) -> Option<Problem> {
 pub(super) fn archived(name: &str) -> Problem {
     Problem::new(Code::Archived, format!("{name} is archived in Gitea, which then refuses to sync it"))
 }
+
+/// The platform runs from this very Gitea already.
+pub(super) fn past_the_pivot(name: &str, because: &str) -> Problem {
+    Problem::new(Code::PastPivot, format!("{name} is left as it is: {because} in the platform's status"))
+}
+
+/// There is nothing that says where the platform stands.
+pub(super) fn no_platform_status(name: &str) -> Problem {
+    let detail = format!("{name} is left as it is: there is no status that tells where the platform stands");
+    Problem::new(Code::PivotUnknown, detail).because("absent").retryable(false)
+}
+
+/// It cannot be read.
+pub(super) fn platform_status_unreadable(name: &str, why: &str) -> Problem {
+    let detail = format!("{name} is left as it is: the platform's status cannot be read: {why}");
+    Problem::new(Code::PivotUnknown, detail).because("unreadable")
+}

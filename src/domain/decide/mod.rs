@@ -6,12 +6,13 @@
 //!
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
 //! (`placeholder`), a regular repository in the way (`legacy`), a mirror that is there (`mirror`) and its settings
-//! (`settings`); `failing` words the problems.
+//! (`settings`); `pivot` is the gate before what makes a mirror, and `failing` words the problems.
 
 mod absent;
 mod failing;
 mod legacy;
 mod mirror;
+mod pivot;
 mod placeholder;
 mod settings;
 #[cfg(test)]
@@ -66,6 +67,8 @@ pub enum Look {
     Comparison,
     /// What stands under the name that a legacy repository was renamed to.
     Aside,
+    /// Whether the platform is past its pivot.
+    Pivot,
 }
 
 /// A pause.
@@ -136,12 +139,12 @@ impl Table<'_> {
     /// While a legacy repository stands aside, no failure is the end before that has its name back.
     fn next(&self) -> Next {
         let Some(aside) = &self.history.aside else {
-            return self.go_on();
+            return self.guarded(self.go_on());
         };
         if let Some(giving_up) = &self.history.giving_up {
             return self.undo(aside, giving_up);
         }
-        match self.go_on() {
+        match self.guarded(self.go_on()) {
             Next::End(end) => match *end {
                 End::Failed { problem } => Next::GiveUp(Box::new(problem)),
                 End::Unverified { problem } => {

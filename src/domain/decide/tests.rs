@@ -6,6 +6,7 @@ mod absent;
 mod guard;
 mod legacy;
 mod mirror;
+mod pivot;
 mod placeholder;
 mod proof;
 mod properties;

@@ -45,6 +45,7 @@ impl Scene {
     fn plan(self) -> Planned {
         let observation = Observation {
             aside: None,
+            pivot: None,
             repository: Some(RepositorySeen { answer: self.repository, date: at(0) }),
             owner: Some(self.owner),
             upstream: Some(Seen { at: at(0), value: self.upstream }),

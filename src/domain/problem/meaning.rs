@@ -193,6 +193,13 @@ impl Code {
                 "git keeps refs as paths: while `a` exists there can be no `a/b`. A ref that only Gitea has stands in the way of one that upstream has. Everything else was synced."
             }
 
+            Self::PastPivot => {
+                "The platform's cutover has come to the step at which its own source is this Gitea, or beyond it. A mirror that was made now would take the place of what the platform runs from; so nothing was made, renamed or deleted."
+            }
+            Self::PivotUnknown => {
+                "A mirror would have to be made, which may not be done once the platform runs from this Gitea; and the platform's status, which would tell, is not there (`reason` is `absent`) or cannot be read (`unreadable`). So nothing was made, renamed or deleted."
+            }
+
             Self::MigrateFailed => {
                 "Gitea answered our migrate call with an error that is none of the others; its words are in `detail`."
             }

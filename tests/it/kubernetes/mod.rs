@@ -1,10 +1,14 @@
 //! The service beside a scripted API server: who callers are, the platform's status, and the guard past its pivot.
 
+mod guard;
 mod identity;
+mod reading;
 mod server;
 mod sockets;
+mod writing;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Body;
 use http::{Method, Request, header};
@@ -39,8 +43,14 @@ fn story_in_a_cluster(lines: &'static str, test: impl AsyncFnOnce(World, ApiServ
 
 /// Starts the service with these lines under `kubernetes`.
 async fn start(world: &mut World, lines: &str) {
+    let mirrors = world.yaml();
+    start_as(world, &mirrors, lines).await;
+}
+
+/// The same, with other mirrors.
+async fn start_as(world: &mut World, mirrors: &str, lines: &str) {
     let token = world.path("our-token");
-    let mut yaml = world.yaml() + "kubernetes:\n  enabled: true\n";
+    let mut yaml = format!("{mirrors}kubernetes:\n  enabled: true\n");
     yaml += &format!("  apiServer: https://{API_SERVER}\n  tokenFile: {}\n", token.display());
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         yaml.extend(["  ", line, "\n"]);
@@ -67,6 +77,15 @@ async fn read_as(world: &World, token: &str) -> Answer {
 async fn metric(world: &World, series: &str) -> Option<f64> {
     let text = world.get("/metrics").await.text;
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// Waits, a minute at most, for something that happens behind everybody's back.
+async fn until(what: impl Fn() -> bool) {
+    let began = tokio::time::Instant::now();
+    while !what() {
+        assert!(began.elapsed() < Duration::from_mins(1), "waited in vain");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Everything that is logged on this thread while it lives.

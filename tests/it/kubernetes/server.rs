@@ -13,7 +13,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, Method, StatusCode, Uri, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 /// Where it is found.
 pub(crate) const API_SERVER: &str = "kubernetes.test:6443";
@@ -41,6 +42,8 @@ pub(crate) enum Fault {
 pub(crate) struct Call {
     pub(crate) what: String,
     pub(crate) body: Value,
+    pub(crate) answered: u16,
+    pub(crate) at: Instant,
 }
 
 #[derive(Debug)]
@@ -96,8 +99,50 @@ impl ApiServer {
         self.with(|inside| inside.accounts.remove(token));
     }
 
+    /// The platform's status is this from now on.
+    pub(crate) fn status_is(&self, data: &Value) {
+        self.with(|inside| {
+            inside.version += 1;
+            inside.status = Some(json!({
+                "apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": { "name": NAME, "namespace": NAMESPACE, "resourceVersion": inside.version.to_string() },
+                "data": data,
+            }));
+        });
+    }
+
+    /// There is no status.
+    pub(crate) fn no_status(&self) {
+        self.with(|inside| inside.status = None);
+    }
+
+    /// The data of the status.
+    #[track_caller]
+    pub(crate) fn data(&self) -> Map<String, Value> {
+        self.with(|inside| inside.status.clone()).expect("there is a status")["data"].as_object().unwrap().clone()
+    }
+
+    /// The whole `ConfigMap`.
+    pub(crate) fn status(&self) -> Option<Value> {
+        self.with(|inside| inside.status.clone())
+    }
+
+    /// Our role does not have this.
+    pub(crate) fn deny(&self, what: &str) {
+        self.with(|inside| inside.denied.push(what.to_owned()));
+    }
+
+    /// Our role has all that the chart gives it.
+    pub(crate) fn allow_again(&self) {
+        self.with(|inside| inside.denied.clear());
+    }
+
     pub(crate) fn ignore_audiences(&self) {
         self.with(|inside| inside.audience_unaware = true);
+    }
+
+    pub(crate) fn race_for_the_status(&self) {
+        self.with(|inside| inside.race = true);
     }
 
     /// The next calls of this kind, such as `create tokenreviews`, are answered so, each once.
@@ -112,6 +157,10 @@ impl ApiServer {
 
     pub(crate) fn count(&self, what: &str) -> usize {
         self.calls(what).len()
+    }
+
+    pub(crate) fn forget_calls(&self) {
+        self.with(|inside| inside.calls.clear());
     }
 }
 
@@ -138,7 +187,7 @@ async fn answer(
         }
         None => server.with(|inside| inside.answer(&asked, &headers, &body)),
     };
-    server.with(|inside| inside.calls.push(Call { what, body }));
+    server.with(|inside| inside.calls.push(Call { what, body, answered: response.status, at: Instant::now() }));
     response.into_response()
 }
 

@@ -15,7 +15,7 @@ fn at(second: i64) -> Timestamp {
 fn status(change: impl FnOnce(&mut MirrorStatus)) -> Status {
     let mut mirror = MirrorStatus::unseen(Arc::new(spec()));
     change(&mut mirror);
-    Status { mirrors: vec![Arc::new(mirror)], latest_run: None, gitea: GiteaStatus::default() }
+    Status { mirrors: vec![Arc::new(mirror)], latest_run: None, gitea: GiteaStatus::default(), cutover_complete: None }
 }
 
 fn body(status: &Status) -> Value {

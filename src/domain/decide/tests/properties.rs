@@ -98,7 +98,7 @@ fn any_local() -> impl Strategy<Value = LocalRefsAnswer> {
     ]
 }
 
-fn any_observation() -> impl Strategy<Value = Observation> {
+pub(super) fn any_observation() -> impl Strategy<Value = Observation> {
     let repository = prop_oneof![
         6 => any_repository().prop_map(|repository| RepositoryAnswer::Present(Box::new(repository))),
         3 => Just(RepositoryAnswer::Absent),
@@ -130,6 +130,7 @@ fn any_observation() -> impl Strategy<Value = Observation> {
             upstream: upstream.map(|(at, value)| Seen { at, value }),
             local_refs: local_refs.map(|(at, value)| Seen { at, value }),
             aside: None,
+            pivot: None,
         })
 }
 
@@ -194,7 +195,7 @@ fn any_pruning() -> impl Strategy<Value = PruneMemory> {
     })
 }
 
-fn any_history() -> impl Strategy<Value = History> {
+pub(super) fn any_history() -> impl Strategy<Value = History> {
     let maybe = || proptest::option::of(any_time());
     let migrate = (any_timestamp(), maybe(), proptest::option::of(any_migrate_answer()))
         .prop_map(|(gitea_date, at, answer)| Migrate { gitea_date, at, answer });

@@ -62,6 +62,7 @@ pub(super) struct World {
     pub(super) compares: CompareAnswer,
     /// The legacy repository where it stands aside: its name there.
     pub(super) aside: Option<(String, Repository, LocalRefsAnswer)>,
+    pub(super) pivot: crate::domain::platform::PivotAnswer,
     /// Below this an interval is refused.
     pub(super) minimum: Option<GoDuration>,
     pub(super) looks: Vec<Look>,
@@ -144,6 +145,7 @@ impl World {
             renames: VecDeque::new(),
             compares: CompareAnswer::FastForward,
             aside: None,
+            pivot: crate::domain::platform::PivotAnswer::Before,
             minimum: None,
             looks: Vec::new(),
             waits: Vec::new(),

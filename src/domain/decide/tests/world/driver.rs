@@ -109,6 +109,7 @@ impl World {
                 let to = local.commit_of(&self.spec.branch).unwrap().clone();
                 self.history.compared(to, self.compares.clone());
             }
+            Look::Pivot => seen.pivot = Some(self.pivot.clone()),
             Look::Aside => {
                 let there = self.aside.as_ref().map(|(_, repository, _)| Box::new(repository.clone()));
                 seen.aside = Some(there.map_or(RepositoryAnswer::Absent, RepositoryAnswer::Present));

@@ -1,0 +1,226 @@
+//! The pods that ask the service: step 1 of the cut-over, the auto-trigger, `helm test`. Their commands are run against a
+//! service with a stand-in Gitea.
+//!
+//! Callers are recognised by a tokens file here: the token that it lists stands for that of the ServiceAccount.
+
+use std::process::{Child, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use standin::{Reader, UpstreamFault};
+
+use super::engine::{self, Step};
+use super::kubelet::{ACCOUNT, Pod, of_kind, render};
+use super::told;
+use crate::process::{Scene, TOKEN, now};
+
+/// The render whose step and trigger are run.
+const SET: &str = "platform";
+
+fn step() -> Step {
+    let mut steps = engine::discover(&render(SET), "catalyst").unwrap();
+    assert_eq!(steps.len(), 1);
+    steps.remove(0)
+}
+
+/// The address by which the render's pods call the service: it has to be that of the render's own Service.
+fn address(set: &str) -> String {
+    let objects = render(set);
+    let service = of_kind(&objects, "Service", None);
+    let name = |key: &str| service["metadata"][key].as_str().unwrap().to_owned();
+    format!("http://{}.{}.svc.cluster.local:{}", name("name"), name("namespace"), service["spec"]["ports"][0]["port"])
+}
+
+/// A pod that asks the scene's service in place of the cluster's.
+fn asking(set: &str, spec: &Value, scene: &Scene) -> Pod {
+    let mut pod = Pod::start(spec, &render(set), &|_, _| format!("{TOKEN}\n"));
+    pod.replace(&address(set), &scene.url(""));
+    pod
+}
+
+/// One pod of the Job that the engine stamps.
+fn step_pod(scene: &Scene) -> Pod {
+    let job = engine::stamp(&step(), 1_767_225_600);
+    asking(SET, &job["spec"]["template"]["spec"], scene)
+}
+
+fn start(pod: &Pod) -> Child {
+    pod.container().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn run(pod: &Pod) -> Output {
+    pod.container().output().unwrap()
+}
+
+#[test]
+fn the_engine_finds_the_step_and_stamps_its_job_rows_34_and_35() {
+    let step = step();
+    assert_eq!((step.order, step.name.as_str()), (1, "gitea-mirror"));
+    let job = engine::stamp(&step, 1_767_225_600);
+    assert_eq!(job["metadata"]["name"], "cutover-gitea-mirror-1767225600");
+    assert_eq!(job["spec"]["activeDeadlineSeconds"], 1200);
+    assert_eq!(job["spec"]["template"]["spec"]["restartPolicy"], "Never");
+    assert_eq!(job["spec"]["template"]["spec"], step.pod_spec, "the pod is taken as it is");
+    // nothing is found where the step is not asked for, or in another namespace
+    assert!(engine::discover(&render("default"), "catalyst").unwrap().is_empty());
+    assert!(engine::discover(&render(SET), "flux-system").unwrap().is_empty());
+}
+
+#[test]
+fn the_engine_is_as_strict_as_it_is_documented() {
+    let objects = render(SET);
+    let spoilt = |change: &dyn Fn(&mut Value)| {
+        let mut it = of_kind(&objects, "ConfigMap", Some("cutover-step-01-gitea-mirror")).clone();
+        change(&mut it);
+        engine::discover(&[it], "catalyst").unwrap_err()
+    };
+    assert_eq!(spoilt(&|it| it["metadata"]["labels"]["bp.openova.io/cutover-order"] = "first".into()), "no order");
+    assert_eq!(spoilt(&|it| it["metadata"]["labels"]["bp.openova.io/cutover-mode"] = "cron".into()), "mode cron");
+    assert_eq!(spoilt(&|it| it["data"]["stepName"] = "Gitea Mirror".into()), "stepName \"Gitea Mirror\"");
+    assert_eq!(spoilt(&|it| it["data"]["podSpec"] = "containers: []".into()), "no container");
+}
+
+#[test]
+fn the_step_carries_the_token_of_its_account_and_no_other_credential_rows_36_and_39() {
+    let step = step();
+    let variables = step.pod_spec["containers"][0]["env"].as_array().unwrap();
+    let token = variables.iter().find(|it| it["name"] == "CUTOVER_TOKEN_FILE").unwrap();
+    assert_eq!(token["value"], format!("{ACCOUNT}/token"));
+    assert_eq!(variables.len(), 2, "the other one is the service's address");
+    assert!(step.pod_spec["volumes"].is_null());
+}
+
+#[test]
+fn the_step_ends_with_0_when_the_mirror_is_proven_and_says_how_it_goes_rows_37_and_39() {
+    let scene = Scene::set();
+    scene.gitea.set_migrate_delay(Duration::from_secs(1));
+    let _service = scene.serve();
+    let proven = run(&step_pod(&scene));
+    let told = told(&proven);
+    assert_eq!(proven.status.code(), Some(0), "{told}");
+    assert!(told.contains("[gitea-mirror] [one] migrating") && told.contains("created"), "{told}");
+    assert!(told.lines().all(|line| line.starts_with("[gitea-mirror] ")), "{told}");
+    assert!(!told.contains(TOKEN));
+    let status = scene.get("/status");
+    assert_eq!(status["steps"][0]["result"], "success", "{status:#}");
+    // asked again, as by a reconciler, there is nothing left to do
+    let again = run(&step_pod(&scene));
+    assert_eq!(again.status.code(), Some(0));
+    assert_eq!(scene.get("/status")["latestRun"]["mirrors"][0]["outcome"], "noop");
+}
+
+#[test]
+fn four_pods_of_one_job_join_one_run_rows_15_and_37() {
+    let scene = Scene::set();
+    scene.gitea.set_migrate_delay(Duration::from_secs(4));
+    let _service = scene.serve();
+    let pods: Vec<Pod> = (0..4).map(|_| step_pod(&scene)).collect();
+    let processes: Vec<Child> = pods.iter().map(start).collect();
+    for process in processes {
+        let output = process.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    }
+    assert_eq!(scene.get("/cutover/runs")["runs"].as_array().unwrap().len(), 1);
+    let migrates = scene.gitea.calls().iter().filter(|call| call.path == "/api/v1/repos/migrate").count();
+    assert_eq!(migrates, 1);
+}
+
+#[test]
+fn the_step_waits_for_a_service_that_is_not_there_yet_row_38() {
+    let scene = Scene::set();
+    let pod = step_pod(&scene);
+    let mut process = start(&pod);
+    let mut refused = String::new();
+    // it has been turned away once when the service starts
+    {
+        use std::io::{BufRead as _, BufReader};
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        while !refused.contains("Asking again") {
+            refused += &lines.next().expect("it goes on").unwrap();
+        }
+        let _service = scene.serve();
+        // read on, so that it is not held up by a full pipe
+        for line in lines {
+            refused += &line.unwrap();
+        }
+        assert_eq!(process.wait().unwrap().code(), Some(0), "{refused}");
+    }
+    assert!(refused.contains("cannot be reached"), "{refused}");
+}
+
+#[test]
+fn the_step_fails_only_where_asking_again_cannot_help_row_37() {
+    let scene = Scene::set();
+    scene.gitea.add_org("openova", "bot");
+    scene.gitea.add_repository("openova", "one");
+    let before = scene.gitea.heads_and_tags("openova", "one");
+    let _service = scene.serve();
+    let failed = run(&step_pod(&scene));
+    assert_eq!(failed.status.code(), Some(1), "{}", told(&failed));
+    assert!(told(&failed).contains("not-a-mirror"), "{}", told(&failed));
+    assert_eq!(scene.gitea.heads_and_tags("openova", "one"), before, "and nothing was changed");
+    assert_eq!(scene.get("/status")["steps"][0]["result"], "failed");
+}
+
+#[test]
+fn the_step_keeps_asking_while_the_cause_may_pass_row_37() {
+    let scene = Scene::set();
+    scene.upstream.fault_for(Reader::Service, UpstreamFault::Empty200);
+    let _service = scene.serve();
+    let pod = step_pod(&scene);
+    let mut process = start(&pod);
+    // two runs have failed, and the pod has not
+    scene.wait_for("/cutover/runs", |page| {
+        page["runs"].as_array().is_some_and(|runs| runs.iter().filter(|run| run["status"] == "failed").count() >= 2)
+    });
+    assert!(process.try_wait().unwrap().is_none(), "it is still asking");
+    scene.upstream.clear_faults();
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(told(&output).contains("upstream-suspect"), "{}", told(&output));
+}
+
+#[test]
+fn a_pod_whose_account_is_nobody_is_refused_at_once_row_47() {
+    let scene = Scene::set();
+    let _service = scene.serve();
+    let mut pod = Pod::start(&step().pod_spec, &render(SET), &|_, _| "somebody-else-0123456789\n".to_owned());
+    pod.replace(&address(SET), &scene.url(""));
+    let refused = run(&pod);
+    assert_eq!(refused.status.code(), Some(5), "{}", told(&refused));
+    assert!(scene.gitea.calls().is_empty());
+}
+
+#[test]
+fn the_auto_trigger_never_fails_the_install_and_starts_the_cut_over_when_it_can() {
+    for set in [SET, "tokens"] {
+        let scene = Scene::set();
+        let objects = render(set);
+        let job = of_kind(&objects, "Job", None);
+        let mut pod = asking(set, &job["spec"]["template"]["spec"], &scene);
+        pod.replace("--timeout=240s", "--timeout=1s");
+        let began = now();
+        let absent = run(&pod);
+        assert_eq!(absent.status.code(), Some(0), "{}", told(&absent));
+        assert!(told(&absent).contains("it would have been 6"), "{}", told(&absent));
+        assert!(began.elapsed() < Duration::from_secs(10), "it has a deadline");
+        assert_eq!(scene.gitea.calls().len(), 0);
+
+        let _service = scene.serve();
+        let pod = asking(set, &job["spec"]["template"]["spec"], &scene);
+        let there = run(&pod);
+        assert_eq!(there.status.code(), Some(0), "{}", told(&there));
+        assert!(!told(&there).contains("would have been"), "{}", told(&there));
+        assert_eq!(scene.get("/status")["latestRun"]["status"], "succeeded");
+    }
+}
+
+#[test]
+fn helm_test_asks_the_service_whether_it_can_serve() {
+    let scene = Scene::set();
+    let objects = render("default");
+    let spec = &of_kind(&objects, "Pod", None)["spec"];
+    assert_eq!(run(&asking("default", spec, &scene)).status.code(), Some(4));
+    let _service = scene.serve();
+    assert_eq!(run(&asking("default", spec, &scene)).status.code(), Some(0));
+}
