@@ -17,6 +17,7 @@ mod http;
 mod kubernetes;
 mod layers;
 mod main_job;
+mod monitoring;
 mod notifications;
 mod outages;
 mod pages;
