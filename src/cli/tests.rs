@@ -1,4 +1,4 @@
-//! The commands against a service that is played by a function.
+//! The commands against a service that is played by a function; in one file, since they share that player.
 
 mod options;
 mod status;
