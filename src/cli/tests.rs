@@ -1,6 +1,8 @@
 //! The commands against a service that is played by a function.
 
 mod options;
+mod status;
+mod streams;
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -8,13 +10,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use http::Response;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::answer::{Trouble, TroubleKind};
-use crate::transport::{Call, Route};
+use crate::transport::{Call, Pieces, Route};
 
 /// One answer of the service.
 enum Answer {
@@ -27,6 +30,10 @@ enum Answer {
 #[derive(Default)]
 struct Service {
     answers: Mutex<VecDeque<Answer>>,
+    /// What each stream that is asked for says before it ends; none left: there is no stream.
+    streams: Mutex<VecDeque<Vec<String>>>,
+    /// What was asked of streams: the path, and the last event.
+    followed: Mutex<Vec<(String, Option<String>)>>,
     asked: Mutex<Vec<http::Request<Bytes>>>,
 }
 
@@ -52,6 +59,17 @@ impl Transport for Service {
         };
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+        Box::pin(async { Ok(response) })
+    }
+
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<Response<Pieces>, Trouble>> {
+        let last = call.request.headers().get("last-event-id").map(|id| id.to_str().unwrap().to_owned());
+        self.followed.lock().unwrap().push((call.request.uri().path().to_owned(), last));
+        let Some(says) = self.streams.lock().unwrap().pop_front() else {
+            return Box::pin(async { Err(Trouble::not_sent(TroubleKind::Connect, "the connection is refused")) });
+        };
+        let pieces = futures_util::stream::iter(says.into_iter().map(|piece| Ok(Bytes::from(piece)))).boxed();
+        let response = Response::builder().header("content-type", "text/event-stream").body(pieces).unwrap();
         Box::pin(async { Ok(response) })
     }
 }
@@ -85,12 +103,16 @@ struct Ran {
 }
 
 async fn ran(line: &str, answers: impl IntoIterator<Item = Answer>) -> Ran {
+    let answers = Mutex::new(answers.into_iter().collect());
+    ran_with(line, &Arc::new(Service { answers, ..Service::default() })).await
+}
+
+async fn ran_with(line: &str, service: &Arc<Service>) -> Ran {
     let arguments = std::iter::once("cutover-api").chain(line.split_whitespace()).map(OsString::from);
     let Command::Client(command) = parse(arguments).unwrap() else { panic!("a client's command") };
-    let service = Arc::new(Service { answers: Mutex::new(answers.into_iter().collect()), ..Service::default() });
     let (out, err) = (Text::default(), Text::default());
     let mut console = Console::plain(Box::new(out.clone()), Box::new(err.clone()));
-    let exit = run(command, Arc::clone(&service) as Arc<dyn Transport>, &mut console).await;
+    let exit = run(command, Arc::clone(service) as Arc<dyn Transport>, &mut console).await;
     let text = |text: &Text| String::from_utf8(text.0.lock().unwrap().clone()).unwrap();
     let asked = std::mem::take(&mut *service.asked.lock().unwrap());
     Ran { exit, out: text(&out), err: text(&err), asked }
@@ -266,53 +288,6 @@ async fn the_token_is_read_from_its_file_and_sent_as_a_bearer() {
     assert_eq!(ran.asked[0].headers()["authorization"], "Bearer s3cret");
     assert_eq!(ran.asked[0].uri(), "http://h:1/cutover/cutover/mirror");
     assert!(!format!("{:?}", ran.asked[0]).contains("s3cret"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn status_is_for_a_person_and_cannot_move_the_cursor() {
-    let mirror = json!({ "name": "openova", "phase": "syncing", "mode": "follow",
-        "freshness": { "state": "behind", "provenAt": "2026-01-01T00:00:00Z", "behindSince": "2026-01-02T00:00:00Z", "refsBehind": 3 },
-        "lastAttemptAt": "2026-01-02T00:00:00Z", "consecutiveFailures": 2, "interval": "10m0s",
-        "upstream": { "url": "https://github.com/a/b", "refs": 812, "commit": "9f2c0123456789" },
-        "gitea": { "repository": "a/b", "id": 7, "refs": null, "commit": null },
-        "problem": { "error": "sync-failing", "detail": "a\u{1b}[2Jb", "remedy": "Look.", "retryable": true } });
-    let all = json!({ "mirrors": [mirror], "gitea": { "flavour": "forgejo", "version": "11.0", "reachable": false } });
-    let shown = ran("status", [Answer::Json(200, all.clone())]).await;
-    assert_eq!(
-        shown.out,
-        "✗ openova  behind, 3 refs, since 2026-01-02T00:00:00Z  now syncing
-    proven      2026-01-01T00:00:00Z
-    upstream    https://github.com/a/b  9f2c01234567  812 refs
-    Gitea       a/b
-    interval    10m0s (follow)
-    last run    2026-01-02T00:00:00Z, the last 2 failed
-    sync-failing: a [2Jb
-    → Look.
-    Asking again can help.
-
-forgejo 11.0 does not answer
-"
-    );
-    let one = ran("status openova --json", [Answer::Json(200, mirror.clone())]).await;
-    assert_eq!(serde_json::from_str::<Value>(&one.out).unwrap(), mirror);
-    assert_eq!(one.asked[0].uri().path(), "/status/openova");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_watched_status_is_asked_every_two_seconds_and_shown_when_it_changes() {
-    let answer =
-        |state: &str| Answer::Json(200, json!({ "mirrors": [{ "name": "a", "freshness": { "state": state } }] }));
-    let service = Arc::new(Service::default());
-    service.answers.lock().unwrap().extend([answer("unknown"), answer("unknown"), Answer::Away, answer("fresh")]);
-    let out = Text::default();
-    let mut console = Console::plain(Box::new(out.clone()), Box::new(std::io::sink()));
-    let arguments = ["x", "status", "--watch", "--json"].map(OsString::from);
-    let Command::Client(command) = parse(arguments).unwrap() else { panic!("a client's command") };
-    let watching = run(command, Arc::clone(&service) as Arc<dyn Transport>, &mut console);
-    assert!(tokio::time::timeout(Duration::from_secs(9), watching).await.is_err(), "it goes on");
-    assert_eq!(service.asked.lock().unwrap().len(), 5);
-    let shown = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(shown.lines().count(), 2, "{shown}");
 }
 
 #[tokio::test(start_paused = true)]
