@@ -4,8 +4,6 @@
 //! somebody asks for another mode, and again from when it is changed; its `severed` is never overruled, since a journal
 //! can be lost and a configuration is kept with the cluster.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

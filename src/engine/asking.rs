@@ -58,7 +58,7 @@ impl Coordinator {
         let still_open: Vec<MirrorName> =
             self.in_flight.get(&id).map(|one| open_parts(&one.run).cloned().collect()).unwrap_or_default();
         for name in &still_open {
-            self.start(name, id, &run.options);
+            self.start(name, id, &run.options, None);
         }
         self.publish();
         Ok(accepted)
@@ -83,6 +83,7 @@ impl Coordinator {
     fn same(&mut self, names: &[MirrorName], options: &RunOptions) -> Option<&mut InFlight> {
         self.in_flight
             .values_mut()
+            .filter(|one| !one.is_tired())
             .find(|one| one.run.options == *options && one.run.parts.iter().map(|part| &part.name).eq(names.iter()))
     }
 

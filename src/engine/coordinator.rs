@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
@@ -12,12 +13,14 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
+use super::deliveries::{Deliveries, Owed};
 use super::driven::{Driven, Task, Watch};
 use super::driver::{Driver, Event};
 use super::ending::{Unwritten, log_end};
 use super::ids::Ids;
 use super::story::Story;
 use super::surroundings::Surroundings;
+use super::telling::Teller;
 use super::{Accepted, Command, Mirror, facts};
 use crate::domain::event::{self, PhaseEntered};
 use crate::domain::mode;
@@ -49,6 +52,8 @@ pub(super) struct Coordinator {
     pub(super) story: Story,
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
+    pub(super) deliveries: Deliveries,
+    pub(super) teller: Teller,
     status: watch::Sender<Arc<Status>>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) drivers: TaskTracker,
@@ -87,21 +92,28 @@ pub(super) struct InFlight {
     pub(super) asked_at: Timestamp,
     /// How often a proof was too old for it.
     pub(super) again: u32,
+    /// What a webhook has told of that the proof should show.
+    pub(super) owed: Option<Owed>,
     /// Told once, when it has.
     pub(super) ended: watch::Sender<Option<Arc<Run>>>,
 }
 
 impl InFlight {
     pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { asked_at: run.created_at, again: 0, run, ended: watch::Sender::new(None) }
+        Self { asked_at: run.created_at, again: 0, owed: None, run, ended: watch::Sender::new(None) }
     }
 
     /// Whether an end of one of its mirrors is a proof from before it was asked for last. A few times it is proven
     /// anew; whoever asks without a pause would otherwise keep it from ever ending.
     pub(super) fn outlived(&self, mirror: &MirrorName, end: &End) -> bool {
-        self.again < PROVEN_ANEW
+        !self.is_tired()
             && self.run.part(mirror).is_some_and(|part| part.end.is_none())
             && end.evidence().is_some_and(|evidence| evidence.upstream_read_at() < self.asked_at)
+    }
+
+    /// Whether it is not proven anew any more. Who asks now is not answered by it.
+    pub(super) fn is_tired(&self) -> bool {
+        self.again >= PROVEN_ANEW
     }
 
     /// The run, for one more who asks.
@@ -118,6 +130,7 @@ impl Coordinator {
         around: Surroundings,
         metrics: Arc<Metrics>,
         drivers: TaskTracker,
+        teller: Teller,
     ) -> Result<(Self, watch::Receiver<Arc<Status>>, mpsc::Receiver<Event>), JournalError> {
         let mut slots = Vec::with_capacity(mirrors.len());
         let mut newest = None;
@@ -132,6 +145,7 @@ impl Coordinator {
         }
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
         let latest = around.journal.runs(1, None).await?.pop().map(Arc::new);
+        let deliveries = Deliveries::known(around.journal.deliveries().await?);
         let (events, incoming) = mpsc::channel(EVENTS);
         let (status, published) = watch::channel(Arc::new(Status {
             mirrors: slots.iter().map(|slot| Arc::clone(&slot.status)).collect(),
@@ -150,6 +164,8 @@ impl Coordinator {
             story,
             ids: Ids::above(newest.max(latest.as_ref().map(|latest| latest.id))),
             latest,
+            deliveries,
+            teller,
             status,
             events,
             drivers,
@@ -189,7 +205,7 @@ impl Coordinator {
             let id = run.id;
             self.in_flight.insert(id, InFlight::new(Arc::clone(&run)));
             for name in names {
-                self.start(&name, id, &run.options);
+                self.start(&name, id, &run.options, None);
             }
         }
         self.stand_as_they_must();
@@ -219,6 +235,7 @@ impl Coordinator {
             }
         }
         // commands that are still queued are answered by their closed channels: the service is ending
+        self.write_deliveries().await;
     }
 
     async fn command(&mut self, command: Command) {
@@ -227,6 +244,10 @@ impl Coordinator {
             Command::Ask { ask, answer } => {
                 let accepted = self.ask(ask).await;
                 let _ = answer.send(accepted);
+            }
+            Command::Deliver { delivery, answer } => {
+                let delivered = self.deliver(delivery).await;
+                let _ = answer.send(delivered);
             }
             Command::Cancel { id, answer } => {
                 let canceled = self.cancel(id).await;
@@ -267,8 +288,8 @@ impl Coordinator {
         self.mirrors.iter().map(|slot| &slot.mirror.spec.name)
     }
 
-    /// Puts a driver to work on a mirror, unless one is.
-    pub(super) fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions) {
+    /// Puts a driver to work on a mirror, after a pause if one is given, unless one is at work.
+    pub(super) fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions, pause: Option<Duration>) {
         let slot = &mut self.mirrors[self.index[name]];
         if slot.driven.is_some() {
             return;
@@ -278,6 +299,7 @@ impl Coordinator {
         let driver = Driver {
             run,
             options: options.clone(),
+            pause,
             spec: Arc::clone(&slot.mirror.spec),
             upstream_credential: Arc::clone(&slot.mirror.credential),
             around: self.around.clone(),
@@ -326,17 +348,20 @@ impl Coordinator {
                 }
                 slot.driven = None;
                 let status = Arc::make_mut(&mut slot.status);
-                status.facts = facts::after(&status.facts, &seen, &end, now);
+                let after = facts::after(&status.facts, &seen, &end, now);
+                let before = std::mem::replace(&mut status.facts, after.clone());
                 (status.phase, status.waiting_for) = (Phase::Idle, None);
-                let facts = status.facts.clone();
                 let news = slot.news(now);
+                let told = self.to_tell(&mirror, &before, &after, run);
                 log_end(&mirror, &end);
                 self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
-                self.end_in_every_run(&mirror, &end, facts, news).await;
+                let pause = self.end_in_every_run(&mirror, &end, after, (news, told)).await;
+                self.tell();
                 self.mode_after(&mirror, &end).await;
                 self.carry_out_if_due(&mirror);
-                self.prove_anew(&mirror);
+                self.prove_anew(&mirror, pause);
+                self.write_deliveries().await;
             }
         }
     }

@@ -214,6 +214,7 @@ impl Coordinator {
         let driver = Driver {
             run,
             options: RunOptions::default(),
+            pause: None,
             spec: Arc::clone(&slot.mirror.spec),
             upstream_credential: Arc::clone(&slot.mirror.credential),
             around: self.around.clone(),
@@ -249,7 +250,7 @@ impl Coordinator {
             }
             let change = change.clone();
             let written = match self.around.journal.write_mode(name.clone(), change).await {
-                Ok(()) => self.around.journal.write_end(name.clone(), facts, Vec::new(), Vec::new()).await,
+                Ok(()) => self.around.journal.write_end(name.clone(), facts, Vec::new(), Vec::new(), Vec::new()).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = written {
@@ -257,7 +258,7 @@ impl Coordinator {
                 tracing::error!(mirror = %name, error = %error, "that a mode was carried out could not be written to the journal");
             }
         }
-        self.prove_anew(name);
+        self.prove_anew(name, None);
     }
 
     /// Ends at once what no driver has to look at: a run's part on mirrors that do not follow.
@@ -273,7 +274,7 @@ impl Coordinator {
             let (end, facts) = (End::Failed { problem }, slot.status.facts.clone());
             log_end(name, &end);
             self.metrics.part_ended(name.as_str(), &end, Duration::ZERO);
-            self.end_in_every_run(name, &end, facts, Vec::new()).await;
+            self.end_in_every_run(name, &end, facts, (Vec::new(), Vec::new())).await;
         }
     }
 

@@ -1,10 +1,9 @@
--- Who has said how a mirror is to be run, when and why. The latest word on a mirror is never dropped.
-
-CREATE TABLE mode_changes (
-  id     TEXT PRIMARY KEY,    -- a UUIDv7: sorts by age
-  mirror TEXT NOT NULL,
-  at     TEXT NOT NULL,
-  body   TEXT NOT NULL
+-- The deliveries of webhooks that were given a run, by the names that their senders gave them.
+CREATE TABLE deliveries (
+  seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+  mirror      TEXT NOT NULL,
+  id          TEXT NOT NULL,
+  run         TEXT NOT NULL,
+  received_at TEXT NOT NULL,
+  UNIQUE (mirror, id)
 ) STRICT;
-
-CREATE INDEX mode_changes_of_a_mirror ON mode_changes (mirror, id);
