@@ -11,6 +11,7 @@ mod audit;
 mod body;
 mod docs;
 mod edge;
+mod events;
 mod hooks;
 mod origin;
 mod problem;
@@ -34,6 +35,7 @@ use edge::Edge;
 
 pub use access::{Access, Authenticator};
 pub use attempts::Peer;
+pub use events::Streams;
 pub use hooks::{Hook, Hooks};
 pub use origin::Names;
 pub use problem::problem_page;
@@ -58,6 +60,8 @@ pub struct Inner {
     /// Tells how old a proof is.
     clock: Arc<dyn Clock>,
     latest: status::Latest,
+    /// How many streams of events there may be.
+    streams: Streams,
 }
 
 impl ApiState {
@@ -70,8 +74,10 @@ impl ApiState {
         hooks: Hooks,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
+        streams: Streams,
     ) -> Self {
-        Self(Arc::new(Inner { engine, access, names, hooks, metrics, clock, latest: status::Latest::default() }))
+        let latest = status::Latest::default();
+        Self(Arc::new(Inner { engine, access, names, hooks, metrics, clock, latest, streams }))
     }
 }
 

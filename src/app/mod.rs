@@ -5,6 +5,7 @@
 mod callers;
 mod command;
 mod listener;
+mod patience;
 mod platform;
 mod serve;
 
@@ -15,7 +16,7 @@ use axum::Router;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, ApiState, Hook, Hooks, Names};
+use crate::api::{self, ApiState, Hook, Hooks, Names, Streams};
 use crate::clock::Clock;
 use crate::config::{Config, MirrorConfig, NotificationsConfig};
 use crate::engine::{Engine, Mirror, Parts};
@@ -106,7 +107,9 @@ pub async fn assemble(
         (mirror.spec.name.to_string(), hook)
     };
     let hooks: Hooks = config.mirrors.iter().map(hook).collect();
-    let router = api::router(ApiState::new(engine.clone(), access, names, hooks, metrics, clock));
+    // an open stream holds its connection, and three of four are for everybody else
+    let streams = Streams::at_most(config.connections / 4);
+    let router = api::router(ApiState::new(engine.clone(), access, names, hooks, metrics, clock, streams));
     Ok(Service { router, engine, tasks })
 }
 

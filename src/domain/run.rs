@@ -45,7 +45,6 @@ macro_rules! labelled {
         }
     };
 }
-
 pub(super) use labelled;
 
 labelled! {

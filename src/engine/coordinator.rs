@@ -14,13 +14,16 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
-use super::deliveries::{Deliveries, Owed};
+use super::deliveries::Deliveries;
 use super::driver::{Driver, Event};
-use super::ending::log_end;
+use super::ending::{Told, Unwritten, log_end};
 use super::ids::Ids;
+use super::in_flight::InFlight;
+use super::story::Story;
 use super::surroundings::Surroundings;
 use super::telling::Teller;
-use super::{Accepted, Command, Mirror, facts};
+use super::{Command, Mirror, facts};
+use crate::domain::event::{self, PhaseEntered};
 use crate::domain::names::MirrorName;
 use crate::domain::platform::Proven;
 use crate::domain::problem::{Code, Problem};
@@ -33,9 +36,6 @@ use crate::metrics::Metrics;
 /// Drivers' events that may wait to be taken in: a few a mirror at work.
 const EVENTS: usize = 256;
 
-/// How often a run is proven anew because it was asked for again after upstream had been read.
-const PROVEN_ANEW: u32 = 3;
-
 pub(super) struct Coordinator {
     pub(super) around: Surroundings,
     pub(super) metrics: Arc<Metrics>,
@@ -45,7 +45,8 @@ pub(super) struct Coordinator {
     pub(super) index: BTreeMap<MirrorName, usize>,
     pub(super) in_flight: BTreeMap<RunId, InFlight>,
     /// Runs of which the journal does not know yet where they stand.
-    pub(super) unwritten: BTreeMap<RunId, Arc<Run>>,
+    pub(super) unwritten: BTreeMap<RunId, Unwritten>,
+    pub(super) story: Story,
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
     pub(super) deliveries: Deliveries,
@@ -59,8 +60,26 @@ pub(super) struct Slot {
     pub(super) mirror: Mirror,
     /// Shared with readers: it is copied only when it changes while they hold it.
     pub(super) status: Arc<MirrorStatus>,
+    /// As it stood when followers were last told of it.
+    told: Arc<MirrorStatus>,
     /// Who is at work on it.
     pub(super) driven: Option<Driven>,
+}
+
+impl Slot {
+    fn new(mirror: Mirror, status: MirrorStatus) -> Self {
+        let status = Arc::new(status);
+        Self { mirror, told: Arc::clone(&status), status, driven: None }
+    }
+
+    /// What followers have not been told yet.
+    fn news(&mut self, now: Timestamp) -> Vec<event::Event> {
+        if Arc::ptr_eq(&self.told, &self.status) {
+            return Vec::new();
+        }
+        let told = std::mem::replace(&mut self.told, Arc::clone(&self.status));
+        event::of_mirror(&told, &self.status, now)
+    }
 }
 
 /// A driver at work.
@@ -100,44 +119,6 @@ impl Watch {
     }
 }
 
-/// A run that has not ended.
-pub(super) struct InFlight {
-    pub(super) run: Arc<Run>,
-    /// When it was asked for last: a proof must not be older.
-    pub(super) asked_at: Timestamp,
-    /// How often a proof was too old for it.
-    pub(super) again: u32,
-    /// What a webhook has told of that the proof should show.
-    pub(super) owed: Option<Owed>,
-    /// Told once, when it has.
-    pub(super) ended: watch::Sender<Option<Arc<Run>>>,
-}
-
-impl InFlight {
-    pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { asked_at: run.created_at, again: 0, owed: None, run, ended: watch::Sender::new(None) }
-    }
-
-    /// Whether an end of one of its mirrors is a proof from before it was asked for last. A few times it is proven
-    /// anew; whoever asks without a pause would otherwise keep it from ever ending.
-    pub(super) fn outlived(&self, mirror: &MirrorName, end: &End) -> bool {
-        !self.is_tired()
-            && self.run.part(mirror).is_some_and(|part| part.end.is_none())
-            && end.evidence().is_some_and(|evidence| evidence.upstream_read_at() < self.asked_at)
-    }
-
-    /// Whether it is not proven anew any more. Who asks now is not answered by it.
-    pub(super) fn is_tired(&self) -> bool {
-        self.again >= PROVEN_ANEW
-    }
-
-    /// The run, for one more who asks.
-    pub(super) fn given(&self) -> Accepted {
-        let end = Some(self.ended.subscribe());
-        Accepted { run: Arc::clone(&self.run), coalesced: true, replayed: false, end }
-    }
-}
-
 impl Coordinator {
     /// Takes up what the journal holds: facts of every mirror, and the latest run.
     pub(super) async fn new(
@@ -151,7 +132,7 @@ impl Coordinator {
         for mirror in mirrors {
             let mut status = MirrorStatus::unseen(Arc::clone(&mirror.spec));
             status.facts = around.journal.remembered(mirror.spec.name.clone()).await?.facts;
-            slots.push(Slot { mirror, status: Arc::new(status), driven: None });
+            slots.push(Slot::new(mirror, status));
         }
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
         let latest = around.journal.runs(1, None).await?.pop().map(Arc::new);
@@ -163,6 +144,7 @@ impl Coordinator {
             gitea: around.gitea_status(),
             cutover_complete: None,
         }));
+        let story = Story::begin(around.journal.clone(), Arc::clone(&metrics)).await?;
         let coordinator = Self {
             around,
             metrics,
@@ -170,6 +152,7 @@ impl Coordinator {
             index,
             in_flight: BTreeMap::new(),
             unwritten: BTreeMap::new(),
+            story,
             ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
             latest,
             deliveries,
@@ -192,14 +175,18 @@ impl Coordinator {
                 .filter(|part| part.end.is_none() && !self.index.contains_key(&part.name))
                 .map(|part| part.name.clone())
                 .collect();
-            for name in gone {
+            for name in &gone {
                 let problem =
                     Problem::new(Code::Superseded, format!("the mirror {name} is not in the configuration any more"));
-                run.end_part(&name, &End::Failed { problem }, now);
+                run.end_part(name, &End::Failed { problem }, now);
             }
             let run = Arc::new(run);
+            let events = self.story.record(now, event::of_ends(&run, &gone));
+            if !events.is_empty() {
+                self.around.journal.write_run(Arc::clone(&run), events.clone()).await?;
+                self.story.tell(events);
+            }
             if run.finished_at.is_some() {
-                self.around.journal.write_run(Arc::clone(&run)).await?;
                 self.replace_latest(&run);
                 continue;
             }
@@ -230,6 +217,7 @@ impl Coordinator {
                         self.event(event).await;
                     }
                     self.publish();
+                    self.story.settle().await;
                 }
                 Some(command) = commands.recv() => self.command(command).await,
                 else => break,
@@ -255,10 +243,7 @@ impl Coordinator {
                 let _ = answer.send(canceled);
             }
             Command::Run { id, answer } => {
-                let found = match self.in_memory(id) {
-                    Some(run) => Ok(Some(run)),
-                    None => self.around.journal.run(id).await.map(|run| run.map(Arc::new)).map_err(unavailable),
-                };
+                let found = self.find(id).await;
                 let _ = answer.send(found);
             }
             Command::Runs { limit, before, answer } => {
@@ -270,12 +255,17 @@ impl Coordinator {
                 self.write_the_unwritten().await;
                 let _ = answer.send(self.around.journal.is_writable().await.map_err(unavailable));
             }
+            Command::Follow { place, answer } => {
+                let feed = self.follow(place).await;
+                let _ = answer.send(feed);
+            }
         }
     }
 
     /// A run that memory knows better than the journal: phases move in memory only, and a journal may be full.
-    fn in_memory(&self, id: RunId) -> Option<Arc<Run>> {
-        self.in_flight.get(&id).map(|one| &one.run).or_else(|| self.unwritten.get(&id)).cloned()
+    pub(super) fn in_memory(&self, id: RunId) -> Option<Arc<Run>> {
+        let unwritten = || self.unwritten.get(&id).map(|unwritten| &unwritten.run);
+        self.in_flight.get(&id).map(|one| &one.run).or_else(unwritten).cloned()
     }
 
     /// The names of the mirrors, in the order of the configuration.
@@ -312,16 +302,21 @@ impl Coordinator {
             Event::Phase { run, mirror, phase, waiting_for } => {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
                 let status = Arc::make_mut(&mut slot.status);
-                (status.phase, status.waiting_for) = (phase, waiting_for);
+                (status.phase, status.waiting_for) = (phase, waiting_for.clone());
+                let mut events = Vec::new();
                 for one in self.in_flight.values_mut() {
-                    if one.run.part(&mirror).is_some_and(|part| part.end.is_none() && part.phase != phase) {
+                    let Some(part) = one.run.part(&mirror).filter(|part| part.end.is_none()) else { continue };
+                    if part.phase != phase {
                         let run = Arc::make_mut(&mut one.run);
                         run.started_at.get_or_insert(now.max(run.created_at));
                         if let Some(part) = run.part_mut(&mirror) {
                             part.phase = phase;
                         }
                     }
+                    let (run, mirror, waiting_for) = (one.run.id, mirror.clone(), waiting_for.clone());
+                    events.push(event::Event::Phase(PhaseEntered { run, mirror, phase, waiting_for }));
                 }
+                self.story.note(now, events);
             }
             Event::Ended { run, mirror, end, seen, took } => {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
@@ -331,10 +326,11 @@ impl Coordinator {
                 let before = std::mem::replace(&mut status.facts, after.clone());
                 (status.phase, status.waiting_for) = (Phase::Idle, None);
                 let told = self.to_tell(&mirror, &before, &after, run);
+                let news = self.mirrors[self.index[&mirror]].news(now);
                 log_end(&mirror, &end);
                 self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
-                let pause = self.end_in_every_run(&mirror, &end, after, told).await;
+                let pause = self.end_in_every_run(&mirror, &end, after, Told { events: news, notices: told }).await;
                 self.tell();
                 self.prove_anew(&mirror, pause);
                 self.write_deliveries().await;
@@ -357,12 +353,21 @@ impl Coordinator {
         slot.driven.as_ref().is_some_and(|driven| driven.run == run).then_some(slot)
     }
 
-    pub(super) fn publish(&self) {
+    /// Lets readers see where everything stands, and followers hear what has changed of the mirrors.
+    pub(super) fn publish(&mut self) {
+        let now = self.around.clock.now();
+        let news: Vec<_> = self.mirrors.iter_mut().flat_map(|slot| slot.news(now)).collect();
+        self.story.note(now, news);
+        self.status.send_replace(self.status_now());
+    }
+
+    /// Where everything stands.
+    pub(super) fn status_now(&self) -> Arc<Status> {
         let latest = self.latest.as_ref();
         let latest_run = latest.map(|latest| Arc::clone(self.in_flight.get(&latest.id).map_or(latest, |one| &one.run)));
         let mirrors = self.mirrors.iter().map(|slot| Arc::clone(&slot.status)).collect();
         let gitea = self.around.gitea_status();
-        self.status.send_replace(Arc::new(Status { mirrors, latest_run, gitea, cutover_complete: None }));
+        Arc::new(Status { mirrors, latest_run, gitea, cutover_complete: None })
     }
 }
 

@@ -11,9 +11,12 @@ mod driver;
 mod dry_run;
 mod ending;
 mod facts;
+mod following;
 mod ids;
+mod in_flight;
 mod jitter;
 mod shown;
+mod story;
 mod surroundings;
 mod telling;
 
@@ -43,6 +46,8 @@ use coordinator::Coordinator;
 use dry_run::DryRuns;
 use shown::Shown;
 use surroundings::{AT_ONCE, Surroundings};
+
+pub use following::{Feed, Over, Place, Snapshot, Told};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -188,6 +193,7 @@ enum Command {
     Run { id: RunId, answer: oneshot::Sender<Result<Option<Arc<Run>>, NotAccepted>> },
     Runs { limit: usize, before: Option<RunId>, answer: oneshot::Sender<Result<Vec<Arc<Run>>, NotAccepted>> },
     Ready { answer: oneshot::Sender<Result<(), NotAccepted>> },
+    Follow { place: Place, answer: oneshot::Sender<Result<Feed, NotAccepted>> },
 }
 
 /// One configured mirror, with what it takes to read its upstream.
@@ -330,6 +336,18 @@ impl Engine {
         }
         self.gitea.credential().read().map_err(|error| NotAccepted::Credential(error.to_string()))?;
         self.command(|answer| Command::Ready { answer }).await
+    }
+
+    /// Follows what happens, everywhere or in one run: from the last event that the caller has, if everything since is
+    /// kept; else from where things stand now.
+    ///
+    /// # Errors
+    /// No such run is kept, the journal cannot be read, or the service is ending.
+    pub async fn follow(&self, place: Place) -> Result<Feed, NotAccepted> {
+        if self.shutdown.has_begun() {
+            return Err(NotAccepted::ShuttingDown);
+        }
+        self.command(|answer| Command::Follow { place, answer }).await
     }
 
     /// Waits until the engine has ended: at the service's end, or by a mistake of ours.

@@ -4,6 +4,7 @@
 //! Losing the file loses history and never correctness: the engine acts on what Gitea and git hold. Holds no secret.
 
 mod deliveries;
+mod events;
 mod keys;
 mod notices;
 mod store;
@@ -14,13 +15,19 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
+use crate::domain::event::{EventId, Recorded};
 use crate::domain::evidence::PruneMemory;
 use crate::domain::key::{Fingerprint, Keyed};
 use crate::domain::names::MirrorName;
 use crate::domain::notice::Notice;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
+use events::Shared;
 use store::Store;
+
+pub use deliveries::KnownDelivery;
+pub use events::EventPage;
+pub use notices::{Outbox, Waiting};
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite3";
@@ -122,47 +129,6 @@ pub struct KnownRequest {
     pub run: RunId,
 }
 
-/// A webhook's delivery that was answered with a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownDelivery {
-    /// The mirror that it was for.
-    pub mirror: MirrorName,
-    /// Its name, given by its sender.
-    pub id: Box<str>,
-    /// The run that it was given.
-    pub run: RunId,
-    /// When it came.
-    pub received_at: Timestamp,
-}
-
-/// What is to be told.
-#[derive(Clone, Debug, Default)]
-pub struct Outbox {
-    /// How many notices wait.
-    pub waiting: u64,
-    /// How many were dropped just now: too old, or too many.
-    pub dropped: u64,
-    /// The one that is sent next: of each mirror only the oldest, so that they arrive in their order.
-    pub next: Option<Waiting>,
-}
-
-/// A notice that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Its number.
-    pub seq: i64,
-    /// Its name.
-    pub id: String,
-    /// The mirror that it is about.
-    pub mirror: String,
-    /// What is sent.
-    pub body: String,
-    /// How often it was tried.
-    pub tries: u32,
-    /// Not to be sent before.
-    pub next_at: Timestamp,
-}
-
 /// What the journal holds of one mirror.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
@@ -176,6 +142,8 @@ pub struct Remembered {
 #[derive(Clone, Debug)]
 pub struct Journal {
     store: Arc<Mutex<Store>>,
+    /// Beside the store, whose lock is held as long as a commit takes.
+    outbox: Shared,
     /// Held, not read: dropping it releases the lock.
     _lock: Option<Arc<File>>,
 }
@@ -195,8 +163,7 @@ impl Journal {
             Err(fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.display().to_string())),
             Err(fs::TryLockError::Error(source)) => return Err(refused(source)),
         }
-        let store = Store::open(&directory.join(FILE))?;
-        Ok(Self { store: Arc::new(Mutex::new(store)), _lock: Some(Arc::new(lock)) })
+        Ok(Self::of(Store::open(&directory.join(FILE))?, Some(Arc::new(lock))))
     }
 
     /// A journal that lives as long as this handle: the same code on memory, for tests.
@@ -204,23 +171,74 @@ impl Journal {
     /// # Errors
     /// [`OpenError`].
     pub fn in_memory() -> Result<Self, OpenError> {
-        Ok(Self { store: Arc::new(Mutex::new(Store::in_memory()?)), _lock: None })
+        Ok(Self::of(Store::in_memory()?, None))
     }
 
-    /// Writes a run, new or changed.
-    ///
-    /// # Errors
-    /// It is not on disk.
-    pub async fn write_run(&self, run: Arc<Run>) -> Result<(), JournalError> {
-        self.with(move |store| store.write_run(&run)).await
+    fn of(store: Store, lock: Option<Arc<File>>) -> Self {
+        let outbox = Arc::clone(&store.ledger.outbox);
+        Self { store: Arc::new(Mutex::new(store)), outbox, _lock: lock }
     }
 
-    /// Writes a new run, and the key under which it was asked for: both or neither.
+    /// Writes a run, new or changed, with the events that tell what is new of it.
     ///
     /// # Errors
     /// Nothing is on disk.
-    pub async fn accept(&self, run: Arc<Run>, keyed: Option<Keyed>) -> Result<(), JournalError> {
-        self.with(move |store| store.accept(&run, keyed.as_ref())).await
+    pub async fn write_run(&self, run: Arc<Run>, events: Vec<Arc<Recorded>>) -> Result<(), JournalError> {
+        self.with(move |store| store.write_run(&run, &events)).await
+    }
+
+    /// Writes a new run, the key under which it was asked for, and the events that tell it: all or nothing.
+    ///
+    /// # Errors
+    /// Nothing is on disk.
+    pub async fn accept(
+        &self,
+        run: Arc<Run>,
+        keyed: Option<Keyed>,
+        events: Vec<Arc<Recorded>>,
+    ) -> Result<(), JournalError> {
+        self.with(move |store| store.accept(&run, keyed.as_ref(), &events)).await
+    }
+
+    /// Begins to give out ids for events: those of this process are above the one that this gives.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
+    pub async fn begin_events(&self) -> Result<EventId, JournalError> {
+        self.with(Store::begin_events).await
+    }
+
+    /// Has events written with whatever is written next. They tell steps on the way, which may be lost.
+    pub fn note_events(&self, noted: impl IntoIterator<Item = Arc<Recorded>>) {
+        events::locked(&self.outbox).note(noted);
+    }
+
+    /// How many events wait to be written.
+    #[must_use]
+    pub fn events_waiting(&self) -> usize {
+        events::locked(&self.outbox).len()
+    }
+
+    /// Writes the events that wait, and gives the newest that is not kept any more.
+    ///
+    /// # Errors
+    /// They are not on disk.
+    pub async fn flush_events(&self) -> Result<EventId, JournalError> {
+        self.with(Store::flush_events).await
+    }
+
+    /// Events in order: after one and up to another, of one run or of everything.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn events(
+        &self,
+        after: EventId,
+        upto: EventId,
+        run: Option<RunId>,
+        limit: usize,
+    ) -> Result<EventPage, JournalError> {
+        self.with(move |store| store.events(after, upto, run, limit)).await
     }
 
     /// Writes a key whose request was given a run that had been accepted before.
@@ -239,59 +257,20 @@ impl Journal {
         self.with(move |store| store.request_of(&keyed, now)).await
     }
 
-    /// Writes deliveries of webhooks, so that they are known again after a restart.
+    /// Writes how a mirror ended, in every run that waited for it, what is now known of it, the events that tell so, and
+    /// what a receiver of notifications is to be told: all or nothing.
     ///
     /// # Errors
-    /// None of them is on disk.
-    pub async fn write_deliveries(&self, deliveries: Vec<KnownDelivery>) -> Result<(), JournalError> {
-        self.with(move |store| store.write_deliveries(&deliveries)).await
-    }
-
-    /// The deliveries that are kept, oldest first.
-    ///
-    /// # Errors
-    /// The journal cannot be read.
-    pub async fn deliveries(&self) -> Result<Vec<KnownDelivery>, JournalError> {
-        self.with(Store::deliveries).await
-    }
-
-    /// Writes how a mirror ended, in every run that waited for it, what is now known of it, and what is to be told of
-    /// that: all or nothing.
-    ///
-    /// # Errors
-    /// It is not on disk.
+    /// Nothing is on disk.
     pub async fn write_end(
         &self,
         mirror: MirrorName,
         facts: Facts,
         runs: Vec<Arc<Run>>,
+        events: Vec<Arc<Recorded>>,
         told: Vec<Notice>,
     ) -> Result<(), JournalError> {
-        self.with(move |store| store.write_end(&mirror, &facts, &runs, &told)).await
-    }
-
-    /// What is to be told, after what has waited too long or is too much is dropped.
-    ///
-    /// # Errors
-    /// The journal cannot be read, or what is too old cannot be dropped.
-    pub async fn outbox(&self, now: Timestamp) -> Result<Outbox, JournalError> {
-        self.with(move |store| store.outbox(now)).await
-    }
-
-    /// Drops a notice that was taken.
-    ///
-    /// # Errors
-    /// It will be sent again.
-    pub async fn told(&self, seq: i64) -> Result<(), JournalError> {
-        self.with(move |store| store.told(seq)).await
-    }
-
-    /// Notes that a notice was not taken, and when it is sent again.
-    ///
-    /// # Errors
-    /// Nobody will know how often it was tried.
-    pub async fn not_told(&self, seq: i64, next_at: Timestamp) -> Result<(), JournalError> {
-        self.with(move |store| store.not_told(seq, next_at)).await
+        self.with(move |store| store.write_end(&mirror, &facts, &runs, &events, &told)).await
     }
 
     /// One run.

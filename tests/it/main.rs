@@ -9,6 +9,7 @@ mod chart;
 mod conflicts;
 mod contract;
 mod dry_runs;
+mod events;
 mod fidelity;
 mod generated;
 mod guard;

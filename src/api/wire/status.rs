@@ -213,14 +213,23 @@ const STEP: &str = "gitea-mirror";
 
 impl StatusBody {
     pub(in crate::api) fn new(status: &Status, now: Timestamp) -> Self {
+        Self {
+            mirrors: status.mirrors.iter().map(|mirror| MirrorBody::new(mirror, now)).collect(),
+            latest_run: status.latest_run.as_ref().map(|run| RunBody::new(run, false)),
+            ..Self::without_mirrors(status)
+        }
+    }
+
+    /// Everything but the mirrors, and but those of the latest run: for whoever writes them one after the other.
+    pub(in crate::api) fn without_mirrors(status: &Status) -> Self {
         let complete = status.cutover_complete.unwrap_or(false);
         let first = status.mirrors.first();
         let result = first.map_or(StepResult::Pending, |mirror| step_result(mirror));
         let failed = first.filter(|_| result == StepResult::Failed);
         let problem = failed.and_then(|mirror| mirror.facts.problem.as_ref());
         Self {
-            mirrors: status.mirrors.iter().map(|mirror| MirrorBody::new(mirror, now)).collect(),
-            latest_run: status.latest_run.as_ref().map(|run| RunBody::new(run, false)),
+            mirrors: Vec::new(),
+            latest_run: status.latest_run.as_ref().map(|run| RunBody::without_mirrors(run)),
             gitea: GiteaBody {
                 flavour: status.gitea.flavour,
                 version: status.gitea.version.clone(),
@@ -296,7 +305,7 @@ impl MirrorBody {
 }
 
 impl WaitingBody {
-    fn new(problem: &Problem) -> Self {
+    pub(in crate::api) fn new(problem: &Problem) -> Self {
         Self { error: problem.code.label(), detail: problem.detail.clone(), remedy: problem.remedy.clone() }
     }
 }
