@@ -13,6 +13,7 @@ mod ending;
 mod facts;
 mod following;
 mod ids;
+mod in_flight;
 mod jitter;
 mod shown;
 mod story;
