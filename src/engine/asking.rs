@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::coordinator::{Coordinator, InFlight, open_parts};
+use super::coordinator::{Coordinator, open_parts};
+use super::in_flight::InFlight;
 use super::{Accepted, Ask, NotAccepted};
 use crate::domain::event::Event;
 use crate::domain::key::Keyed;

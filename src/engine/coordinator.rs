@@ -13,15 +13,16 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
-use super::deliveries::{Deliveries, Owed};
+use super::deliveries::Deliveries;
 use super::driven::{Driven, Task, Watch};
 use super::driver::{Driver, Event};
-use super::ending::{Unwritten, log_end};
+use super::ending::{Told, Unwritten, log_end};
 use super::ids::Ids;
+use super::in_flight::InFlight;
 use super::story::Story;
 use super::surroundings::Surroundings;
 use super::telling::Teller;
-use super::{Accepted, Command, Mirror, facts};
+use super::{Command, Mirror, facts};
 use crate::domain::event::{self, PhaseEntered};
 use crate::domain::mode;
 use crate::domain::names::MirrorName;
@@ -35,9 +36,6 @@ use crate::metrics::Metrics;
 
 /// Drivers' events that may wait to be taken in: a few a mirror at work.
 const EVENTS: usize = 256;
-
-/// How often a run is proven anew because it was asked for again after upstream had been read.
-const PROVEN_ANEW: u32 = 3;
 
 pub(super) struct Coordinator {
     pub(super) around: Surroundings,
@@ -82,44 +80,6 @@ impl Slot {
         }
         let told = std::mem::replace(&mut self.told, Arc::clone(&self.status));
         event::of_mirror(&told, &self.status, now)
-    }
-}
-
-/// A run that has not ended.
-pub(super) struct InFlight {
-    pub(super) run: Arc<Run>,
-    /// When it was asked for last: a proof must not be older.
-    pub(super) asked_at: Timestamp,
-    /// How often a proof was too old for it.
-    pub(super) again: u32,
-    /// What a webhook has told of that the proof should show.
-    pub(super) owed: Option<Owed>,
-    /// Told once, when it has.
-    pub(super) ended: watch::Sender<Option<Arc<Run>>>,
-}
-
-impl InFlight {
-    pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { asked_at: run.created_at, again: 0, owed: None, run, ended: watch::Sender::new(None) }
-    }
-
-    /// Whether an end of one of its mirrors is a proof from before it was asked for last. A few times it is proven
-    /// anew; whoever asks without a pause would otherwise keep it from ever ending.
-    pub(super) fn outlived(&self, mirror: &MirrorName, end: &End) -> bool {
-        !self.is_tired()
-            && self.run.part(mirror).is_some_and(|part| part.end.is_none())
-            && end.evidence().is_some_and(|evidence| evidence.upstream_read_at() < self.asked_at)
-    }
-
-    /// Whether it is not proven anew any more. Who asks now is not answered by it.
-    pub(super) fn is_tired(&self) -> bool {
-        self.again >= PROVEN_ANEW
-    }
-
-    /// The run, for one more who asks.
-    pub(super) fn given(&self) -> Accepted {
-        let end = Some(self.ended.subscribe());
-        Accepted { run: Arc::clone(&self.run), coalesced: true, replayed: false, end }
     }
 }
 
@@ -351,12 +311,12 @@ impl Coordinator {
                 let after = facts::after(&status.facts, &seen, &end, now);
                 let before = std::mem::replace(&mut status.facts, after.clone());
                 (status.phase, status.waiting_for) = (Phase::Idle, None);
-                let news = slot.news(now);
                 let told = self.to_tell(&mirror, &before, &after, run);
+                let news = self.mirrors[self.index[&mirror]].news(now);
                 log_end(&mirror, &end);
                 self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
-                let pause = self.end_in_every_run(&mirror, &end, after, (news, told)).await;
+                let pause = self.end_in_every_run(&mirror, &end, after, Told { events: news, notices: told }).await;
                 self.tell();
                 self.mode_after(&mirror, &end).await;
                 self.carry_out_if_due(&mirror);

@@ -13,7 +13,7 @@ use super::asking::unavailable;
 use super::coordinator::Coordinator;
 use super::driven::{Driven, Task, Watch};
 use super::driver::Driver;
-use super::ending::log_end;
+use super::ending::{Told, log_end};
 use super::facts::{self, LastSeen};
 use crate::domain::mode::{self, Mode, ModeChange, Source};
 use crate::domain::names::MirrorName;
@@ -274,7 +274,7 @@ impl Coordinator {
             let (end, facts) = (End::Failed { problem }, slot.status.facts.clone());
             log_end(name, &end);
             self.metrics.part_ended(name.as_str(), &end, Duration::ZERO);
-            self.end_in_every_run(name, &end, facts, (Vec::new(), Vec::new())).await;
+            self.end_in_every_run(name, &end, facts, Told { events: Vec::new(), notices: Vec::new() }).await;
         }
     }
 
