@@ -13,6 +13,7 @@ pub(super) struct Draft {
     /// Where mirrors are written, for the fault that there is none; `None`: what was there was reported as wrong.
     pub(super) mirrors_place: Option<Place>,
     pub(super) limits: LimitsDraft,
+    pub(super) notifications: NotificationsDraft,
     pub(super) hosts: Vec<(Place, String)>,
     pub(super) origins: Vec<(Place, String)>,
     pub(super) kubernetes: KubernetesDraft,
@@ -30,6 +31,7 @@ pub(super) struct MirrorDraft {
     pub(super) prune: Field<bool>,
     pub(super) private: Field<bool>,
     pub(super) on_legacy: Field<String>,
+    pub(super) webhook_secrets: Vec<(Place, String)>,
     pub(super) credential: CredentialDraft,
     /// Whether a field that is left out has a default: so in the environment, not so in a file.
     pub(super) defaults: Defaults,
@@ -68,6 +70,21 @@ impl SecretDraft {
             | (Field::Absent(place), None) => place.clone(),
             (Field::Bad, None) => Place::named("the credential"),
         }
+    }
+}
+
+/// `notifications`.
+#[derive(Debug)]
+pub(super) struct NotificationsDraft {
+    pub(super) url: Field<String>,
+    pub(super) secret_file: Field<String>,
+}
+
+impl NotificationsDraft {
+    /// Nothing was written.
+    pub(super) fn absent() -> Self {
+        let text = |key: &str| Field::Absent(Place::named(format!("notifications.{key}")));
+        Self { url: text("url"), secret_file: text("secretFile") }
     }
 }
 

@@ -3,7 +3,9 @@
 //! Owns the names of the variables. A variable that is set to nothing counts as not set: charts render such. Judges
 //! no value: `rules` does.
 
-use super::draft::{CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, SecretDraft};
+use super::draft::{
+    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, SecretDraft,
+};
 use super::report::{Field, Place, Report};
 
 /// Every variable that describes Gitea, upstream or the mirror.
@@ -78,6 +80,7 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
         prune: Field::Absent(Place::named("prune")),
         private: Field::Absent(Place::named("private")),
         on_legacy: Field::Absent(Place::named("onLegacy")),
+        webhook_secrets: Vec::new(),
         credential: CredentialDraft {
             token: file("UPSTREAM_TOKEN_FILE"),
             username: file("UPSTREAM_USERNAME_FILE"),
@@ -91,6 +94,7 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
         mirrors: vec![mirror],
         mirrors_place: None,
         limits: LimitsDraft::absent(),
+        notifications: NotificationsDraft::absent(),
         hosts: Vec::new(),
         origins: Vec::new(),
         kubernetes: KubernetesDraft::absent(),

@@ -17,6 +17,7 @@ pub mod evidence;
 pub mod history;
 pub mod key;
 pub mod names;
+pub mod notice;
 pub mod observation;
 pub mod plan;
 pub mod platform;
@@ -28,6 +29,7 @@ pub mod server;
 pub mod spec;
 pub mod status;
 pub mod url;
+pub mod webhook;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::coordinator::{Coordinator, InFlight};
+use super::coordinator::Coordinator;
+use super::in_flight::InFlight;
 use super::{Accepted, Ask, NotAccepted};
 use crate::domain::event::Event;
 use crate::domain::key::Keyed;
@@ -55,7 +56,7 @@ impl Coordinator {
         self.in_flight.insert(id, in_flight);
         self.latest = Some(Arc::clone(&run));
         for name in &names {
-            self.start(name, id, &run.options);
+            self.start(name, id, &run.options, None);
         }
         self.publish();
         Ok(accepted)
@@ -80,6 +81,7 @@ impl Coordinator {
     fn same(&mut self, names: &[MirrorName], options: &RunOptions) -> Option<&mut InFlight> {
         self.in_flight
             .values_mut()
+            .filter(|one| !one.is_tired())
             .find(|one| one.run.options == *options && one.run.parts.iter().map(|part| &part.name).eq(names.iter()))
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -13,12 +14,15 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
+use super::deliveries::Deliveries;
 use super::driver::{Driver, Event};
-use super::ending::{Unwritten, log_end};
+use super::ending::{Told, Unwritten, log_end};
 use super::ids::Ids;
+use super::in_flight::InFlight;
 use super::story::Story;
 use super::surroundings::Surroundings;
-use super::{Accepted, Command, Mirror, facts};
+use super::telling::Teller;
+use super::{Command, Mirror, facts};
 use crate::domain::event::{self, PhaseEntered};
 use crate::domain::names::MirrorName;
 use crate::domain::platform::Proven;
@@ -31,9 +35,6 @@ use crate::metrics::Metrics;
 
 /// Drivers' events that may wait to be taken in: a few a mirror at work.
 const EVENTS: usize = 256;
-
-/// How often a run is proven anew because it was asked for again after upstream had been read.
-const PROVEN_ANEW: u32 = 3;
 
 pub(super) struct Coordinator {
     pub(super) around: Surroundings,
@@ -48,6 +49,8 @@ pub(super) struct Coordinator {
     pub(super) story: Story,
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
+    pub(super) deliveries: Deliveries,
+    pub(super) teller: Teller,
     status: watch::Sender<Arc<Status>>,
     events: mpsc::Sender<Event>,
     drivers: TaskTracker,
@@ -116,37 +119,6 @@ impl Watch {
     }
 }
 
-/// A run that has not ended.
-pub(super) struct InFlight {
-    pub(super) run: Arc<Run>,
-    /// When it was asked for last: a proof must not be older.
-    pub(super) asked_at: Timestamp,
-    /// How often a proof was too old for it.
-    pub(super) again: u32,
-    /// Told once, when it has.
-    pub(super) ended: watch::Sender<Option<Arc<Run>>>,
-}
-
-impl InFlight {
-    pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { asked_at: run.created_at, again: 0, run, ended: watch::Sender::new(None) }
-    }
-
-    /// Whether an end of one of its mirrors is a proof from before it was asked for last. A few times it is proven
-    /// anew; whoever asks without a pause would otherwise keep it from ever ending.
-    pub(super) fn outlived(&self, mirror: &MirrorName, end: &End) -> bool {
-        self.again < PROVEN_ANEW
-            && self.run.part(mirror).is_some_and(|part| part.end.is_none())
-            && end.evidence().is_some_and(|evidence| evidence.upstream_read_at() < self.asked_at)
-    }
-
-    /// The run, for one more who asks.
-    pub(super) fn given(&self) -> Accepted {
-        let end = Some(self.ended.subscribe());
-        Accepted { run: Arc::clone(&self.run), coalesced: true, replayed: false, end }
-    }
-}
-
 impl Coordinator {
     /// Takes up what the journal holds: facts of every mirror, and the latest run.
     pub(super) async fn new(
@@ -154,6 +126,7 @@ impl Coordinator {
         around: Surroundings,
         metrics: Arc<Metrics>,
         drivers: TaskTracker,
+        teller: Teller,
     ) -> Result<(Self, watch::Receiver<Arc<Status>>, mpsc::Receiver<Event>), JournalError> {
         let mut slots = Vec::with_capacity(mirrors.len());
         for mirror in mirrors {
@@ -163,6 +136,7 @@ impl Coordinator {
         }
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
         let latest = around.journal.runs(1, None).await?.pop().map(Arc::new);
+        let deliveries = Deliveries::known(around.journal.deliveries().await?);
         let (events, incoming) = mpsc::channel(EVENTS);
         let (status, published) = watch::channel(Arc::new(Status {
             mirrors: slots.iter().map(|slot| Arc::clone(&slot.status)).collect(),
@@ -181,6 +155,8 @@ impl Coordinator {
             story,
             ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
             latest,
+            deliveries,
+            teller,
             status,
             events,
             drivers,
@@ -219,7 +195,7 @@ impl Coordinator {
             let id = run.id;
             self.in_flight.insert(id, InFlight::new(Arc::clone(&run)));
             for name in names {
-                self.start(&name, id, &run.options);
+                self.start(&name, id, &run.options, None);
             }
         }
         self.publish();
@@ -248,6 +224,7 @@ impl Coordinator {
             }
         }
         // commands that are still queued are answered by their closed channels: the service is ending
+        self.write_deliveries().await;
     }
 
     async fn command(&mut self, command: Command) {
@@ -256,6 +233,10 @@ impl Coordinator {
             Command::Ask { ask, answer } => {
                 let accepted = self.ask(ask).await;
                 let _ = answer.send(accepted);
+            }
+            Command::Deliver { delivery, answer } => {
+                let delivered = self.deliver(delivery).await;
+                let _ = answer.send(delivered);
             }
             Command::Cancel { id, answer } => {
                 let canceled = self.cancel(id).await;
@@ -292,8 +273,8 @@ impl Coordinator {
         self.mirrors.iter().map(|slot| &slot.mirror.spec.name)
     }
 
-    /// Puts a driver to work on a mirror, unless one is.
-    pub(super) fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions) {
+    /// Puts a driver to work on a mirror, after a pause if one is given, unless one is at work.
+    pub(super) fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions, pause: Option<Duration>) {
         let slot = &mut self.mirrors[self.index[name]];
         if slot.driven.is_some() {
             return;
@@ -302,6 +283,7 @@ impl Coordinator {
         let driver = Driver {
             run,
             options: options.clone(),
+            pause,
             spec: Arc::clone(&slot.mirror.spec),
             upstream_credential: Arc::clone(&slot.mirror.credential),
             around: self.around.clone(),
@@ -340,15 +322,18 @@ impl Coordinator {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
                 slot.driven = None;
                 let status = Arc::make_mut(&mut slot.status);
-                status.facts = facts::after(&status.facts, &seen, &end, now);
+                let after = facts::after(&status.facts, &seen, &end, now);
+                let before = std::mem::replace(&mut status.facts, after.clone());
                 (status.phase, status.waiting_for) = (Phase::Idle, None);
-                let facts = status.facts.clone();
-                let news = slot.news(now);
+                let told = self.to_tell(&mirror, &before, &after, run);
+                let news = self.mirrors[self.index[&mirror]].news(now);
                 log_end(&mirror, &end);
                 self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
-                self.end_in_every_run(&mirror, &end, facts, news).await;
-                self.prove_anew(&mirror);
+                let pause = self.end_in_every_run(&mirror, &end, after, Told { events: news, notices: told }).await;
+                self.tell();
+                self.prove_anew(&mirror, pause);
+                self.write_deliveries().await;
             }
         }
     }

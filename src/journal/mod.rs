@@ -3,8 +3,10 @@
 //! Owns the file, its lock and its retention. Every write is on disk when the call returns (WAL, `synchronous=FULL`).
 //! Losing the file loses history and never correctness: the engine acts on what Gitea and git hold. Holds no secret.
 
+mod deliveries;
 mod events;
 mod keys;
+mod notices;
 mod store;
 
 use std::fs::{self, File};
@@ -17,12 +19,15 @@ use crate::domain::event::{EventId, Recorded};
 use crate::domain::evidence::PruneMemory;
 use crate::domain::key::{Fingerprint, Keyed};
 use crate::domain::names::MirrorName;
+use crate::domain::notice::Notice;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 use events::Shared;
 use store::Store;
 
+pub use deliveries::KnownDelivery;
 pub use events::EventPage;
+pub use notices::{Outbox, Waiting};
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite3";
@@ -252,8 +257,8 @@ impl Journal {
         self.with(move |store| store.request_of(&keyed, now)).await
     }
 
-    /// Writes how a mirror ended, in every run that waited for it, what is now known of it, and the events that tell
-    /// so: all or nothing.
+    /// Writes how a mirror ended, in every run that waited for it, what is now known of it, the events that tell so, and
+    /// what a receiver of notifications is to be told: all or nothing.
     ///
     /// # Errors
     /// Nothing is on disk.
@@ -263,8 +268,9 @@ impl Journal {
         facts: Facts,
         runs: Vec<Arc<Run>>,
         events: Vec<Arc<Recorded>>,
+        told: Vec<Notice>,
     ) -> Result<(), JournalError> {
-        self.with(move |store| store.write_end(&mirror, &facts, &runs, &events)).await
+        self.with(move |store| store.write_end(&mirror, &facts, &runs, &events, &told)).await
     }
 
     /// One run.

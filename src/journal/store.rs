@@ -8,22 +8,25 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use serde::de::DeserializeOwned;
 
 use super::events::Ledger;
-use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, keys};
+use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, deliveries, keys, notices};
 use crate::domain::event::Recorded;
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
+use crate::domain::notice::Notice;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 6;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
+    include_str!("schema-6.sql"),
 ];
 
 /// How many ended runs are kept, and for how many days.
@@ -103,6 +106,7 @@ impl Store {
         facts: &Facts,
         runs: &[Arc<Run>],
         events: &[Arc<Recorded>],
+        told: &[Notice],
     ) -> Result<(), JournalError> {
         let facts = json(facts)?;
         let bodies = runs.iter().map(|run| json(&**run)).collect::<Result<Vec<_>, _>>()?;
@@ -111,6 +115,7 @@ impl Store {
                 "INSERT INTO mirrors (name, facts) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET facts = ?2",
                 params![mirror.as_str(), facts],
             )?;
+            told.iter().try_for_each(|notice| notices::put(transaction, notice))?;
             runs.iter().zip(&bodies).try_for_each(|(run, body)| put_run(transaction, run, body))
         })
     }
@@ -228,6 +233,7 @@ impl Store {
         let oldest = now.checked_sub((DAYS_KEPT * 24).hours()).unwrap_or(Timestamp::MIN).to_string();
         let runs = self.write(|transaction| {
             keys::drop_old(transaction, now)?;
+            deliveries::drop_old(transaction, now)?;
             // a key that is kept promises its run
             let runs = transaction.execute(
                 "DELETE FROM runs WHERE ended_at IS NOT NULL AND id NOT IN (SELECT run FROM idempotency_keys) AND \

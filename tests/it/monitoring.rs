@@ -1,7 +1,8 @@
 //! What is made for Prometheus and Grafana says nothing that the program does not: every expression of the rules, the
 //! dashboard and the pages uses its families, labels and values, every alert has its runbook, and a scrape stays small.
 //!
-//! How the rules behave is promtool's to hold: see `tests/prometheus`.
+//! How the rules behave is promtool's to hold: see `tests/prometheus`. All of it stands in one file, since every test
+//! reads the same expressions in the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
