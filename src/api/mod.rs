@@ -13,6 +13,7 @@ mod docs;
 mod edge;
 mod events;
 mod hooks;
+mod modes;
 mod origin;
 mod problem;
 mod representation;

@@ -30,6 +30,7 @@ pub(super) struct MirrorDraft {
     pub(super) interval: Field<String>,
     pub(super) prune: Field<bool>,
     pub(super) private: Field<bool>,
+    pub(super) mode: Field<String>,
     pub(super) on_legacy: Field<String>,
     pub(super) webhook_secrets: Vec<(Place, String)>,
     pub(super) credential: CredentialDraft,

@@ -79,6 +79,7 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
         interval: text("MIRROR_INTERVAL"),
         prune: Field::Absent(Place::named("prune")),
         private: Field::Absent(Place::named("private")),
+        mode: Field::Absent(Place::named("mode")),
         on_legacy: Field::Absent(Place::named("onLegacy")),
         webhook_secrets: Vec::new(),
         credential: CredentialDraft {

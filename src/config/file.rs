@@ -67,12 +67,12 @@ fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
         interval: mirror.text("interval", DURATION, report),
         prune: mirror.switch("prune", report),
         private: mirror.switch("private", report),
+        mode: mirror.text("mode", "follow, pinned or severed", report),
         on_legacy: mirror.text("onLegacy", "refuse or renameAside", report),
         webhook_secrets: webhook.texts("secretFiles", report),
         credential: credential(&mut upstream, report),
         defaults: Defaults::NoNames,
     };
-    mirror.later("mode", "follow", "another mode than follow is", report);
     draft
 }
 

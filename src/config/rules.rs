@@ -16,6 +16,7 @@ use super::signing::{self, SigningFiles};
 use super::{GiteaConfig, MirrorConfig};
 use crate::domain::credential::{CredentialSource, NoCredential};
 use crate::domain::duration::GoDuration;
+use crate::domain::mode::Mode;
 use crate::domain::names::{BranchName, MirrorName, OwnerName, RepoName};
 use crate::domain::refs::Prune;
 use crate::domain::spec::{MirrorSpec, OnLegacy, Policy, Visibility};
@@ -114,6 +115,7 @@ struct Parts {
     interval: Option<(Place, GoDuration)>,
     prune: Option<(Place, bool)>,
     private: Option<(Place, bool)>,
+    mode: Option<(Place, Mode)>,
     on_legacy: Option<(Place, OnLegacy)>,
     webhook: Option<SigningFiles>,
     credential: Credentials,
@@ -162,13 +164,14 @@ impl Parts {
         }
         let prune = draft.prune.or(report, || Some(false), |prune| Ok::<_, &str>(*prune));
         let private = draft.private.or(report, || Some(false), |private| Ok::<_, &str>(*private));
+        let mode = draft.mode.or(report, || Some(Mode::Follow), |text| mode(text));
         let on_legacy = draft.on_legacy.or(report, || Some(OnLegacy::Refuse), |text| on_legacy(text));
         let webhook = signing::webhook(&draft.webhook_secrets, report);
         let credential = credential(&draft.credential, report);
         if let Some((place, url)) = &upstream {
             judge_upstream(place, url, &credential, gitea, listen, report);
         }
-        Self { name, upstream, branch, owner, repo, interval, prune, private, on_legacy, webhook, credential }
+        Self { name, upstream, branch, owner, repo, interval, prune, private, mode, on_legacy, webhook, credential }
     }
 
     fn whole(self) -> Option<MirrorConfig> {
@@ -182,6 +185,7 @@ impl Parts {
             prune: Prune::from_bool(self.prune?.1),
             visibility: if self.private?.1 { Visibility::Private } else { Visibility::Public },
             on_legacy: self.on_legacy?.1,
+            mode: self.mode?.1,
         };
         let (credential, credential_from): (Arc<dyn CredentialSource>, _) = match self.credential {
             Credentials::Bad => return None,
@@ -211,7 +215,7 @@ fn mirror_name(repo: &RepoName) -> MirrorName {
 fn interval(text: &str) -> Result<GoDuration, &'static str> {
     let interval = duration(text)?;
     if interval == GoDuration::ZERO {
-        Err("0 would mean never to Gitea; a mirror that does not follow is not offered by this version")
+        Err("0 would mean never to Gitea: for a mirror that does not follow, write mode: pinned (or severed)")
     } else if interval.get() < SHORTEST_INTERVAL {
         Err("an interval is at least 1m0s, and 10m0s or more where Gitea's own minimum was not lowered")
     } else if interval.get() > LONGEST_INTERVAL {
@@ -219,6 +223,10 @@ fn interval(text: &str) -> Result<GoDuration, &'static str> {
     } else {
         Ok(interval)
     }
+}
+
+fn mode(text: &str) -> Result<Mode, &'static str> {
+    Mode::from_label(text).ok_or("write follow, pinned or severed")
 }
 
 fn on_legacy(text: &str) -> Result<OnLegacy, &'static str> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::duration::GoDuration;
+pub use super::mode::Mode;
 use super::names::{BranchName, MirrorName, OwnerName, RepoName};
 use super::refs::{Digest, Prune};
 use super::url::UpstreamUrl;
@@ -32,6 +33,8 @@ pub struct MirrorSpec {
     pub visibility: Visibility,
     /// What becomes of a regular repository in its place, unless a run says otherwise.
     pub on_legacy: OnLegacy,
+    /// How it is run, until somebody asks for another mode.
+    pub mode: Mode,
 }
 
 impl MirrorSpec {
@@ -97,26 +100,6 @@ impl RunOptions {
     pub fn agree_with(&self, other: &Self, configured: OnLegacy) -> bool {
         let on_legacy = |options: &Self| options.on_legacy.unwrap_or(configured);
         on_legacy(self) == on_legacy(other) && self.accept_upstream == other.accept_upstream
-    }
-}
-
-/// How a mirror is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Gitea follows upstream, and we help.
-    Follow,
-    /// Nothing is asked of Gitea or changed there; drift is shown.
-    Pinned,
-}
-
-impl Mode {
-    /// Its one spelling.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Follow => "follow",
-            Self::Pinned => "pinned",
-        }
     }
 }
 

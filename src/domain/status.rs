@@ -9,10 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::aside::Aside;
+use super::mode::{Mode, ModeChange};
 use super::problem::Problem;
 use super::refs::ObjectId;
 use super::run::{Phase, Run};
-use super::spec::{MirrorSpec, Mode};
+use super::spec::MirrorSpec;
 
 /// Everything that `/status` and `/metrics` show.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct MirrorStatus {
     pub waiting_for: Option<Problem>,
     /// How it is run.
     pub mode: Mode,
+    /// By whose word, and how far that has been carried out; `None`: it has always followed.
+    pub mode_change: Option<ModeChange>,
     /// What was last seen of it.
     pub facts: Facts,
 }
@@ -85,6 +89,10 @@ pub struct Facts {
     pub gitea_refs: Option<u64>,
     /// The tracked branch's commit in Gitea.
     pub gitea_commit: Option<ObjectId>,
+    /// A regular repository that a run has renamed aside and could not give its name back.
+    pub left_aside: Option<Aside>,
+    /// Whether the repository can be pushed to: a mirror cannot, one that was made a regular repository can.
+    pub writable: bool,
 }
 
 /// Refs were seen to differ.
@@ -133,7 +141,8 @@ impl MirrorStatus {
     /// A mirror of which nothing is known.
     #[must_use]
     pub fn unseen(spec: Arc<MirrorSpec>) -> Self {
-        Self { spec, phase: Phase::Idle, waiting_for: None, mode: Mode::Follow, facts: Facts::default() }
+        let mode = spec.mode;
+        Self { spec, phase: Phase::Idle, waiting_for: None, mode, mode_change: None, facts: Facts::default() }
     }
 
     /// How far Gitea's copy is from upstream, as of `now`.

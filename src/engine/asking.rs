@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, open_parts};
 use super::in_flight::InFlight;
 use super::{Accepted, Ask, NotAccepted};
 use crate::domain::event::Event;
@@ -55,7 +55,10 @@ impl Coordinator {
         let accepted = Accepted { coalesced: false, ..in_flight.given() };
         self.in_flight.insert(id, in_flight);
         self.latest = Some(Arc::clone(&run));
-        for name in &names {
+        self.refuse_by_mode(&names).await;
+        let still_open: Vec<MirrorName> =
+            self.in_flight.get(&id).map(|one| open_parts(&one.run).cloned().collect()).unwrap_or_default();
+        for name in &still_open {
             self.start(name, id, &run.options, None);
         }
         self.publish();
@@ -91,7 +94,7 @@ impl Coordinator {
         self.in_flight.values().find_map(|one| {
             let conflict =
                 |name: &&MirrorName| names.contains(name) && !one.run.options.agree_with(options, configured(name));
-            let mirror = super::coordinator::open_parts(&one.run).find(conflict)?;
+            let mirror = open_parts(&one.run).find(conflict)?;
             Some((one.run.id, mirror.clone()))
         })
     }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
 use super::deliveries::Deliveries;
+use super::driven::{Driven, Task, Watch};
 use super::driver::{Driver, Event};
 use super::ending::{Told, Unwritten, log_end};
 use super::ids::Ids;
@@ -24,8 +24,8 @@ use super::surroundings::Surroundings;
 use super::telling::Teller;
 use super::{Command, Mirror, facts};
 use crate::domain::event::{self, PhaseEntered};
+use crate::domain::mode;
 use crate::domain::names::MirrorName;
-use crate::domain::platform::Proven;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::spec::RunOptions;
@@ -52,8 +52,8 @@ pub(super) struct Coordinator {
     pub(super) deliveries: Deliveries,
     pub(super) teller: Teller,
     status: watch::Sender<Arc<Status>>,
-    events: mpsc::Sender<Event>,
-    drivers: TaskTracker,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) drivers: TaskTracker,
 }
 
 pub(super) struct Slot {
@@ -82,43 +82,6 @@ impl Slot {
     }
 }
 
-/// A driver at work.
-pub(super) struct Driven {
-    /// The run for which it was begun: what another one still says is not heard.
-    run: RunId,
-    pub(super) began: Instant,
-    pub(super) task: AbortHandle,
-}
-
-/// Sees to it that a driver that ends in a panic is heard of: else its mirror would be at work for ever.
-struct Watch {
-    run: RunId,
-    mirror: MirrorName,
-    events: mpsc::Sender<Event>,
-    metrics: Arc<Metrics>,
-}
-
-impl Watch {
-    async fn over(self, driving: JoinHandle<()>) {
-        let began = Instant::now();
-        if !driving.await.is_err_and(|error| error.is_panic()) {
-            return;
-        }
-        self.metrics.panicked();
-        let problem =
-            Problem::new(Code::Internal, "the work on this mirror ended in a mistake of ours; nothing is claimed");
-        let event = Event::Ended {
-            run: self.run,
-            mirror: self.mirror,
-            end: Box::new(End::Failed { problem }),
-            seen: Box::default(),
-            took: began.elapsed(),
-        };
-        // the coordinator outlives every driver but at the service's end
-        let _ = self.events.send(event).await;
-    }
-}
-
 impl Coordinator {
     /// Takes up what the journal holds: facts of every mirror, and the latest run.
     pub(super) async fn new(
@@ -129,9 +92,14 @@ impl Coordinator {
         teller: Teller,
     ) -> Result<(Self, watch::Receiver<Arc<Status>>, mpsc::Receiver<Event>), JournalError> {
         let mut slots = Vec::with_capacity(mirrors.len());
+        let mut newest = None;
         for mirror in mirrors {
             let mut status = MirrorStatus::unseen(Arc::clone(&mirror.spec));
-            status.facts = around.journal.remembered(mirror.spec.name.clone()).await?.facts;
+            let remembered = around.journal.remembered(mirror.spec.name.clone()).await?;
+            newest = newest.max(remembered.mode.as_ref().map(|change| change.id));
+            status.facts = remembered.facts;
+            status.mode = mode::standing(mirror.spec.mode, remembered.mode.as_ref());
+            status.mode_change = remembered.mode;
             slots.push(Slot::new(mirror, status));
         }
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
@@ -153,7 +121,7 @@ impl Coordinator {
             in_flight: BTreeMap::new(),
             unwritten: BTreeMap::new(),
             story,
-            ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
+            ids: Ids::above(newest.max(latest.as_ref().map(|latest| latest.id))),
             latest,
             deliveries,
             teller,
@@ -168,6 +136,7 @@ impl Coordinator {
     pub(super) async fn resume(&mut self) -> Result<(), JournalError> {
         let now = self.around.clock.now();
         self.around.journal.retain(now).await?;
+        self.hear_the_configuration().await?;
         for mut run in self.around.journal.in_flight().await? {
             let gone: Vec<MirrorName> = run
                 .parts
@@ -198,6 +167,7 @@ impl Coordinator {
                 self.start(&name, id, &run.options, None);
             }
         }
+        self.stand_as_they_must();
         self.publish();
         Ok(())
     }
@@ -242,6 +212,10 @@ impl Coordinator {
                 let canceled = self.cancel(id).await;
                 let _ = answer.send(canceled);
             }
+            Command::SetMode { wish, answer } => {
+                let set = self.set_mode(wish).await;
+                let _ = answer.send(set);
+            }
             Command::Run { id, answer } => {
                 let found = self.find(id).await;
                 let _ = answer.send(found);
@@ -280,6 +254,7 @@ impl Coordinator {
             return;
         }
         Arc::make_mut(&mut slot.status).phase = Phase::Queued;
+        let interrupt = Arc::<Notify>::default();
         let driver = Driver {
             run,
             options: options.clone(),
@@ -288,12 +263,12 @@ impl Coordinator {
             upstream_credential: Arc::clone(&slot.mirror.credential),
             around: self.around.clone(),
             events: self.events.clone(),
+            interrupt: Arc::clone(&interrupt),
         };
         let driving = self.drivers.spawn(driver.drive());
-        slot.driven = Some(Driven { run, began: Instant::now(), task: driving.abort_handle() });
-        let watch =
-            Watch { run, mirror: name.clone(), events: self.events.clone(), metrics: Arc::clone(&self.metrics) };
-        self.drivers.spawn(watch.over(driving));
+        let (abort, task) = (driving.abort_handle(), Task::Run { interrupt });
+        slot.driven = Some(Driven { run, began: Instant::now(), abort, task });
+        self.drivers.spawn(Watch::new(self, run, name).over(driving));
     }
 
     async fn event(&mut self, event: Event) {
@@ -318,8 +293,18 @@ impl Coordinator {
                 }
                 self.story.note(now, events);
             }
+            Event::Carried { run, mirror, done, seen } => {
+                if self.driven_for(run, &mirror).is_some() {
+                    self.carried(&mirror, done, &seen).await;
+                }
+            }
             Event::Ended { run, mirror, end, seen, took } => {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
+                // only a panic ends that work so
+                if matches!(slot.driven, Some(Driven { task: Task::Mode, .. })) {
+                    let done = end.problem().map_or(Ok(()), |problem| Err(Box::new(problem.clone())));
+                    return self.carried(&mirror, done, &seen).await;
+                }
                 slot.driven = None;
                 let status = Arc::make_mut(&mut slot.status);
                 let after = facts::after(&status.facts, &seen, &end, now);
@@ -332,17 +317,11 @@ impl Coordinator {
                 self.metrics.part_ended(mirror.as_str(), &end, took);
                 let pause = self.end_in_every_run(&mirror, &end, after, Told { events: news, notices: told }).await;
                 self.tell();
+                self.mode_after(&mirror, &end).await;
+                self.carry_out_if_due(&mirror);
                 self.prove_anew(&mirror, pause);
                 self.write_deliveries().await;
             }
-        }
-    }
-
-    /// A success of the first mirror is the platform's step.
-    fn tell_the_platform(&self, mirror: &MirrorName, run: RunId, end: &End) {
-        let Some(platform) = self.around.platform.as_ref().filter(|_| self.index[mirror] == 0) else { return };
-        if let Some(proven) = Proven::of(&self.mirrors[0].mirror.spec, run, end) {
-            platform.proven(proven);
         }
     }
 

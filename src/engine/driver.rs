@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::facts::LastSeen;
@@ -33,6 +33,8 @@ pub(super) enum Event {
     Phase { run: RunId, mirror: MirrorName, phase: Phase, waiting_for: Option<Problem> },
     /// It has ended; `took` since it was begun.
     Ended { run: RunId, mirror: MirrorName, end: Box<End>, seen: Box<LastSeen>, took: Duration },
+    /// The word on its mode was carried out, or could not be.
+    Carried { run: RunId, mirror: MirrorName, done: Result<(), Box<Problem>>, seen: Box<LastSeen> },
 }
 
 /// One mirror's work for one run.
@@ -45,6 +47,8 @@ pub(super) struct Driver {
     pub(super) upstream_credential: Arc<dyn CredentialSource>,
     pub(super) around: Surroundings,
     pub(super) events: mpsc::Sender<Event>,
+    /// Told when the mirror is to stand still: what the journal knows is then read anew.
+    pub(super) interrupt: Arc<Notify>,
 }
 
 /// What the loop keeps.
@@ -52,7 +56,7 @@ pub(super) struct Work {
     began: Instant,
     pub(super) observation: Observation,
     pub(super) history: History,
-    seen: LastSeen,
+    pub(super) seen: LastSeen,
     phase: Option<(Phase, Option<Problem>)>,
     /// The phase that a look belongs to: what was done or waited for just before.
     pub(super) looking: Phase,
@@ -98,7 +102,19 @@ impl Driver {
         // everything beyond this many works in line: a thousand mirrors are not cloned at once
         let _turn = self.around.turns.acquire().await;
         // what was waited for a turn is no part of the time that a run may take
-        let mut work = self.begin(Instant::now()).await?;
+        let began = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                // as after a crash: what was just being done is found out from Gitea and the journal
+                () = self.interrupt.notified() => {}
+                ended = self.work_from(began) => return ended,
+            }
+        }
+    }
+
+    async fn work_from(&self, began: Instant) -> Result<(End, LastSeen), JournalError> {
+        let mut work = self.begin(began).await?;
         loop {
             work.tick();
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
@@ -114,7 +130,10 @@ impl Driver {
                     work.history.gives_up(*problem);
                     work.observation.forget();
                 }
-                Next::End(end) => return Ok((*end, work.seen)),
+                Next::End(end) => {
+                    work.seen.aside(&work.history, &work.observation, &end);
+                    return Ok((*end, work.seen));
+                }
             }
         }
     }
@@ -186,7 +205,7 @@ impl Driver {
                 work.tick();
             }
             Look::Aside => {
-                let Some(aside) = &work.history.aside else { return };
+                let Some(aside) = work.history.aside.as_ref().or(work.history.left_aside.as_ref()) else { return };
                 let answer = self.around.gitea.at(&self.spec, &aside.name).await;
                 work.observation.aside = Some(answer);
             }
@@ -242,7 +261,7 @@ impl Driver {
         }
     }
 
-    async fn wait(&self, wait: Wait, work: &mut Work) {
+    pub(super) async fn wait(&self, wait: Wait, work: &mut Work) {
         work.looking = if wait.phase == Phase::Connecting { Phase::Inspecting } else { wait.phase };
         self.enter(wait.phase, wait.because, work).await;
         let pause = if wait.jitter {

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
+use crate::domain;
 use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, UpstreamAnswer};
+use crate::domain::observation::{History, Observation};
+use crate::domain::problem::Code;
 use crate::domain::refs::{ObjectId, RefList};
 use crate::domain::run::End;
 use crate::domain::spec::MirrorSpec;
@@ -14,6 +17,7 @@ pub(super) struct LastSeen {
     upstream: Option<Side>,
     gitea: Option<Side>,
     repository: Identity,
+    left_aside: Aside,
     differing: Option<u64>,
 }
 
@@ -23,7 +27,19 @@ enum Identity {
     #[default]
     NotSeen,
     Gone,
-    Id(u64),
+    Id {
+        id: u64,
+        writable: bool,
+    },
+}
+
+/// What stands under another name since a run has put it there.
+#[derive(Clone, Debug, Default)]
+enum Aside {
+    #[default]
+    AsItWas,
+    Nothing,
+    Left(domain::aside::Aside),
 }
 
 #[derive(Clone, Debug)]
@@ -54,32 +70,56 @@ impl LastSeen {
 
     pub(super) fn repository(&mut self, answer: &RepositoryAnswer) {
         match answer {
-            RepositoryAnswer::Present(repository) => self.repository = Identity::Id(repository.id),
+            RepositoryAnswer::Present(repository) => {
+                let writable = !repository.mirror && !repository.archived;
+                self.repository = Identity::Id { id: repository.id, writable };
+            }
             RepositoryAnswer::Absent => self.repository = Identity::Gone,
             RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => {}
         }
     }
 }
 
+impl LastSeen {
+    /// Takes note, at the end, of what is left under another name.
+    pub(super) fn aside(&mut self, history: &History, observation: &Observation, end: &End) {
+        let there = |id: u64| matches!(self.repository, Identity::Id { id: seen, .. } if seen == id);
+        self.left_aside = match (end, &history.aside, &history.left_aside) {
+            (End::Canceled, _, _) | (_, None, None) => Aside::AsItWas,
+            (End::Failed { .. }, Some(aside), _) if !there(aside.repository) => Aside::Left(aside.clone()),
+            // it has its name back; or a mirror has it, and the run says what became of the other
+            (End::Failed { .. } | End::Unverified { .. }, Some(_), _) | (End::Succeeded { .. }, _, _) => Aside::Nothing,
+            (End::Failed { .. } | End::Unverified { .. }, None, Some(left)) => match &observation.aside {
+                Some(RepositoryAnswer::Present(seen)) if seen.id != left.repository => Aside::Nothing,
+                Some(RepositoryAnswer::Absent) => Aside::Nothing,
+                Some(RepositoryAnswer::Present(_) | RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_))
+                | None => Aside::AsItWas,
+            },
+        };
+    }
+}
+
 /// The facts after an attempt.
 pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) -> Facts {
+    // a mirror that is not to follow was not looked at for how far it follows
+    if end.problem().is_some_and(|problem| problem.code == Code::ModeRefuses) {
+        let mut facts = before.clone();
+        take_in(&mut facts, seen);
+        return facts;
+    }
     let mut facts = Facts {
         last_attempt_at: Some(now),
         last_end: Some(end.phase()),
         problem: end.problem().cloned(),
         ..before.clone()
     };
+    take_in(&mut facts, seen);
     if let Some(side) = &seen.upstream {
         (facts.upstream_refs, facts.upstream_commit) = (Some(side.refs), side.commit.clone());
     }
     if let Some(side) = &seen.gitea {
         (facts.gitea_refs, facts.gitea_commit) = (Some(side.refs), side.commit.clone());
     }
-    facts.gitea_id = match seen.repository {
-        Identity::NotSeen => facts.gitea_id,
-        Identity::Gone => None,
-        Identity::Id(id) => Some(id),
-    };
     if let Some(refs) = seen.differing.filter(|refs| *refs > 0) {
         let since = before.behind.map_or(now, |behind| behind.since);
         facts.behind = Some(Behind { since, refs });
@@ -102,6 +142,20 @@ pub(super) fn after(before: &Facts, seen: &LastSeen, end: &End, now: Timestamp) 
     facts
 }
 
+/// What a look at the repository alone tells.
+pub(super) fn take_in(facts: &mut Facts, seen: &LastSeen) {
+    match &seen.left_aside {
+        Aside::AsItWas => {}
+        Aside::Nothing => facts.left_aside = None,
+        Aside::Left(aside) => facts.left_aside = Some(aside.clone()),
+    }
+    (facts.gitea_id, facts.writable) = match seen.repository {
+        Identity::NotSeen => (facts.gitea_id, facts.writable),
+        Identity::Gone => (None, false),
+        Identity::Id { id, writable } => (Some(id), writable),
+    };
+}
+
 fn count(refs: usize) -> u64 {
     u64::try_from(refs).unwrap_or(u64::MAX)
 }
@@ -109,7 +163,7 @@ fn count(refs: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::problem::{Code, Problem};
+    use crate::domain::problem::Problem;
 
     #[test]
     fn a_repository_that_is_gone_has_no_id_and_one_that_was_not_looked_at_keeps_it() {

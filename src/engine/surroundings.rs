@@ -29,6 +29,8 @@ pub(super) struct Surroundings {
     /// Where our mirror is a step of a greater cutover.
     pub(super) platform: Option<Arc<dyn Platform>>,
     pub(super) turns: Arc<Semaphore>,
+    /// Of those that carry out modes.
+    pub(super) mode_turns: Arc<Semaphore>,
     /// Gitea, as it was seen last.
     pub(super) gitea_status: Arc<Mutex<GiteaStatus>>,
 }

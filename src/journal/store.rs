@@ -8,7 +8,9 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use serde::de::DeserializeOwned;
 
 use super::events::Ledger;
-use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, deliveries, keys, notices};
+use super::{
+    Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, deliveries, keys, modes, notices,
+};
 use crate::domain::event::Recorded;
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
@@ -17,16 +19,17 @@ use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 6;
+const SCHEMA: i64 = 7;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
     include_str!("schema-5.sql"),
     include_str!("schema-6.sql"),
+    include_str!("schema-7.sql"),
 ];
 
 /// How many ended runs are kept, and for how many days.
@@ -201,11 +204,13 @@ impl Store {
             })
             .optional()
             .map_err(failed)?;
-        let Some((facts, pruning)) = row else { return Ok(Remembered::default()) };
+        let mode = self.mode(mirror)?;
+        let Some((facts, pruning)) = row else { return Ok(Remembered { mode, ..Remembered::default() }) };
         Ok(Remembered {
             facts: facts.and_then(|facts| readable(&facts)).unwrap_or_default(),
             // not known is safe: it is sent again
             pruning: pruning.and_then(|pruning| readable(&pruning)),
+            mode,
         })
     }
 
@@ -233,6 +238,7 @@ impl Store {
         let oldest = now.checked_sub((DAYS_KEPT * 24).hours()).unwrap_or(Timestamp::MIN).to_string();
         let runs = self.write(|transaction| {
             keys::drop_old(transaction, now)?;
+            modes::drop_old(transaction, &oldest)?;
             deliveries::drop_old(transaction, now)?;
             // a key that is kept promises its run
             let runs = transaction.execute(
@@ -242,8 +248,8 @@ impl Store {
             )?;
             // a migrate's intent outlives its run: it is what tells our own placeholder from somebody else's
             transaction.execute(
-                "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND seq NOT IN \
-                 (SELECT MAX(seq) FROM intents WHERE kind = ?1 GROUP BY mirror)",
+                "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND run NOT IN (SELECT id FROM mode_changes) AND \
+                 seq NOT IN (SELECT MAX(seq) FROM intents WHERE kind = ?1 GROUP BY mirror)",
                 params![MIGRATE],
             )?;
             Ok(runs)
@@ -285,7 +291,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, JournalError> {
 }
 
 /// What can be read; what cannot is told to the log and forgotten.
-fn readable<T: DeserializeOwned>(text: &str) -> Option<T> {
+pub(super) fn readable<T: DeserializeOwned>(text: &str) -> Option<T> {
     read(text).inspect_err(|error| tracing::error!("what was known of a mirror is forgotten: {error}")).ok()
 }
 

@@ -100,6 +100,8 @@ fn program(metrics: &Metrics) -> Vec<MetricFamily> {
 
 fn mirrors(mirrors: &[Arc<MirrorStatus>], now: Timestamp) -> Vec<MetricFamily> {
     let mut phase = Series::of(&families::MIRROR_PHASE);
+    let mut mode = Series::of(&families::MIRROR_MODE);
+    let mut applied = Series::of(&families::MIRROR_MODE_APPLIED);
     let mut freshness = Series::of(&families::MIRROR_FRESHNESS);
     let mut last_success = Series::of(&families::MIRROR_LAST_SUCCESS);
     let mut last_run = Series::of(&families::MIRROR_LAST_RUN_SUCCESS);
@@ -111,13 +113,18 @@ fn mirrors(mirrors: &[Arc<MirrorStatus>], now: Timestamp) -> Vec<MetricFamily> {
     for mirror in mirrors {
         let (name, facts, fresh) = (mirror.spec.name.as_str(), &mirror.facts, mirror.freshness(now));
         phase.put(&[name, mirror.phase.label()], Some(1.0));
+        mode.put(&[name, mirror.mode.label()], Some(1.0));
+        applied.put(&[name], mirror.mode_change.as_ref().map(|change| truth(change.applied_at.is_some())));
         for state in Freshness::LABELS {
             freshness.put(&[name, state], Some(truth(fresh.label() == state)));
         }
         last_success.put(&[name], facts.proven_at.map(seconds));
-        last_run.put(&[name], facts.last_end.map(|end| truth(end == Phase::Succeeded)));
-        failures.put(&[name], Some(f64::from(facts.consecutive_failures)));
-        interval.put(&[name], Some(mirror.spec.interval.get().as_secs_f64()));
+        // what alerts are built on: a mirror that stands still because somebody wants it so alerts nobody
+        if mirror.mode.follows() {
+            last_run.put(&[name], facts.last_end.map(|end| truth(end == Phase::Succeeded)));
+            failures.put(&[name], Some(f64::from(facts.consecutive_failures)));
+            interval.put(&[name], Some(mirror.spec.interval.get().as_secs_f64()));
+        }
         refs.put(&[name, "upstream"], facts.upstream_refs.map(count));
         refs.put(&[name, "gitea"], facts.gitea_refs.map(count));
         match fresh {
@@ -129,7 +136,9 @@ fn mirrors(mirrors: &[Arc<MirrorStatus>], now: Timestamp) -> Vec<MetricFamily> {
             Freshness::Unknown { .. } => {}
         }
     }
-    [phase, freshness, last_success, last_run, failures, behind, interval, refs, differing].map(Series::done).into()
+    [phase, mode, applied, freshness, last_success, last_run, failures, behind, interval, refs, differing]
+        .map(Series::done)
+        .into()
 }
 
 fn truth(value: bool) -> f64 {

@@ -68,14 +68,14 @@ async fn run(once: bool) -> Result<(), Failure> {
     tick(&format!("{}; nothing was changed\n", stage::proof(&run)));
 
     step("Upstream goes bad: a well-formed answer without a single ref, for which a mirror deletes every branch");
+    let synced_at = stage.gitea_synced_at().await?;
     stage.upstream_goes_bad();
     let run = stage.is_told_of_a_push().await?.fails_with("upstream-suspect").await?;
     let problem = &run["mirrors"][0]["problem"];
     say(&format!("  detail:  {}", problem["detail"].as_str().unwrap_or_default()));
     say(&format!("  remedy:  {}", problem["remedy"].as_str().unwrap_or_default()));
-    tick("no sync was asked for");
-    stage.gitea_polls_by_itself().await?;
-    tick("Gitea's own sync has run meanwhile, with pruning off as the service left it");
+    stage.gitea_polls_by_itself(&synced_at).await?;
+    tick("the service asked for no sync; Gitea's own has run, with pruning off as the service left it");
     stage.upstream_recovers();
     stage.compare_with_git()?;
     tick("Gitea still holds every ref\n");

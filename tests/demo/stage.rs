@@ -162,25 +162,33 @@ impl Stage {
         Ok(Following { told: &mut self.told, run, began: self.asked })
     }
 
-    /// Has Gitea sync as it does at every interval, without asking the service, and waits for the end of that.
-    pub(crate) async fn gitea_polls_by_itself(&self) -> Result<(), Failure> {
-        let repository = format!("{}/api/v1/repos/openova/openova", self.gitea.url);
-        let updated = async || {
-            let repository = self.send_to_gitea(Request::get(&repository)).await?;
-            Ok::<_, Failure>(serde_json::from_slice::<Value>(&repository)?["mirror_updated"].take())
-        };
+    /// When Gitea last synced, as it says.
+    pub(crate) async fn gitea_synced_at(&self) -> Result<Value, Failure> {
+        let repository = self.send_to_gitea(Request::get(self.repository())).await?;
+        Ok(serde_json::from_slice::<Value>(&repository)?["mirror_updated"].take())
+    }
+
+    /// Has Gitea sync as it does at every interval, without asking the service, and waits for the end of that. `before` is
+    /// when it last did so, and has to be so still.
+    pub(crate) async fn gitea_polls_by_itself(&self, before: &Value) -> Result<(), Failure> {
         // the moment of a sync has a resolution of one second
         tokio::time::sleep(Duration::from_millis(1_100)).await;
-        let before = updated().await?;
-        self.send_to_gitea(Request::post(format!("{repository}/mirror-sync"))).await?;
+        if self.gitea_synced_at().await? != *before {
+            return Err("a sync was asked for beside a bad upstream".into());
+        }
+        self.send_to_gitea(Request::post(format!("{}/mirror-sync", self.repository()))).await?;
         let end = Instant::now() + Duration::from_secs(20);
-        while updated().await? == before {
+        while self.gitea_synced_at().await? == *before {
             if Instant::now() > end {
                 return Err("Gitea did not sync".into());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())
+    }
+
+    fn repository(&self) -> String {
+        format!("{}/api/v1/repos/openova/openova", self.gitea.url)
     }
 
     async fn send_to_gitea(&self, request: http::request::Builder) -> Result<bytes::Bytes, Failure> {

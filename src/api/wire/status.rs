@@ -5,7 +5,8 @@ use serde::Serialize;
 use utoipa::openapi::{self, schema::Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{Phase, ProblemBody, RunBody, words};
+use super::mode::ModeChangeBody;
+use super::{Mode, Phase, ProblemBody, RunBody, words};
 use crate::domain::problem::Problem;
 use crate::domain::run;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
@@ -60,9 +61,9 @@ pub(in crate::api) struct MirrorBody {
     name: String,
     /// Where it stands; `idle` when nothing is under way.
     phase: Phase,
-    /// How it is run: `follow` or `pinned`.
-    mode: &'static str,
-    /// Whether the copy can be pushed to: a pull mirror cannot.
+    /// How it is run.
+    mode: Mode,
+    /// Whether the copy can be pushed to, as last seen: a pull mirror cannot, one that was made a regular repository can.
     writable: bool,
     /// How far the copy is from upstream.
     freshness: FreshnessBody,
@@ -71,7 +72,7 @@ pub(in crate::api) struct MirrorBody {
     last_attempt_at: Option<Timestamp>,
     /// How many attempts in a row have failed.
     consecutive_failures: u32,
-    /// How often Gitea is to ask upstream by itself: a Go duration.
+    /// How often Gitea is to ask upstream by itself, while the mirror follows: a Go duration.
     #[schema(example = "10m0s")]
     interval: String,
     /// The original.
@@ -84,6 +85,11 @@ pub(in crate::api) struct MirrorBody {
     /// What the work that is under way is waiting for, if something is in its way.
     #[schema(required = true)]
     waiting_for: Option<WaitingBody>,
+    /// A regular repository, as `owner/repo`, that a run has renamed and could not give its name back; null without one.
+    #[schema(required = true)]
+    left_aside: Option<String>,
+    /// By whose word it is run as it is, and how far that has been carried out.
+    mode_change: ModeChangeBody,
 }
 
 /// How far a copy is from upstream.
@@ -281,8 +287,8 @@ impl MirrorBody {
         Self {
             name: spec.name.to_string(),
             phase: Phase(mirror.phase),
-            mode: mirror.mode.label(),
-            writable: false,
+            mode: Mode(mirror.mode),
+            writable: facts.writable,
             freshness: FreshnessBody::new(mirror, now),
             last_attempt_at: facts.last_attempt_at,
             consecutive_failures: facts.consecutive_failures,
@@ -300,6 +306,8 @@ impl MirrorBody {
             },
             problem: ProblemBody::of(facts.problem.as_ref()),
             waiting_for: mirror.waiting_for.as_ref().map(WaitingBody::new),
+            left_aside: facts.left_aside.as_ref().map(|aside| format!("{}/{}", spec.owner, aside.name)),
+            mode_change: ModeChangeBody::new(mirror),
         }
     }
 }

@@ -29,7 +29,7 @@ mirrors:
   - name: b
     upstream: { url: https://github.com/b }
     target: { owner: Own, repo: Repo }
-    mode: pinned
+    mode: mirror
   - name: b
     upstream: { url: https://github.com/b }
     target: { owner: own, repo: repo }
@@ -163,9 +163,7 @@ proptest! {
 #[test]
 fn what_this_version_does_not_do_is_refused_and_its_default_taken() {
     let place = Home::new();
-    for (key, value) in
-        [("    mode:", "severed"), ("observation:", "{ ttl: 5s }"), ("observation:", "{ healAfter: 20m }")]
-    {
+    for (key, value) in [("observation:", "{ ttl: 5s }"), ("observation:", "{ healAfter: 20m }")] {
         let faults = place.load_file(&format!("{GOOD}{key} {value}\n")).expect_err(key);
         assert!(faults.faults.len() == 1 && faults.to_string().contains("not offered by this version"), "{faults}");
     }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::credential::Credential;
+use crate::domain::mode::Mode;
 use crate::domain::refs::Prune;
 use crate::domain::spec::OnLegacy;
 
@@ -99,7 +100,7 @@ mirrors:
     interval: 1h30m
     prune: true
     private: true
-    mode: follow
+    mode: severed
     onLegacy: renameAside
     webhook: { secretFiles: [] }
   - { name: b, upstream: { url: https://example.com/x/b }, target: { owner: o, repo: s } }
@@ -113,6 +114,7 @@ notifications: { url: null, secretFile: null }
     let [a, b] = &config.mirrors[..] else { panic!("two mirrors") };
     assert_eq!(a.spec.interval.to_string(), "1h30m0s");
     assert_eq!((a.spec.on_legacy, b.spec.on_legacy), (OnLegacy::RenameAside, OnLegacy::Refuse));
+    assert_eq!((a.spec.mode, b.spec.mode), (Mode::Severed, Mode::Follow));
     assert_eq!((a.spec.prune, a.spec.branch.as_str()), (Prune::On, "release/1.2"));
     assert!(matches!(a.credential.read(), Ok(Some(Credential::Token(_)))));
     assert!(matches!(b.credential.read(), Ok(None)));

@@ -4,6 +4,7 @@
 //! `CUTOVER_SIM_SEEDS=N` plays N seeds instead of [`SEEDS`]; `CUTOVER_SIM_SEED=n` plays that one and prints its record.
 
 mod chaos;
+mod modes;
 mod oracle;
 mod rng;
 mod service;

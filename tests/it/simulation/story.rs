@@ -50,6 +50,8 @@ pub(super) struct Story {
     pub(super) conflicts: bool,
     /// Whether upstream is ever emptied.
     pub(super) empties: bool,
+    /// Whether anybody ever says how the mirror is to be run.
+    pub(super) modes: bool,
     prune: bool,
     private: bool,
     /// What every request asks for.
@@ -119,7 +121,7 @@ impl Story {
         for who in 0..=count {
             shared.seed(who, rng.fork());
         }
-        let (conflicts, empties) = (rng.percent(15), rng.percent(15));
+        let (conflicts, empties, modes) = (rng.percent(15), rng.percent(15), rng.percent(30));
         let body = *rng.pick(&["{}", "{\"onLegacy\":\"renameAside\"}"]);
         let mut story = Self {
             rng,
@@ -129,6 +131,7 @@ impl Story {
             precious: Precious::new(),
             conflicts,
             empties,
+            modes,
             prune,
             private,
             body,
@@ -235,7 +238,7 @@ impl Story {
     }
 
     /// Lets time pass; a service that dies meanwhile is started again a little later.
-    async fn pass(&mut self, pause: Duration) {
+    pub(super) async fn pass(&mut self, pause: Duration) {
         let until = tokio::time::Instant::now() + pause;
         loop {
             tokio::select! {
@@ -289,6 +292,7 @@ impl Story {
             self.pass(Duration::from_secs(5)).await;
             self.look_at_runs().await;
         }
+        self.all_follow().await;
         // what was queued in Gitea has its time, a fetch that hangs too
         self.pass(GIT_TIMEOUT + Duration::from_mins(2)).await;
         for who in 0..self.services.len() {
@@ -366,16 +370,11 @@ impl Story {
             "ref-conflict" => self.conflicts && !self.prune,
             // or the mirror was made by somebody without our credential
             "sync-failing" | "upstream-credential-stale" => forgets || self.private && !self.made_by_us(view.id),
-            // Gitea was killed in mid-sync, its table of branches is behind its git, and the refs give no cause for a
-            // sync: it heals with Gitea's own next poll, of which there is none here
-            "default-branch-refused" => view.branch_count != oracle::branches_in_git(&self.shared),
             // more than half of what was last proven is gone: an operator has to look at that
             "upstream-suspect" => self.empties || self.conflicts,
             _ => return false,
         };
-        really
-            && (NEEDS_A_PERSON.contains(&problem)
-                || matches!(problem, "sync-failing" | "upstream-suspect" | "default-branch-refused"))
+        really && (NEEDS_A_PERSON.contains(&problem) || matches!(problem, "sync-failing" | "upstream-suspect"))
     }
 
     fn made_by_us(&self, id: u64) -> bool {

@@ -34,7 +34,10 @@ fn a_service_that_has_seen_nothing_says_so() {
             "lastAttemptAt": null, "consecutiveFailures": 0, "interval": "10m0s",
             "upstream": {"url": "https://github.com/openova-io/openova", "refs": null, "commit": null},
             "gitea": {"repository": "openova/openova", "id": null, "refs": null, "commit": null},
-            "problem": null, "waitingFor": null,
+            "problem": null, "waitingFor": null, "leftAside": null, "modeChange": {
+                "source": "configuration", "by": null, "at": null, "reason": null, "convert": false, "applied": true,
+                "lasting": true, "problem": null,
+            },
         }],
         "latestRun": null, "gitea": {"flavour": null, "version": null, "reachable": null},
         "state": "tethered", "cutoverComplete": false, "steps": [{"name": "gitea-mirror", "result": ""}],
