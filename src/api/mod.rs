@@ -12,6 +12,7 @@ mod body;
 mod docs;
 mod edge;
 mod origin;
+mod paging;
 mod problem;
 mod representation;
 mod runs;
