@@ -3,7 +3,9 @@
 //! Owns the names of the variables. A variable that is set to nothing counts as not set: charts render such. Judges
 //! no value: `rules` does.
 
-use super::draft::{CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, SecretDraft};
+use super::draft::{
+    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, ObservationDraft, SecretDraft,
+};
 use super::report::{Field, Place, Report};
 
 /// Every variable that describes Gitea, upstream or the mirror.
@@ -90,6 +92,7 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
         gitea_credential,
         mirrors: vec![mirror],
         mirrors_place: None,
+        observation: ObservationDraft::absent(),
         limits: LimitsDraft::absent(),
         hosts: Vec::new(),
         origins: Vec::new(),

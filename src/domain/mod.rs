@@ -13,6 +13,7 @@ pub mod credential;
 pub mod decide;
 pub mod duration;
 pub mod evidence;
+pub mod healing;
 pub mod history;
 pub mod key;
 pub mod names;

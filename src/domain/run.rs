@@ -117,6 +117,8 @@ labelled! {
     Trigger {
         /// A call of the API.
         Api = "api",
+        /// We ourselves: the mirror was seen behind for too long.
+        Heal = "heal",
     }
 }
 

@@ -107,6 +107,8 @@ pub enum Mode {
     Follow,
     /// Nothing is asked of Gitea or changed there; drift is shown.
     Pinned,
+    /// As pinned, and upstream is not called at all.
+    Severed,
 }
 
 impl Mode {
@@ -116,6 +118,25 @@ impl Mode {
         match self {
             Self::Follow => "follow",
             Self::Pinned => "pinned",
+            Self::Severed => "severed",
+        }
+    }
+
+    /// Whether upstream is called.
+    #[must_use]
+    pub const fn asks_upstream(self) -> bool {
+        match self {
+            Self::Follow | Self::Pinned => true,
+            Self::Severed => false,
+        }
+    }
+
+    /// Whether we see to it that Gitea follows upstream.
+    #[must_use]
+    pub const fn follows(self) -> bool {
+        match self {
+            Self::Follow => true,
+            Self::Pinned | Self::Severed => false,
         }
     }
 }
@@ -133,8 +154,21 @@ pub struct Policy {
     pub sync: Duration,
     /// How long after the intent (or, without one, after `created_at`) a placeholder counts as dead.
     pub dead_placeholder: Duration,
+    /// How old an observation has to be for a reader to start another.
+    pub observed_for: Duration,
+    /// For how long a mirror has to be behind for a run to be begun by ourselves; `None`: two intervals of it.
+    pub heal_after: Option<Duration>,
     /// What depends on the platform's pivot; `None`: nothing.
     pub pivot: Option<PivotPolicy>,
+}
+
+impl Policy {
+    /// For how long a mirror of this interval has to be behind for a run to be begun by ourselves: within two
+    /// intervals Gitea asks upstream by itself.
+    #[must_use]
+    pub fn heals_after(&self, interval: GoDuration) -> Duration {
+        self.heal_after.unwrap_or(interval.get() * 2)
+    }
 }
 
 /// What may be done depending on whether the platform has moved its source into this very Gitea. Nothing is made past
@@ -180,6 +214,8 @@ impl Default for Policy {
             migrate: Duration::from_mins(15),
             sync: Duration::from_mins(10),
             dead_placeholder: Duration::from_mins(20),
+            observed_for: Duration::from_mins(1),
+            heal_after: None,
             pivot: None,
         }
     }

@@ -5,17 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
 use super::driver::{Driver, Event};
 use super::ending::log_end;
 use super::ids::Ids;
+use super::looks::Looks;
+use super::observing::{Observing, Watch};
 use super::surroundings::Surroundings;
 use super::{Accepted, Command, Mirror, facts};
 use crate::domain::names::MirrorName;
@@ -45,9 +48,13 @@ pub(super) struct Coordinator {
     pub(super) unwritten: BTreeMap<RunId, Arc<Run>>,
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
-    status: watch::Sender<Arc<Status>>,
-    events: mpsc::Sender<Event>,
-    drivers: TaskTracker,
+    pub(super) observing: Observing,
+    pub(super) status: watch::Sender<Arc<Status>>,
+    pub(super) published_at: Instant,
+    /// When what has changed since is published.
+    pub(super) to_publish: Option<Instant>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) drivers: TaskTracker,
 }
 
 pub(super) struct Slot {
@@ -56,6 +63,10 @@ pub(super) struct Slot {
     pub(super) status: Arc<MirrorStatus>,
     /// Who is at work on it.
     pub(super) driven: Option<Driven>,
+    /// Who looks at it.
+    pub(super) watch: Watch,
+    /// The proof that the journal knows of.
+    pub(super) written_proof: Option<Timestamp>,
 }
 
 /// A driver at work.
@@ -67,14 +78,14 @@ pub(super) struct Driven {
 }
 
 /// Sees to it that a driver that ends in a panic is heard of: else its mirror would be at work for ever.
-struct Watch {
+struct Minder {
     run: RunId,
     mirror: MirrorName,
     events: mpsc::Sender<Event>,
     metrics: Arc<Metrics>,
 }
 
-impl Watch {
+impl Minder {
     async fn over(self, driving: JoinHandle<()>) {
         let began = Instant::now();
         if !driving.await.is_err_and(|error| error.is_panic()) {
@@ -133,12 +144,21 @@ impl Coordinator {
         around: Surroundings,
         metrics: Arc<Metrics>,
         drivers: TaskTracker,
+        looks: Arc<Looks>,
     ) -> Result<(Self, watch::Receiver<Arc<Status>>, mpsc::Receiver<Event>), JournalError> {
+        let now = Instant::now();
         let mut slots = Vec::with_capacity(mirrors.len());
         for mirror in mirrors {
             let mut status = MirrorStatus::unseen(Arc::clone(&mirror.spec));
             status.facts = around.journal.remembered(mirror.spec.name.clone()).await?.facts;
-            slots.push(Slot { mirror, status: Arc::new(status), driven: None });
+            let written_proof = status.facts.proven_at;
+            slots.push(Slot {
+                mirror,
+                status: Arc::new(status),
+                driven: None,
+                watch: Watch::Until(now),
+                written_proof,
+            });
         }
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
         let latest = around.journal.runs(1, None).await?.pop().map(Arc::new);
@@ -152,6 +172,7 @@ impl Coordinator {
         let coordinator = Self {
             around,
             metrics,
+            observing: Observing::of(slots.len(), looks, now),
             mirrors: slots,
             index,
             in_flight: BTreeMap::new(),
@@ -159,6 +180,8 @@ impl Coordinator {
             ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
             latest,
             status,
+            published_at: now,
+            to_publish: None,
             events,
             drivers,
         };
@@ -201,11 +224,13 @@ impl Coordinator {
 
     /// Works until the service ends.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut events: mpsc::Receiver<Event>) {
-        let shutdown = self.around.shutdown.clone();
+        let (shutdown, looks) = (self.around.shutdown.clone(), Arc::clone(&self.observing.looks));
         loop {
+            let to_publish = self.to_publish;
             tokio::select! {
                 biased;
                 () = shutdown.begun() => break,
+                () = sleep_until(to_publish.unwrap_or_else(Instant::now)), if to_publish.is_some() => self.publish(),
                 Some(event) = events.recv() => {
                     self.event(event).await;
                     // readers want to know where things stand now, not each step on the way there
@@ -213,11 +238,14 @@ impl Coordinator {
                         let Ok(event) = events.try_recv() else { break };
                         self.event(event).await;
                     }
-                    self.publish();
+                    self.write_what_was_observed().await;
+                    self.publish_soon();
                 }
+                looked = looks.taken() => self.looked(&looked),
                 Some(command) = commands.recv() => self.command(command).await,
                 else => break,
             }
+            self.observe_next();
         }
         // commands that are still queued are answered by their closed channels: the service is ending
     }
@@ -264,10 +292,12 @@ impl Coordinator {
 
     /// Puts a driver to work on a mirror, unless one is.
     pub(super) fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions) {
-        let slot = &mut self.mirrors[self.index[name]];
-        if slot.driven.is_some() {
+        let at = self.index[name];
+        if self.mirrors[at].driven.is_some() {
             return;
         }
+        self.leave_to_a_driver(at);
+        let slot = &mut self.mirrors[at];
         Arc::make_mut(&mut slot.status).phase = Phase::Queued;
         let driver = Driver {
             run,
@@ -279,9 +309,9 @@ impl Coordinator {
         };
         let driving = self.drivers.spawn(driver.drive());
         slot.driven = Some(Driven { run, began: Instant::now(), task: driving.abort_handle() });
-        let watch =
-            Watch { run, mirror: name.clone(), events: self.events.clone(), metrics: Arc::clone(&self.metrics) };
-        self.drivers.spawn(watch.over(driving));
+        let minder =
+            Minder { run, mirror: name.clone(), events: self.events.clone(), metrics: Arc::clone(&self.metrics) };
+        self.drivers.spawn(minder.over(driving));
     }
 
     async fn event(&mut self, event: Event) {
@@ -304,16 +334,23 @@ impl Coordinator {
             Event::Ended { run, mirror, end, seen, took } => {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
                 slot.driven = None;
-                let status = Arc::make_mut(&mut slot.status);
-                status.facts = facts::after(&status.facts, &seen, &end, now);
+                let (before, interval) = (Arc::clone(&slot.status), slot.mirror.spec.interval);
+                let mut facts = facts::after(&before.facts, *seen, &end, now);
+                self.note_in_vain(&mut facts, interval, &end);
+                let at = self.index[&mirror];
+                let status = Arc::make_mut(&mut self.mirrors[at].status);
+                status.facts = facts.clone();
                 (status.phase, status.waiting_for) = (Phase::Idle, None);
-                let facts = status.facts.clone();
                 log_end(&mirror, &end);
                 self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
+                // its looks are an observation, if there were any
+                let seen_now = facts.observed_at != before.facts.observed_at;
+                self.rest(at, if seen_now { self.around.policy.observed_for } else { Duration::ZERO });
                 self.end_in_every_run(&mirror, &end, facts).await;
                 self.prove_anew(&mirror);
             }
+            Event::Observed { mirror, number, observed } => self.observed(mirror, number, observed).await,
         }
     }
 
@@ -330,14 +367,6 @@ impl Coordinator {
     fn driven_for(&mut self, run: RunId, mirror: &MirrorName) -> Option<&mut Slot> {
         let slot = &mut self.mirrors[self.index[mirror]];
         slot.driven.as_ref().is_some_and(|driven| driven.run == run).then_some(slot)
-    }
-
-    pub(super) fn publish(&self) {
-        let latest = self.latest.as_ref();
-        let latest_run = latest.map(|latest| Arc::clone(self.in_flight.get(&latest.id).map_or(latest, |one| &one.run)));
-        let mirrors = self.mirrors.iter().map(|slot| Arc::clone(&slot.status)).collect();
-        let gitea = self.around.gitea_status();
-        self.status.send_replace(Arc::new(Status { mirrors, latest_run, gitea, cutover_complete: None }));
     }
 }
 

@@ -1,6 +1,7 @@
 //! How runs end: a driver's end in every run that waits for it, and a run that is taken out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::asking::unavailable;
 use super::coordinator::{Coordinator, open_parts};
@@ -24,11 +25,15 @@ impl Coordinator {
         }
         // what is older than this end has to be on disk before it, or nothing of it may be written later
         self.write_the_unwritten().await;
+        let (at, proof) = (self.index[mirror], facts.proven_at);
         if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone()).await {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
             self.unwritten.extend(changed.iter().map(|run| (run.id, Arc::clone(run))));
+            self.observing.unwritten(at);
         } else {
+            self.mirrors[at].written_proof = proof;
+            self.observing.written(at);
             self.unwritten.retain(|id, _| changed.iter().all(|run| run.id != *id));
         }
         for run in changed {
@@ -106,7 +111,10 @@ impl Coordinator {
 
     /// Stops a driver where it stands: the next one finds out from Gitea and the journal what was done.
     fn stop(&mut self, name: &MirrorName) {
-        let slot = &mut self.mirrors[self.index[name]];
+        let at = self.index[name];
+        // what it saw is lost
+        self.rest(at, Duration::ZERO);
+        let slot = &mut self.mirrors[at];
         let Some(driven) = slot.driven.take() else { return };
         driven.task.abort();
         let status = Arc::make_mut(&mut slot.status);

@@ -203,6 +203,14 @@ impl Journal {
         self.with(move |store| store.write_end(&mirror, &facts, &runs)).await
     }
 
+    /// Writes what is now known of mirrors: all or nothing.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn write_facts(&self, facts: Vec<(MirrorName, Facts)>) -> Result<(), JournalError> {
+        self.with(move |store| store.write_facts(&facts)).await
+    }
+
     /// One run.
     ///
     /// # Errors

@@ -86,12 +86,14 @@ impl Store {
         let facts = json(facts)?;
         let bodies = runs.iter().map(|run| json(&**run)).collect::<Result<Vec<_>, _>>()?;
         self.write(|transaction| {
-            transaction.execute(
-                "INSERT INTO mirrors (name, facts) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET facts = ?2",
-                params![mirror.as_str(), facts],
-            )?;
+            put_facts(transaction, mirror, &facts)?;
             runs.iter().zip(&bodies).try_for_each(|(run, body)| put_run(transaction, run, body))
         })
+    }
+
+    pub(super) fn write_facts(&mut self, facts: &[(MirrorName, Facts)]) -> Result<(), JournalError> {
+        let facts = facts.iter().map(|(mirror, facts)| Ok((mirror, json(facts)?))).collect::<Result<Vec<_>, _>>()?;
+        self.write(|transaction| facts.iter().try_for_each(|(mirror, facts)| put_facts(transaction, mirror, facts)))
     }
 
     pub(super) fn run(&mut self, id: RunId) -> Result<Option<Run>, JournalError> {
@@ -245,6 +247,15 @@ pub(super) fn put_run(transaction: &Transaction<'_>, run: &Run, body: &str) -> R
             "INSERT INTO runs (id, ended_at, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE SET ended_at = ?2, body = ?3",
             params![run.id.to_string(), ended_at, body],
         )
+        .map(drop)
+}
+
+fn put_facts(transaction: &Transaction<'_>, mirror: &MirrorName, facts: &str) -> Result<(), rusqlite::Error> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO mirrors (name, facts) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET facts = ?2",
+        )?
+        .execute(params![mirror.as_str(), facts])
         .map(drop)
 }
 

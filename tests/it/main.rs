@@ -10,6 +10,7 @@ mod conflicts;
 mod contract;
 mod dry_runs;
 mod fidelity;
+mod freshness;
 mod generated;
 mod guard;
 mod http;

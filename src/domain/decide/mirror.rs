@@ -70,7 +70,7 @@ impl Table<'_> {
         }
     }
 
-    fn local_refs(&self) -> Result<Seen<&RefList>, Next> {
+    pub(super) fn local_refs(&self) -> Result<Seen<&RefList>, Next> {
         let Some(seen) = &self.seen.local_refs else {
             return Err(Next::Look(Look::LocalRefs));
         };

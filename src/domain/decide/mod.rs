@@ -6,12 +6,14 @@
 //!
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
 //! (`placeholder`), a regular repository in the way (`legacy`), a mirror that is there (`mirror`) and its settings
-//! (`settings`); `pivot` is the gate before what makes a mirror, and `failing` words the problems.
+//! (`settings`); `observe` concludes from looks alone, `pivot` is the gate before what makes a mirror, and `failing` words
+//! the problems.
 
 mod absent;
 mod failing;
 mod legacy;
 mod mirror;
+mod observe;
 mod pivot;
 mod placeholder;
 mod settings;
@@ -32,6 +34,7 @@ use super::proof::Proof;
 use super::refs::{Prune, RefList};
 use super::run::{End, Phase};
 use super::spec::{MirrorSpec, Policy};
+pub use observe::{Finding, observe, too_slow};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]

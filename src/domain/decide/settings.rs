@@ -37,7 +37,7 @@ impl Table<'_> {
     }
 
     /// The default branch follows upstream's `HEAD`: Gitea takes that over once, when it migrates, and never again.
-    fn default_branch(&self, repository: &Repository, upstream: &RefList, local: &RefList) -> Option<Next> {
+    pub(super) fn default_branch(&self, repository: &Repository, upstream: &RefList, local: &RefList) -> Option<Next> {
         let head = upstream.head().filter(|head| local.commit_of(head).is_some())?;
         if head.as_str() == repository.default_branch {
             return None;
