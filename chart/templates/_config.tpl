@@ -81,7 +81,10 @@ versions only know is left out, so that an older image of the same chart reads i
 {{- if .Values.autoTrigger.enabled -}}
 {{- $operators = append $operators (printf "system:serviceaccount:%s:%s" .Release.Namespace (include "cutover-api.triggerName" .)) -}}
 {{- end -}}
-{{- $status := printf "%s/%s" .Values.status.namespace .Values.status.configMapName -}}
+{{- $status := "" -}}
+{{- with .Values.status.configMapName -}}
+{{- $status = printf "%s/%s" $root.Values.status.namespace . -}}
+{{- end -}}
 {{- $kubernetes := dict "enabled" true "audiences" .Values.kubernetes.audiences "operators" (uniq $operators) "viewers" .Values.kubernetes.viewers -}}
 {{- $_ := set $kubernetes "statusConfigMap" $status -}}
 {{- $_ = set $kubernetes "pastPivotGuard" .Values.kubernetes.pastPivotGuard -}}

@@ -22,6 +22,9 @@ the Deployment, which is always rendered.
 {{- if and .Values.cutoverStep.enabled (not .Values.kubernetes.enabled) -}}
 {{- fail "cutoverStep.enabled needs kubernetes.enabled: the step shows its ServiceAccount's token, and only the API server knows that" -}}
 {{- end -}}
+{{- if and .Values.kubernetes.enabled .Values.kubernetes.pastPivotGuard (not .Values.status.configMapName) -}}
+{{- fail "kubernetes.pastPivotGuard looks at the status ConfigMap; name it in status.configMapName, or set the guard to false where there is none" -}}
+{{- end -}}
 {{- if and .Values.autoTrigger.enabled (not .Values.kubernetes.enabled) (not .Values.autoTrigger.tokenSecretRef.name) (ne .Values.auth.mode "none") -}}
 {{- fail "autoTrigger.enabled needs a way to be recognised: kubernetes.enabled, or an existing Secret with an operator's token in autoTrigger.tokenSecretRef.name" -}}
 {{- end -}}

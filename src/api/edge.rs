@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::access::Access;
 use super::attempts::Attempts;
 use super::audit;
+use super::events;
 use super::origin::{self, Names};
 use super::problem::Refusal;
 use super::representation::Wanted;
@@ -95,7 +96,10 @@ async fn answer(
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
-    let in_flight = edge.metrics.request_received(method.as_str(), route);
+    let in_flight = match route {
+        Some(route) if events::ROUTES.contains(&route) => edge.metrics.stream_asked_for(method.as_str(), route),
+        _ => edge.metrics.request_received(method.as_str(), route),
+    };
     let span = tracing::info_span!("request", request_id = %id);
     let allowed = edge.names.allowed(request.headers());
     let wanted = Wanted::of(&mut request, route);

@@ -11,6 +11,7 @@ mod audit;
 mod body;
 mod docs;
 mod edge;
+mod events;
 mod origin;
 mod paging;
 mod problem;
@@ -34,6 +35,7 @@ use edge::Edge;
 
 pub use access::{Access, Authenticator};
 pub use attempts::Peer;
+pub use events::Streams;
 pub use origin::Names;
 pub use problem::problem_page;
 pub use spec::openapi;
@@ -55,13 +57,23 @@ pub struct Inner {
     /// Tells how old a proof is.
     clock: Arc<dyn Clock>,
     latest: status::Latest,
+    /// How many streams of events there may be.
+    streams: Streams,
 }
 
 impl ApiState {
     /// Everything, with nothing answered yet.
     #[must_use]
-    pub fn new(engine: Engine, access: Access, names: Names, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Inner { engine, access, names, metrics, clock, latest: status::Latest::default() }))
+    pub fn new(
+        engine: Engine,
+        access: Access,
+        names: Names,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+        streams: Streams,
+    ) -> Self {
+        let latest = status::Latest::default();
+        Self(Arc::new(Inner { engine, access, names, metrics, clock, latest, streams }))
     }
 }
 

@@ -195,7 +195,7 @@ pub(super) async fn get(
 }
 
 /// The run that a path names; a name that is none of ours is an unknown run.
-fn named(id: Result<Path<String>, PathRejection>) -> Result<RunId, NotAccepted> {
+pub(super) fn named(id: Result<Path<String>, PathRejection>) -> Result<RunId, NotAccepted> {
     id.ok().and_then(|Path(id)| run_id(&id)).ok_or(NotAccepted::UnknownRun)
 }
 

@@ -25,7 +25,7 @@ use super::origin::Names;
 use super::problem::{MEDIA_TYPE, Refusal};
 use super::representation::TAGGED;
 use super::wire::{CLONE_GOES_ON, ProblemBody};
-use super::{ApiState, docs, runs, service, status};
+use super::{ApiState, docs, events, runs, service, status};
 use crate::domain::access::Role;
 use crate::domain::problem::Code;
 use crate::metrics::Metrics;
@@ -52,6 +52,7 @@ const BEARER: &str = "bearer";
     tags(
         (name = "runs", description = "Ask for runs and read them."),
         (name = "status", description = "Where everything stands."),
+        (name = "events", description = "What happens, as it happens."),
         (name = "service", description = "What the service says of itself; open to everybody."),
     ),
     components(schemas(ProblemBody)),
@@ -86,7 +87,7 @@ const GUARDED: [Code; 6] = [
 pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     use Code::{
         ContentTooLarge, GiteaCredential, IdempotencyKeyReused, InvalidField, NotFound, RequestTimeout, RunConflict,
-        RunEnded, ShuttingDown, StateUnavailable, UnknownField, UnknownMirror, UnsupportedMediaType,
+        RunEnded, ShuttingDown, StateUnavailable, TooManyStreams, UnknownField, UnknownMirror, UnsupportedMediaType,
     };
     let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
         let rule = Rule { needs, problems };
@@ -113,6 +114,13 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     router = add(router, routes!(runs::list), READ, &[InvalidField, ShuttingDown, StateUnavailable]);
     router = add(router, routes!(runs::get), READ, &[NotFound, ShuttingDown, StateUnavailable]);
     router = add(router, routes!(runs::cancel), CHANGE, &[NotFound, RunEnded, ShuttingDown, StateUnavailable]);
+    router = add(
+        router,
+        routes!(events::of_run),
+        READ,
+        &[NotFound, InvalidField, ShuttingDown, StateUnavailable, TooManyStreams],
+    );
+    router = add(router, routes!(events::all), READ, &[InvalidField, ShuttingDown, StateUnavailable, TooManyStreams]);
     router = add(router, routes!(status::all), READ, &[]);
     router = add(router, routes!(status::one), READ, &[NotFound]);
     router = add(router, routes!(service::healthz), OPEN, &[]);

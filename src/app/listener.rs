@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::patience::Patient;
 use crate::api::Peer;
 use crate::shutdown::Shutdown;
 
@@ -85,7 +86,7 @@ async fn drive(stream: TcpStream, peer: SocketAddr, router: Router, place: Place
         .header_read_timeout(HEAD)
         .max_buf_size(LONGEST_HEAD)
         .max_headers(MOST_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // a connection that breaks is its caller's affair; there is nobody left to tell
@@ -169,7 +170,8 @@ impl Connections {
     }
 
     /// A place for one more connection. At the cap the one that has been longest without a complete request makes
-    /// room; while all of them are being answered, the new one waits.
+    /// room; while all of them are being answered, the new one waits. An open stream is an answer: it is never closed
+    /// for somebody else, and there are never so many that nobody else has a place (see `api`).
     async fn place(self: &Arc<Self>) -> Place {
         loop {
             if let Some(place) = self.try_place() {

@@ -5,6 +5,7 @@
 mod callers;
 mod command;
 mod listener;
+mod patience;
 mod platform;
 mod serve;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, ApiState, Names};
+use crate::api::{self, ApiState, Names, Streams};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::{Engine, Mirror, Parts};
@@ -82,7 +83,9 @@ pub async fn assemble(
     }
     let access = callers::access(config, &transport, &clock);
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
-    let router = api::router(ApiState::new(engine.clone(), access, names, metrics, clock));
+    // an open stream holds its connection, and three of four are for everybody else
+    let streams = Streams::at_most(config.connections / 4);
+    let router = api::router(ApiState::new(engine.clone(), access, names, metrics, clock, streams));
     Ok(Service { router, engine, tasks })
 }
 

@@ -192,7 +192,7 @@ pub struct StatusArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Shows it again every two seconds, until it is interrupted; with --json, a line for each change.
+    /// Shows it again whenever something changes, until it is interrupted; with --json, a line for each change.
     #[arg(long)]
     pub watch: bool,
 

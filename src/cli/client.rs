@@ -11,9 +11,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::ExitStatus;
 use super::args::{DEFAULT_URL, MirrorArgs, ServiceArgs};
+use super::events::Events;
 use super::wire::{self, Problem};
+use super::{ExitStatus, events};
 use crate::config::ConfiguredCredential;
 use crate::domain::answer::Trouble;
 use crate::domain::credential::{Credential, CredentialSource as _};
@@ -25,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the answer to a dry run may take: the service looks at both sides first, for half a minute at most.
 const PATIENCE_WITH_LOOKS: Duration = Duration::from_secs(40);
+
+/// How long a stream may be silent: the service breaks its silence every 15 seconds at least.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// The largest answer that is read: the status of thousands of mirrors.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -109,6 +113,24 @@ impl Client {
     pub(super) async fn status(&self, name: Option<&MirrorName>) -> Result<Value, Failure> {
         let path = name.map_or_else(|| "/status".to_owned(), |name| format!("/status/{name}"));
         self.get("cli-status", &path).await
+    }
+
+    /// Opens the stream of events under a path, after the last event that was seen; `None`: there is no such stream now,
+    /// for whatever reason, and asking for the state itself tells as much.
+    pub(super) async fn events(&self, path: &str, after: Option<&str>) -> Option<Events> {
+        let mut request = Request::builder()
+            .uri(format!("{}{path}", self.base))
+            .header(header::ACCEPT, events::MEDIA_TYPE)
+            .header(header::CACHE_CONTROL, "no-store");
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        if let Some(authorization) = self.authorization().ok()? {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let request = request.body(Bytes::new()).ok()?;
+        let call = Call { operation: "cli-events", route: Route::Direct, request, timeout: SILENCE, largest: LARGEST };
+        Events::of(self.transport.stream(call).await.ok()?)
     }
 
     async fn get(&self, operation: &'static str, path: &str) -> Result<Value, Failure> {

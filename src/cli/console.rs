@@ -180,7 +180,7 @@ fn part_lines(part: &Part) -> String {
 fn evidence_line(evidence: &Evidence) -> String {
     let mut line = String::new();
     if let Some(refs) = evidence.refs {
-        append!(line, ", {refs} refs proven equal");
+        append!(line, ", {} proven equal", refs_of(refs));
     }
     if let (Some(branch), Some(commit)) = (&evidence.tracked_branch, &evidence.tracked_commit) {
         append!(line, ", {} at {}", plain(branch), short(commit));
@@ -192,6 +192,11 @@ fn evidence_line(evidence: &Evidence) -> String {
         append!(line, ", {DOUBT}history rewritten{DOUBT:#}");
     }
     line
+}
+
+/// So many refs.
+pub(super) fn refs_of(count: u64) -> String {
+    if count == 1 { "1 ref".to_owned() } else { format!("{count} refs") }
 }
 
 /// The first letters of a commit's id.

@@ -13,6 +13,7 @@ use super::ExitStatus;
 use super::args::MirrorArgs;
 use super::client::{Client, Failure};
 use super::console::{Console, plain, plan_lines, run_lines};
+use super::events::{Events, Heard};
 use super::progress::Progress;
 use super::wire::{self, Run};
 use crate::domain::backoff;
@@ -106,8 +107,17 @@ async fn follow(
     let mut progress = Progress::begin(&id, console.interactive);
     let mut pause = FIRST_LOOK;
     let mut last_answer = Instant::now();
+    let mut told = Told::default();
     progress.show(&run, console);
+    if !run.has_ended() {
+        told.open(client, &id).await;
+    }
     while !run.has_ended() {
+        if told.next(&mut value, &mut run).await {
+            last_answer = Instant::now();
+            progress.show(&run, console);
+            continue;
+        }
         sleep(pause).await;
         pause = (pause * 3 / 2).min(LAST_LOOK);
         match client.run(&id).await.and_then(|value| read(&value, false).map(|run| (value, run))) {
@@ -115,6 +125,9 @@ async fn follow(
                 (value, run) = now;
                 last_answer = Instant::now();
                 progress.show(&run, console);
+                if told.once && !run.has_ended() {
+                    told.open(client, &id).await;
+                }
             }
             Err(failure) if failure.again && (args.keep_trying || last_answer.elapsed() < RESTART) => {
                 progress.waiting(&failure.what, console);
@@ -127,6 +140,45 @@ async fn follow(
         }
     }
     Ok((value, run))
+}
+
+/// What the service tells of the run by itself.
+#[derive(Default)]
+struct Told {
+    stream: Option<Events>,
+    /// Whether there ever was a stream: an older service has none.
+    once: bool,
+    seen: Option<String>,
+}
+
+impl Told {
+    async fn open(&mut self, client: &Client, id: &str) {
+        self.stream = client.events(&format!("/cutover/runs/{id}/events"), self.seen.as_deref()).await;
+        self.once |= self.stream.is_some();
+    }
+
+    /// Puts the next event into our copy of the run; `false`: nothing is told, and the run has to be asked for.
+    async fn next(&mut self, value: &mut Value, run: &mut Run) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        let Some(heard) = stream.next().await else {
+            self.stream = None;
+            return false;
+        };
+        let Heard::Event(event) = heard else { return true };
+        self.seen = event.id.or_else(|| self.seen.take());
+        let mut data = event.data;
+        match event.kind.as_str() {
+            "snapshot" | "run-ended" => {
+                let whole = data["run"].take();
+                if let Ok(now) = read(&whole, false) {
+                    (*value, *run) = (whole, now);
+                }
+            }
+            "phase" | "mirror-ended" => run.put(&data["mirror"]),
+            _ => {}
+        }
+        true
+    }
 }
 
 fn is_unknown(failure: &Failure) -> bool {

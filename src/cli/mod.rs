@@ -6,6 +6,7 @@
 mod args;
 mod client;
 mod console;
+mod events;
 mod exit;
 mod mirror;
 mod progress;

@@ -5,23 +5,30 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::ExitStatus;
 use super::args::StatusArgs;
 use super::client::{Client, Failure};
-use super::console::{BAD, Console, DIM, DOUBT, GOOD, STRONG, append, plain, problem_lines, short};
+use super::console::{BAD, Console, DIM, DOUBT, GOOD, STRONG, append, plain, problem_lines, refs_of, short};
+use super::events::{AGAIN, Events, Heard};
 use super::wire::{self, Freshness, Mirror, Side, Status};
 use crate::domain::run::Phase;
 
-/// The pause of `--watch`.
-const EVERY: Duration = Duration::from_secs(2);
+/// How often a watched status is asked for where the service tells no events.
+const EVERY: Duration = AGAIN;
+
+/// How long events are gathered before the status is asked for: they come in bursts.
+const GATHER: Duration = Duration::from_millis(250);
+
+/// How often a stream is looked for where there was none.
+const LOOK_FOR_STREAM: Duration = Duration::from_secs(30);
 
 /// Moves to the top left corner and clears the screen.
 const REPAINT: &str = "\u{1b}[H\u{1b}[2J";
 
 pub(super) async fn status(args: &StatusArgs, client: &Client, console: &mut Console) -> ExitStatus {
-    let mut shown = None;
+    let (mut shown, mut news) = (None, News::default());
     loop {
         let text = match client.status(args.name.as_ref()).await {
             Ok(value) => Ok(render(&value, args)),
@@ -52,7 +59,47 @@ pub(super) async fn status(args: &StatusArgs, client: &Client, console: &mut Con
         if !args.watch {
             return ExitStatus::Proven;
         }
-        sleep(EVERY).await;
+        news.wait(client).await;
+    }
+}
+
+/// Tells when to look again.
+#[derive(Default)]
+struct News {
+    stream: Option<Events>,
+    /// When there was none.
+    sought: Option<Instant>,
+    seen: Option<String>,
+}
+
+impl News {
+    /// Waits until something may have changed: an event, a sign of life (what is fresh grows old), or some time.
+    async fn wait(&mut self, client: &Client) {
+        if self.stream.is_none() && self.sought.is_none_or(|at| at.elapsed() >= LOOK_FOR_STREAM) {
+            self.stream = client.events("/events", self.seen.as_deref()).await;
+            self.sought = self.stream.is_none().then(Instant::now);
+        }
+        if !self.next().await {
+            sleep(EVERY).await;
+            return;
+        }
+        let until = Instant::now() + GATHER;
+        while timeout(until.saturating_duration_since(Instant::now()), self.next()).await == Ok(true) {}
+    }
+
+    /// Whether something has come.
+    async fn next(&mut self) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        match stream.next().await {
+            Some(Heard::Event(event)) => self.seen = event.id.or_else(|| self.seen.take()),
+            Some(Heard::Alive) => {}
+            None => {
+                // it may be there again at once, and what was told meanwhile is told then
+                (self.stream, self.sought) = (None, None);
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -83,7 +130,7 @@ fn mirror_lines(mirror: &Mirror) -> String {
     };
     let mut head = format!("{style}{mark}{style:#} {STRONG}{}{STRONG:#}  {}", plain(&mirror.name), plain(&fresh.state));
     if let Some(refs @ 1..) = fresh.refs_behind {
-        append!(head, ", {refs} refs");
+        append!(head, ", {}", refs_of(refs));
     }
     if let Some(since) = fresh.behind_since.as_ref().or(fresh.unknown_since.as_ref()) {
         append!(head, ", since {}", plain(since));
@@ -117,6 +164,10 @@ fn mirror_lines(mirror: &Mirror) -> String {
         };
         row("last run", format!("{}{failures}", plain(at)));
     }
+    if let Some(problem) = &mirror.waiting_for {
+        lines.push(format!("    {DOUBT}waiting{DOUBT:#} because of"));
+        lines.push(problem_lines(problem));
+    }
     if let Some(problem) = &mirror.problem {
         lines.push(problem_lines(problem));
     }
@@ -138,7 +189,7 @@ fn side(side: &Side) -> String {
         append!(text, "  {}", short(commit));
     }
     if let Some(refs) = side.refs {
-        append!(text, "  {refs} refs");
+        append!(text, "  {}", refs_of(refs));
     }
     text
 }

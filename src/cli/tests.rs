@@ -1,6 +1,7 @@
 //! The commands against a service that is played by a function.
 
 mod options;
+mod streams;
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -8,13 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use http::Response;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::answer::{Trouble, TroubleKind};
-use crate::transport::{Call, Route};
+use crate::transport::{Call, Pieces, Route};
 
 /// One answer of the service.
 enum Answer {
@@ -27,6 +29,10 @@ enum Answer {
 #[derive(Default)]
 struct Service {
     answers: Mutex<VecDeque<Answer>>,
+    /// What each stream that is asked for says before it ends; none left: there is no stream.
+    streams: Mutex<VecDeque<Vec<String>>>,
+    /// What was asked of streams: the path, and the last event.
+    followed: Mutex<Vec<(String, Option<String>)>>,
     asked: Mutex<Vec<http::Request<Bytes>>>,
 }
 
@@ -52,6 +58,17 @@ impl Transport for Service {
         };
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+        Box::pin(async { Ok(response) })
+    }
+
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<Response<Pieces>, Trouble>> {
+        let last = call.request.headers().get("last-event-id").map(|id| id.to_str().unwrap().to_owned());
+        self.followed.lock().unwrap().push((call.request.uri().path().to_owned(), last));
+        let Some(says) = self.streams.lock().unwrap().pop_front() else {
+            return Box::pin(async { Err(Trouble::not_sent(TroubleKind::Connect, "the connection is refused")) });
+        };
+        let pieces = futures_util::stream::iter(says.into_iter().map(|piece| Ok(Bytes::from(piece)))).boxed();
+        let response = Response::builder().header("content-type", "text/event-stream").body(pieces).unwrap();
         Box::pin(async { Ok(response) })
     }
 }
@@ -85,12 +102,16 @@ struct Ran {
 }
 
 async fn ran(line: &str, answers: impl IntoIterator<Item = Answer>) -> Ran {
+    let answers = Mutex::new(answers.into_iter().collect());
+    ran_with(line, &Arc::new(Service { answers, ..Service::default() })).await
+}
+
+async fn ran_with(line: &str, service: &Arc<Service>) -> Ran {
     let arguments = std::iter::once("cutover-api").chain(line.split_whitespace()).map(OsString::from);
     let Command::Client(command) = parse(arguments).unwrap() else { panic!("a client's command") };
-    let service = Arc::new(Service { answers: Mutex::new(answers.into_iter().collect()), ..Service::default() });
     let (out, err) = (Text::default(), Text::default());
     let mut console = Console::plain(Box::new(out.clone()), Box::new(err.clone()));
-    let exit = run(command, Arc::clone(&service) as Arc<dyn Transport>, &mut console).await;
+    let exit = run(command, Arc::clone(service) as Arc<dyn Transport>, &mut console).await;
     let text = |text: &Text| String::from_utf8(text.0.lock().unwrap().clone()).unwrap();
     let asked = std::mem::take(&mut *service.asked.lock().unwrap());
     Ran { exit, out: text(&out), err: text(&err), asked }

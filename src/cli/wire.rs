@@ -32,6 +32,14 @@ impl Run {
         self.status().map_or(self.finished_at.is_some(), run::Status::has_ended)
     }
 
+    /// Puts what an event tells of one of its mirrors into it.
+    pub(super) fn put(&mut self, mirror: &Value) {
+        let Some(told) = read::<Part>(mirror) else { return };
+        if let Some(part) = self.mirrors.iter_mut().find(|part| part.name == told.name) {
+            *part = told;
+        }
+    }
+
     /// Whether it failed, or stayed unverified, for reasons that may all pass by themselves.
     pub(super) fn may_succeed_later(&self) -> bool {
         let short = [run::Phase::Failed.label(), run::Phase::Unverified.label()];
@@ -112,6 +120,7 @@ pub(super) struct Mirror {
     pub(super) upstream: Side,
     pub(super) gitea: Side,
     pub(super) problem: Option<Problem>,
+    pub(super) waiting_for: Option<Problem>,
 }
 
 /// How far a copy is from its upstream.

@@ -12,6 +12,7 @@ pub mod backoff;
 pub mod credential;
 pub mod decide;
 pub mod duration;
+pub mod event;
 pub mod evidence;
 pub mod healing;
 pub mod history;

@@ -102,6 +102,8 @@ codes! {
         "Nothing is left to take out: GET /cutover/runs/{id} shows how it ended.";
     ShuttingDown = "shutting-down", 503, again, "The service is ending",
         "Ask again in 5 seconds, as `Retry-After` says: accepted runs go on after the restart. When it stays, look whether the pod comes up again: `kubectl get pods`.";
+    TooManyStreams = "too-many-streams", 503, again, "No more streams of events can be opened",
+        "Close streams that nobody reads any more (`cutover_sse_connections` counts them) and ask again; or ask GET /status now and then; or raise `limits.connections` in the configuration, a quarter of which may be streams.";
     StateUnavailable = "state-unavailable", 503, again, "The journal cannot be written",
         "Look at the state directory (--state-dir): `df -h` for free space, `ls -l` for its rights, and the service's log for the cause; then ask again. Reads go on meanwhile.";
     Internal = "internal", 500, again, "The service made a mistake",

@@ -45,6 +45,7 @@ macro_rules! labelled {
         }
     };
 }
+pub(super) use labelled;
 
 labelled! {
     /// Where a mirror stands.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::coordinator::{Coordinator, InFlight};
 use super::{Accepted, Ask, NotAccepted};
+use crate::domain::event::Event;
 use crate::domain::key::Keyed;
 use crate::domain::names::MirrorName;
 use crate::domain::run::{Run, RunId, Trigger};
@@ -51,7 +52,9 @@ impl Coordinator {
             }
         }
         let run = Arc::new(run);
-        self.around.journal.accept(Arc::clone(&run), ask.key).await.map_err(unavailable)?;
+        let events = self.story.record(now, [Event::RunAccepted(Arc::clone(&run))]);
+        self.around.journal.accept(Arc::clone(&run), ask.key, events.clone()).await.map_err(unavailable)?;
+        self.story.tell(events);
         let in_flight = InFlight::new(Arc::clone(&run));
         let accepted = Accepted { coalesced: false, ..in_flight.given() };
         self.in_flight.insert(id, in_flight);

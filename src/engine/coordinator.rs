@@ -15,12 +15,14 @@ use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
 use super::driver::{Driver, Event};
-use super::ending::log_end;
+use super::ending::{Unwritten, log_end};
 use super::ids::Ids;
 use super::looks::Looks;
 use super::observing::{Observing, Watch};
+use super::story::Story;
 use super::surroundings::Surroundings;
 use super::{Accepted, Command, Mirror, facts};
+use crate::domain::event::{self, PhaseEntered};
 use crate::domain::names::MirrorName;
 use crate::domain::platform::Proven;
 use crate::domain::problem::{Code, Problem};
@@ -45,7 +47,8 @@ pub(super) struct Coordinator {
     pub(super) index: BTreeMap<MirrorName, usize>,
     pub(super) in_flight: BTreeMap<RunId, InFlight>,
     /// Runs of which the journal does not know yet where they stand.
-    pub(super) unwritten: BTreeMap<RunId, Arc<Run>>,
+    pub(super) unwritten: BTreeMap<RunId, Unwritten>,
+    pub(super) story: Story,
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
     pub(super) observing: Observing,
@@ -61,12 +64,31 @@ pub(super) struct Slot {
     pub(super) mirror: Mirror,
     /// Shared with readers: it is copied only when it changes while they hold it.
     pub(super) status: Arc<MirrorStatus>,
+    /// As it stood when followers were last told of it.
+    told: Arc<MirrorStatus>,
     /// Who is at work on it.
     pub(super) driven: Option<Driven>,
     /// Who looks at it.
     pub(super) watch: Watch,
     /// The proof that the journal knows of.
     pub(super) written_proof: Option<Timestamp>,
+}
+
+impl Slot {
+    fn new(mirror: Mirror, status: MirrorStatus, now: Instant) -> Self {
+        let written_proof = status.facts.proven_at;
+        let status = Arc::new(status);
+        Self { mirror, told: Arc::clone(&status), status, driven: None, watch: Watch::Until(now), written_proof }
+    }
+
+    /// What followers have not been told yet.
+    pub(super) fn news(&mut self, now: Timestamp) -> Vec<event::Event> {
+        if Arc::ptr_eq(&self.told, &self.status) {
+            return Vec::new();
+        }
+        let told = std::mem::replace(&mut self.told, Arc::clone(&self.status));
+        event::of_mirror(&told, &self.status, now)
+    }
 }
 
 /// A driver at work.
@@ -151,14 +173,7 @@ impl Coordinator {
         for mirror in mirrors {
             let mut status = MirrorStatus::unseen(Arc::clone(&mirror.spec));
             status.facts = around.journal.remembered(mirror.spec.name.clone()).await?.facts;
-            let written_proof = status.facts.proven_at;
-            slots.push(Slot {
-                mirror,
-                status: Arc::new(status),
-                driven: None,
-                watch: Watch::Until(now),
-                written_proof,
-            });
+            slots.push(Slot::new(mirror, status, now));
         }
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
         let latest = around.journal.runs(1, None).await?.pop().map(Arc::new);
@@ -169,6 +184,7 @@ impl Coordinator {
             gitea: around.gitea_status(),
             cutover_complete: None,
         }));
+        let story = Story::begin(around.journal.clone(), Arc::clone(&metrics)).await?;
         let coordinator = Self {
             around,
             metrics,
@@ -177,6 +193,7 @@ impl Coordinator {
             index,
             in_flight: BTreeMap::new(),
             unwritten: BTreeMap::new(),
+            story,
             ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
             latest,
             status,
@@ -199,14 +216,18 @@ impl Coordinator {
                 .filter(|part| part.end.is_none() && !self.index.contains_key(&part.name))
                 .map(|part| part.name.clone())
                 .collect();
-            for name in gone {
+            for name in &gone {
                 let problem =
                     Problem::new(Code::Superseded, format!("the mirror {name} is not in the configuration any more"));
-                run.end_part(&name, &End::Failed { problem }, now);
+                run.end_part(name, &End::Failed { problem }, now);
             }
             let run = Arc::new(run);
+            let events = self.story.record(now, event::of_ends(&run, &gone));
+            if !events.is_empty() {
+                self.around.journal.write_run(Arc::clone(&run), events.clone()).await?;
+                self.story.tell(events);
+            }
             if run.finished_at.is_some() {
-                self.around.journal.write_run(Arc::clone(&run)).await?;
                 self.replace_latest(&run);
                 continue;
             }
@@ -238,8 +259,9 @@ impl Coordinator {
                         let Ok(event) = events.try_recv() else { break };
                         self.event(event).await;
                     }
-                    self.write_what_was_observed().await;
                     self.publish_soon();
+                    self.write_what_was_observed().await;
+                    self.story.settle().await;
                 }
                 looked = looks.taken() => self.looked(&looked),
                 Some(command) = commands.recv() => self.command(command).await,
@@ -262,10 +284,7 @@ impl Coordinator {
                 let _ = answer.send(canceled);
             }
             Command::Run { id, answer } => {
-                let found = match self.in_memory(id) {
-                    Some(run) => Ok(Some(run)),
-                    None => self.around.journal.run(id).await.map(|run| run.map(Arc::new)).map_err(unavailable),
-                };
+                let found = self.find(id).await;
                 let _ = answer.send(found);
             }
             Command::Runs { limit, before, answer } => {
@@ -277,12 +296,17 @@ impl Coordinator {
                 self.write_the_unwritten().await;
                 let _ = answer.send(self.around.journal.is_writable().await.map_err(unavailable));
             }
+            Command::Follow { place, answer } => {
+                let feed = self.follow(place).await;
+                let _ = answer.send(feed);
+            }
         }
     }
 
     /// A run that memory knows better than the journal: phases move in memory only, and a journal may be full.
-    fn in_memory(&self, id: RunId) -> Option<Arc<Run>> {
-        self.in_flight.get(&id).map(|one| &one.run).or_else(|| self.unwritten.get(&id)).cloned()
+    pub(super) fn in_memory(&self, id: RunId) -> Option<Arc<Run>> {
+        let unwritten = || self.unwritten.get(&id).map(|unwritten| &unwritten.run);
+        self.in_flight.get(&id).map(|one| &one.run).or_else(unwritten).cloned()
     }
 
     /// The names of the mirrors, in the order of the configuration.
@@ -320,16 +344,21 @@ impl Coordinator {
             Event::Phase { run, mirror, phase, waiting_for } => {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
                 let status = Arc::make_mut(&mut slot.status);
-                (status.phase, status.waiting_for) = (phase, waiting_for);
+                (status.phase, status.waiting_for) = (phase, waiting_for.clone());
+                let mut events = Vec::new();
                 for one in self.in_flight.values_mut() {
-                    if one.run.part(&mirror).is_some_and(|part| part.end.is_none() && part.phase != phase) {
+                    let Some(part) = one.run.part(&mirror).filter(|part| part.end.is_none()) else { continue };
+                    if part.phase != phase {
                         let run = Arc::make_mut(&mut one.run);
                         run.started_at.get_or_insert(now.max(run.created_at));
                         if let Some(part) = run.part_mut(&mirror) {
                             part.phase = phase;
                         }
                     }
+                    let (run, mirror, waiting_for) = (one.run.id, mirror.clone(), waiting_for.clone());
+                    events.push(event::Event::Phase(PhaseEntered { run, mirror, phase, waiting_for }));
                 }
+                self.story.note(now, events);
             }
             Event::Ended { run, mirror, end, seen, took } => {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
@@ -341,13 +370,14 @@ impl Coordinator {
                 let status = Arc::make_mut(&mut self.mirrors[at].status);
                 status.facts = facts.clone();
                 (status.phase, status.waiting_for) = (Phase::Idle, None);
+                let news = self.mirrors[at].news(now);
                 log_end(&mirror, &end);
                 self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
                 // its looks are an observation, if there were any
                 let seen_now = facts.observed_at != before.facts.observed_at;
                 self.rest(at, if seen_now { self.around.policy.observed_for } else { Duration::ZERO });
-                self.end_in_every_run(&mirror, &end, facts).await;
+                self.end_in_every_run(&mirror, &end, facts, news).await;
                 self.prove_anew(&mirror);
             }
             Event::Observed { mirror, number, observed } => self.observed(mirror, number, observed).await,

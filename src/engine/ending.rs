@@ -6,13 +6,22 @@ use std::time::Duration;
 use super::asking::unavailable;
 use super::coordinator::{Coordinator, open_parts};
 use super::{Canceled, NotAccepted};
+use crate::domain::event::{Event, Recorded, of_ends};
 use crate::domain::names::MirrorName;
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::status::Facts;
 
+/// A run that the journal does not have as it stands, and the events that tell what it lacks.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    pub(super) run: Arc<Run>,
+    pub(super) events: Vec<Arc<Recorded>>,
+}
+
 impl Coordinator {
-    /// One driver's end is the end of that mirror in every run that waits for it.
-    pub(super) async fn end_in_every_run(&mut self, mirror: &MirrorName, end: &End, facts: Facts) {
+    /// One driver's end is the end of that mirror in every run that waits for it; `news` is what else there is to tell
+    /// of the mirror.
+    pub(super) async fn end_in_every_run(&mut self, mirror: &MirrorName, end: &End, facts: Facts, news: Vec<Event>) {
         let now = self.around.clock.now();
         let mut changed = Vec::new();
         for one in self.in_flight.values_mut() {
@@ -23,19 +32,24 @@ impl Coordinator {
                 changed.push(Arc::clone(&one.run));
             }
         }
+        let told = changed.iter().flat_map(|run| of_ends(run, [mirror])).chain(news);
+        let recorded = self.story.record(now, told);
         // what is older than this end has to be on disk before it, or nothing of it may be written later
         self.write_the_unwritten().await;
         let (at, proof) = (self.index[mirror], facts.proven_at);
-        if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone()).await {
+        let older = changed.iter().filter_map(|run| self.unwritten.get(&run.id));
+        let events = older.flat_map(|unwritten| &unwritten.events).chain(&recorded).cloned().collect();
+        if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events).await {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
-            self.unwritten.extend(changed.iter().map(|run| (run.id, Arc::clone(run))));
+            self.keep_unwritten(&changed, &recorded);
             self.observing.unwritten(at);
         } else {
             self.mirrors[at].written_proof = proof;
             self.observing.written(at);
             self.unwritten.retain(|id, _| changed.iter().all(|run| run.id != *id));
         }
+        self.story.tell(recorded);
         for run in changed {
             self.close_if_ended(&run);
         }
@@ -51,13 +65,25 @@ impl Coordinator {
         self.start(mirror, id, &options);
     }
 
+    /// Keeps what could not be written: each event with the run that it tells of, and the others for any write.
+    fn keep_unwritten(&mut self, changed: &[Arc<Run>], events: &[Arc<Recorded>]) {
+        for run in changed {
+            let kept = self.unwritten.entry(run.id);
+            let kept = kept.or_insert_with(|| Unwritten { run: Arc::clone(run), events: Vec::new() });
+            kept.run = Arc::clone(run);
+            kept.events.extend(events.iter().filter(|event| event.event.run() == Some(run.id)).cloned());
+        }
+        self.around.journal.note_events(events.iter().filter(|event| event.event.run().is_none()).cloned());
+    }
+
     /// Writes what could not be written when it happened.
     pub(super) async fn write_the_unwritten(&mut self) {
-        while let Some(run) = self.unwritten.values().next().cloned() {
-            if self.around.journal.write_run(Arc::clone(&run)).await.is_err() {
+        while let Some(Unwritten { run, events }) = self.unwritten.values().next() {
+            let id = run.id;
+            if self.around.journal.write_run(Arc::clone(run), events.clone()).await.is_err() {
                 return;
             }
-            self.unwritten.remove(&run.id);
+            self.unwritten.remove(&id);
         }
     }
 
@@ -93,8 +119,12 @@ impl Coordinator {
             run.end_part(name, &End::Canceled, now);
         }
         let run = Arc::new(run);
-        self.around.journal.write_run(Arc::clone(&run)).await.map_err(unavailable)?;
+        let recorded = self.story.record(now, of_ends(&run, &open));
+        let older = self.unwritten.get(&id).map(|unwritten| unwritten.events.as_slice()).unwrap_or_default();
+        let events = older.iter().chain(&recorded).cloned().collect();
+        self.around.journal.write_run(Arc::clone(&run), events).await.map_err(unavailable)?;
         self.unwritten.remove(&id);
+        self.story.tell(recorded);
         if let Some(one) = self.in_flight.get_mut(&id) {
             one.run = Arc::clone(&run);
         }

@@ -10,6 +10,7 @@ mod driver;
 mod dry_run;
 mod ending;
 mod facts;
+mod following;
 mod healing;
 mod ids;
 mod jitter;
@@ -19,6 +20,7 @@ mod observing;
 mod origins;
 mod publishing;
 mod shown;
+mod story;
 mod surroundings;
 
 use std::sync::{Arc, Mutex};
@@ -46,6 +48,8 @@ use dry_run::DryRuns;
 use looks::Looks;
 use shown::Shown;
 use surroundings::{AT_ONCE, Surroundings};
+
+pub use following::{Feed, Over, Place, Snapshot, Told};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -168,6 +172,7 @@ enum Command {
     Run { id: RunId, answer: oneshot::Sender<Result<Option<Arc<Run>>, NotAccepted>> },
     Runs { limit: usize, before: Option<RunId>, answer: oneshot::Sender<Result<Vec<Arc<Run>>, NotAccepted>> },
     Ready { answer: oneshot::Sender<Result<(), NotAccepted>> },
+    Follow { place: Place, answer: oneshot::Sender<Result<Feed, NotAccepted>> },
 }
 
 /// One configured mirror, with what it takes to read its upstream.
@@ -304,6 +309,18 @@ impl Engine {
         }
         self.gitea.credential().read().map_err(|error| NotAccepted::Credential(error.to_string()))?;
         self.command(|answer| Command::Ready { answer }).await
+    }
+
+    /// Follows what happens, everywhere or in one run: from the last event that the caller has, if everything since is
+    /// kept; else from where things stand now.
+    ///
+    /// # Errors
+    /// No such run is kept, the journal cannot be read, or the service is ending.
+    pub async fn follow(&self, place: Place) -> Result<Feed, NotAccepted> {
+        if self.shutdown.has_begun() {
+            return Err(NotAccepted::ShuttingDown);
+        }
+        self.command(|answer| Command::Follow { place, answer }).await
     }
 
     /// Waits until the engine has ended: at the service's end, or by a mistake of ours.

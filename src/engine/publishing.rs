@@ -27,12 +27,21 @@ impl Coordinator {
         }
     }
 
+    /// Lets readers see where everything stands, and followers hear what has changed of the mirrors.
     pub(super) fn publish(&mut self) {
         (self.published_at, self.to_publish) = (Instant::now(), None);
+        let now = self.around.clock.now();
+        let news: Vec<_> = self.mirrors.iter_mut().flat_map(|slot| slot.news(now)).collect();
+        self.story.note(now, news);
+        self.status.send_replace(self.status_now());
+    }
+
+    /// Where everything stands.
+    pub(super) fn status_now(&self) -> Arc<Status> {
         let latest = self.latest.as_ref();
         let latest_run = latest.map(|latest| Arc::clone(self.in_flight.get(&latest.id).map_or(latest, |one| &one.run)));
         let mirrors = self.mirrors.iter().map(|slot| Arc::clone(&slot.status)).collect();
         let gitea = self.around.gitea_status();
-        self.status.send_replace(Arc::new(Status { mirrors, latest_run, gitea, cutover_complete: None }));
+        Arc::new(Status { mirrors, latest_run, gitea, cutover_complete: None })
     }
 }

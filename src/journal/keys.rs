@@ -3,11 +3,14 @@
 //! Owns how long keys are kept: a day, and [`KEPT`] of them, the oldest of ended runs going first. One whose run is in
 //! flight is never dropped, however many there are.
 
+use std::sync::Arc;
+
 use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::store::{Store, clamp, damaged, failed, json, put_run};
 use super::{JournalError, KnownRequest};
+use crate::domain::event::Recorded;
 use crate::domain::key::{Fingerprint, Keyed};
 use crate::domain::run::{Run, RunId};
 
@@ -16,9 +19,14 @@ const KEPT: usize = 1_024;
 const HOURS_KEPT: i64 = 24;
 
 impl Store {
-    pub(super) fn accept(&mut self, run: &Run, keyed: Option<&Keyed>) -> Result<(), JournalError> {
+    pub(super) fn accept(
+        &mut self,
+        run: &Run,
+        keyed: Option<&Keyed>,
+        events: &[Arc<Recorded>],
+    ) -> Result<(), JournalError> {
         let body = json(run)?;
-        self.write(|transaction| {
+        self.write_telling(events, |transaction| {
             put_run(transaction, run, &body)?;
             keyed.map_or(Ok(()), |keyed| put(transaction, keyed, run.id, run.created_at))
         })
@@ -113,7 +121,7 @@ mod tests {
     #[test]
     fn a_key_is_its_callers_own_and_gives_back_its_run() {
         let mut store = Store::in_memory().unwrap();
-        store.accept(&run(1, true), Some(&keyed("a", "{}"))).unwrap();
+        store.accept(&run(1, true), Some(&keyed("a", "{}")), &[]).unwrap();
         let known = store.request_of(&keyed("a", "other"), at(5)).unwrap().unwrap();
         assert_eq!(known, KnownRequest { request: Fingerprint::of("{}"), run: run(1, true).id });
         let another = Keyed { caller: "somebody".into(), ..keyed("a", "{}") };
@@ -124,8 +132,8 @@ mod tests {
     #[test]
     fn a_key_lasts_a_day_and_as_long_as_its_run_is_in_flight() {
         let mut store = Store::in_memory().unwrap();
-        store.accept(&run(1, true), Some(&keyed("ended", "{}"))).unwrap();
-        store.accept(&run(2, false), Some(&keyed("open", "{}"))).unwrap();
+        store.accept(&run(1, true), Some(&keyed("ended", "{}")), &[]).unwrap();
+        store.accept(&run(2, false), Some(&keyed("open", "{}")), &[]).unwrap();
         let day = 24 * 60 * 60;
         for (now, lasts) in [(day, true), (day + 1, false)] {
             assert_eq!(store.request_of(&keyed("ended", "{}"), at(now)).unwrap().is_some(), lasts);
@@ -134,15 +142,15 @@ mod tests {
         store.retain(at(day + 1)).unwrap();
         assert_eq!(count(&store), 1);
         // a key that has had its day may be used anew
-        store.accept(&run(3, false), Some(&keyed("ended", "other"))).unwrap();
+        store.accept(&run(3, false), Some(&keyed("ended", "other")), &[]).unwrap();
         assert_eq!(store.request_of(&keyed("ended", "other"), at(2)).unwrap().unwrap().run, run(3, false).id);
     }
 
     #[test]
     fn of_too_many_keys_the_oldest_of_ended_runs_go_first() {
         let mut store = Store::in_memory().unwrap();
-        store.accept(&run(1, false), Some(&keyed("open", "{}"))).unwrap();
-        store.accept(&run(2, true), None).unwrap();
+        store.accept(&run(1, false), Some(&keyed("open", "{}")), &[]).unwrap();
+        store.accept(&run(2, true), None, &[]).unwrap();
         let ended = run(2, true).id;
         for number in 0..KEPT + 10 {
             store.remember_key(&keyed(&format!("k{number}"), "{}"), ended, at(2)).unwrap();
@@ -157,7 +165,7 @@ mod tests {
     fn a_run_is_kept_as_long_as_its_key() {
         let mut store = Store::in_memory().unwrap();
         for number in 1..=1_003 {
-            store.accept(&run(number, true), (number == 2).then(|| keyed("a", "{}")).as_ref()).unwrap();
+            store.accept(&run(number, true), (number == 2).then(|| keyed("a", "{}")).as_ref(), &[]).unwrap();
         }
         store.retain(at(60)).unwrap();
         assert!(store.run(RunId(Uuid::from_u128(2))).unwrap().is_some());

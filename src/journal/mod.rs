@@ -3,6 +3,7 @@
 //! Owns the file, its lock and its retention. Every write is on disk when the call returns (WAL, `synchronous=FULL`).
 //! Losing the file loses history and never correctness: the engine acts on what Gitea and git hold. Holds no secret.
 
+mod events;
 mod keys;
 mod store;
 
@@ -12,12 +13,16 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
+use crate::domain::event::{EventId, Recorded};
 use crate::domain::evidence::PruneMemory;
 use crate::domain::key::{Fingerprint, Keyed};
 use crate::domain::names::MirrorName;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
+use events::Shared;
 use store::Store;
+
+pub use events::EventPage;
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite3";
@@ -132,6 +137,8 @@ pub struct Remembered {
 #[derive(Clone, Debug)]
 pub struct Journal {
     store: Arc<Mutex<Store>>,
+    /// Beside the store, whose lock is held as long as a commit takes.
+    outbox: Shared,
     /// Held, not read: dropping it releases the lock.
     _lock: Option<Arc<File>>,
 }
@@ -151,8 +158,7 @@ impl Journal {
             Err(fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.display().to_string())),
             Err(fs::TryLockError::Error(source)) => return Err(refused(source)),
         }
-        let store = Store::open(&directory.join(FILE))?;
-        Ok(Self { store: Arc::new(Mutex::new(store)), _lock: Some(Arc::new(lock)) })
+        Ok(Self::of(Store::open(&directory.join(FILE))?, Some(Arc::new(lock))))
     }
 
     /// A journal that lives as long as this handle: the same code on memory, for tests.
@@ -160,23 +166,74 @@ impl Journal {
     /// # Errors
     /// [`OpenError`].
     pub fn in_memory() -> Result<Self, OpenError> {
-        Ok(Self { store: Arc::new(Mutex::new(Store::in_memory()?)), _lock: None })
+        Ok(Self::of(Store::in_memory()?, None))
     }
 
-    /// Writes a run, new or changed.
-    ///
-    /// # Errors
-    /// It is not on disk.
-    pub async fn write_run(&self, run: Arc<Run>) -> Result<(), JournalError> {
-        self.with(move |store| store.write_run(&run)).await
+    fn of(store: Store, lock: Option<Arc<File>>) -> Self {
+        let outbox = Arc::clone(&store.ledger.outbox);
+        Self { store: Arc::new(Mutex::new(store)), outbox, _lock: lock }
     }
 
-    /// Writes a new run, and the key under which it was asked for: both or neither.
+    /// Writes a run, new or changed, with the events that tell what is new of it.
     ///
     /// # Errors
     /// Nothing is on disk.
-    pub async fn accept(&self, run: Arc<Run>, keyed: Option<Keyed>) -> Result<(), JournalError> {
-        self.with(move |store| store.accept(&run, keyed.as_ref())).await
+    pub async fn write_run(&self, run: Arc<Run>, events: Vec<Arc<Recorded>>) -> Result<(), JournalError> {
+        self.with(move |store| store.write_run(&run, &events)).await
+    }
+
+    /// Writes a new run, the key under which it was asked for, and the events that tell it: all or nothing.
+    ///
+    /// # Errors
+    /// Nothing is on disk.
+    pub async fn accept(
+        &self,
+        run: Arc<Run>,
+        keyed: Option<Keyed>,
+        events: Vec<Arc<Recorded>>,
+    ) -> Result<(), JournalError> {
+        self.with(move |store| store.accept(&run, keyed.as_ref(), &events)).await
+    }
+
+    /// Begins to give out ids for events: those of this process are above the one that this gives.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
+    pub async fn begin_events(&self) -> Result<EventId, JournalError> {
+        self.with(Store::begin_events).await
+    }
+
+    /// Has events written with whatever is written next. They tell steps on the way, which may be lost.
+    pub fn note_events(&self, noted: impl IntoIterator<Item = Arc<Recorded>>) {
+        events::locked(&self.outbox).note(noted);
+    }
+
+    /// How many events wait to be written.
+    #[must_use]
+    pub fn events_waiting(&self) -> usize {
+        events::locked(&self.outbox).len()
+    }
+
+    /// Writes the events that wait, and gives the newest that is not kept any more.
+    ///
+    /// # Errors
+    /// They are not on disk.
+    pub async fn flush_events(&self) -> Result<EventId, JournalError> {
+        self.with(Store::flush_events).await
+    }
+
+    /// Events in order: after one and up to another, of one run or of everything.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn events(
+        &self,
+        after: EventId,
+        upto: EventId,
+        run: Option<RunId>,
+        limit: usize,
+    ) -> Result<EventPage, JournalError> {
+        self.with(move |store| store.events(after, upto, run, limit)).await
     }
 
     /// Writes a key whose request was given a run that had been accepted before.
@@ -195,12 +252,19 @@ impl Journal {
         self.with(move |store| store.request_of(&keyed, now)).await
     }
 
-    /// Writes how a mirror ended, in every run that waited for it, and what is now known of it: all or nothing.
+    /// Writes how a mirror ended, in every run that waited for it, what is now known of it, and the events that tell
+    /// so: all or nothing.
     ///
     /// # Errors
-    /// It is not on disk.
-    pub async fn write_end(&self, mirror: MirrorName, facts: Facts, runs: Vec<Arc<Run>>) -> Result<(), JournalError> {
-        self.with(move |store| store.write_end(&mirror, &facts, &runs)).await
+    /// Nothing is on disk.
+    pub async fn write_end(
+        &self,
+        mirror: MirrorName,
+        facts: Facts,
+        runs: Vec<Arc<Run>>,
+        events: Vec<Arc<Recorded>>,
+    ) -> Result<(), JournalError> {
+        self.with(move |store| store.write_end(&mirror, &facts, &runs, &events)).await
     }
 
     /// Writes what is now known of mirrors: all or nothing.

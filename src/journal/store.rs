@@ -7,17 +7,24 @@ use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 
+use super::events::Ledger;
 use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, keys};
+use crate::domain::event::Recorded;
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
 use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 3] = [include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// How many ended runs are kept, and for how many days.
 const RUNS_KEPT: usize = 1_000;
@@ -28,6 +35,7 @@ pub(super) struct Store {
     pub(super) connection: Connection,
     /// Whether the latest write failed.
     broken: bool,
+    pub(super) ledger: Ledger,
 }
 
 impl Store {
@@ -54,7 +62,7 @@ impl Store {
             let step = format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {version}; COMMIT;");
             connection.execute_batch(&step).map_err(&refused)?;
         }
-        Ok(Self { connection, broken: false })
+        Ok(Self { connection, broken: false, ledger: Ledger::default() })
     }
 
     /// One transaction, which is on disk when this returns.
@@ -62,19 +70,31 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, JournalError> {
+        self.write_telling(&[], work)
+    }
+
+    /// One transaction, with the events that tell what it writes and those that have waited for one.
+    pub(super) fn write_telling<T>(
+        &mut self,
+        events: &[Arc<Recorded>],
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, JournalError> {
+        let batch = self.ledger.batch(events)?;
         let done = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
+            let reserved = self.ledger.put(&transaction, &batch)?;
             transaction.commit()?;
-            Ok(value)
+            Ok((value, reserved))
         })();
         self.broken = done.is_err();
-        done.map_err(failed)
+        self.ledger.settled(batch, done.as_ref().ok().map(|(_, reserved)| *reserved));
+        done.map(|(value, _)| value).map_err(failed)
     }
 
-    pub(super) fn write_run(&mut self, run: &Run) -> Result<(), JournalError> {
+    pub(super) fn write_run(&mut self, run: &Run, events: &[Arc<Recorded>]) -> Result<(), JournalError> {
         let body = json(run)?;
-        self.write(|transaction| put_run(transaction, run, &body))
+        self.write_telling(events, |transaction| put_run(transaction, run, &body))
     }
 
     pub(super) fn write_end(
@@ -82,10 +102,11 @@ impl Store {
         mirror: &MirrorName,
         facts: &Facts,
         runs: &[Arc<Run>],
+        events: &[Arc<Recorded>],
     ) -> Result<(), JournalError> {
         let facts = json(facts)?;
         let bodies = runs.iter().map(|run| json(&**run)).collect::<Result<Vec<_>, _>>()?;
-        self.write(|transaction| {
+        self.write_telling(events, |transaction| {
             put_facts(transaction, mirror, &facts)?;
             runs.iter().zip(&bodies).try_for_each(|(run, body)| put_run(transaction, run, body))
         })
@@ -207,10 +228,10 @@ impl Store {
 
     pub(super) fn retain(&mut self, now: Timestamp) -> Result<(), JournalError> {
         let oldest = now.checked_sub((DAYS_KEPT * 24).hours()).unwrap_or(Timestamp::MIN).to_string();
-        self.write(|transaction| {
+        let runs = self.write(|transaction| {
             keys::drop_old(transaction, now)?;
             // a key that is kept promises its run
-            transaction.execute(
+            let runs = transaction.execute(
                 "DELETE FROM runs WHERE ended_at IS NOT NULL AND id NOT IN (SELECT run FROM idempotency_keys) AND \
                  (ended_at < ?1 OR id NOT IN (SELECT id FROM runs WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT ?2))",
                 params![oldest, clamp(RUNS_KEPT)],
@@ -221,8 +242,9 @@ impl Store {
                  (SELECT MAX(seq) FROM intents WHERE kind = ?1 GROUP BY mirror)",
                 params![MIGRATE],
             )?;
-            Ok(())
-        })
+            Ok(runs)
+        })?;
+        self.retain_events(runs > 0)
     }
 
     fn bodies(&self, query: &str, parameters: impl rusqlite::Params) -> Result<Vec<Run>, JournalError> {
@@ -307,7 +329,7 @@ mod tests {
     fn runs_come_back_as_they_were_written_newest_first() {
         let mut store = Store::in_memory().unwrap();
         for age in 1..=5 {
-            store.write_run(&run(age, age != 3)).unwrap();
+            store.write_run(&run(age, age != 3), &[]).unwrap();
         }
         let ids = |runs: Vec<Run>| runs.iter().map(|run| run.id.0.as_u128()).collect::<Vec<_>>();
         assert_eq!(ids(store.runs(2, None).unwrap()), [5, 4]);
@@ -328,8 +350,8 @@ mod tests {
             gitea_date: Timestamp::UNIX_EPOCH,
             about: serde_json::Value::Null,
         };
-        store.write_run(&run(1, true)).unwrap();
-        store.write_run(&run(2, false)).unwrap();
+        store.write_run(&run(1, true), &[]).unwrap();
+        store.write_run(&run(2, false), &[]).unwrap();
         for (age, kind) in [(1, MIGRATE), (1, "mirror_sync"), (2, "mirror_sync")] {
             store.intend(&intent(age, kind)).unwrap();
         }

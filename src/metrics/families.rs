@@ -124,7 +124,13 @@ families! {
     HTTP_DURATION = "cutover_http_request_duration_seconds", Kind::Histogram(ANSWERS), ["method", "route"],
         "How long answers took, until their headers were sent.";
     HTTP_IN_FLIGHT = "cutover_http_requests_in_flight", Kind::Gauge, [],
-        "Requests now being answered.";
+        "Requests now being answered, without streams of events.";
+    SSE_CONNECTIONS = "cutover_sse_connections", Kind::Gauge, [],
+        "Open streams of events.";
+    SSE_EVENTS = "cutover_sse_events_total", Kind::Counter, ["event"],
+        "Events told, by kind, each once however many streams there are; snapshots and the last words of streams each time.";
+    SSE_DISCONNECTS = "cutover_sse_disconnects_total", Kind::Counter, ["reason"],
+        "Streams of events that are over: client (it has gone), lagged (it did not keep up), shutdown, ended (with its run).";
     AUTH_FAILURES = "cutover_auth_failures_total", Kind::Counter, ["reason"],
         "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read, or Kubernetes could not be asked).";
     PANICS = "cutover_panics_total", Kind::Counter, [],

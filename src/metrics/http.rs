@@ -28,6 +28,8 @@ pub struct InFlight {
     route: String,
     began: Instant,
     code: u16,
+    /// Whether how long it takes says anything.
+    timed: bool,
 }
 
 impl Metrics {
@@ -35,10 +37,20 @@ impl Metrics {
     #[must_use]
     pub fn request_received(self: &Arc<Self>, method: &str, route: Option<&str>) -> InFlight {
         self.http_in_flight.inc();
+        self.received(method, route, true)
+    }
+
+    /// A request for a stream of events has come in. An open stream is not a slow answer, so it is only counted.
+    #[must_use]
+    pub fn stream_asked_for(self: &Arc<Self>, method: &str, route: &str) -> InFlight {
+        self.received(method, Some(route), false)
+    }
+
+    fn received(self: &Arc<Self>, method: &str, route: Option<&str>, timed: bool) -> InFlight {
         let method = METHODS.iter().copied().find(|known| *known == method).unwrap_or("OTHER");
         let route = route.unwrap_or(NO_ROUTE).to_owned();
         self.changed_by(&route);
-        InFlight { metrics: Arc::clone(self), method, route, began: Instant::now(), code: CALLER_GONE }
+        InFlight { metrics: Arc::clone(self), method, route, began: Instant::now(), code: CALLER_GONE, timed }
     }
 
     fn changed_by(&self, route: &str) {
@@ -58,10 +70,12 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let metrics = &self.metrics;
-        metrics.http_in_flight.dec();
         metrics.http_requests.with_label_values(&[self.method, &self.route, &self.code.to_string()]).inc();
-        let took = self.began.elapsed().as_secs_f64();
-        metrics.http_duration.with_label_values(&[self.method, &self.route]).observe(took);
+        if self.timed {
+            metrics.http_in_flight.dec();
+            let took = self.began.elapsed().as_secs_f64();
+            metrics.http_duration.with_label_values(&[self.method, &self.route]).observe(took);
+        }
         metrics.changed_by(&self.route);
     }
 }

@@ -9,6 +9,7 @@ mod families;
 mod http;
 mod process;
 mod scrape;
+mod streams;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,7 @@ use crate::domain::status::Status;
 
 pub use families::{FAMILIES, Family, Kind, table};
 pub use http::InFlight;
+pub use streams::{Disconnect, OpenStream};
 
 /// The media type of [`Metrics::render`], exactly: Prometheus 3 refuses a scrape whose type it cannot read.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -81,6 +83,9 @@ pub struct Metrics {
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
     http_in_flight: IntGauge,
+    sse_connections: IntGauge,
+    sse_events: IntCounterVec,
+    sse_disconnects: IntCounterVec,
     auth_failures: IntCounterVec,
     panics: IntCounterVec,
     /// Goes up with everything that is counted, but for scrapes.
@@ -132,6 +137,9 @@ impl Metrics {
             http_requests: counter(&registry, &families::HTTP_REQUESTS),
             http_duration: histogram(&registry, &families::HTTP_DURATION),
             http_in_flight: gauge(&registry, &families::HTTP_IN_FLIGHT),
+            sse_connections: gauge(&registry, &families::SSE_CONNECTIONS),
+            sse_events: counter(&registry, &families::SSE_EVENTS),
+            sse_disconnects: counter(&registry, &families::SSE_DISCONNECTS),
             auth_failures: counter(&registry, &families::AUTH_FAILURES),
             panics: counter(&registry, &families::PANICS),
             changes: AtomicU64::new(0),

@@ -117,10 +117,24 @@ fn ends_and_requests_are_counted_under_closed_labels() {
     metrics.request_received("GET", Some("/status")).answered(200);
     metrics.request_received("BREW", None).answered(404);
     drop(metrics.request_received("POST", Some("/cutover/mirror")));
+    metrics.stream_asked_for("GET", "/events").answered(200);
+    let (mut one, two) = (metrics.stream_opened(), metrics.stream_opened());
+    one.over = Disconnect::Lagged;
+    drop(one);
+    metrics.event_told(crate::domain::event::Kind::RunEnded);
     let waiting = metrics.request_received("GET", Some("/metrics"));
-    let text = text(&metrics, status(vec![]), 0);
+    let before = text(&metrics, status(vec![]), 0);
     waiting.answered(200);
+    assert_eq!(find(&before, r#"cutover_http_request_duration_seconds_count{method="GET",route="/events"}"#), None);
+    drop(two);
+    let after = text(&metrics, status(vec![]), 0);
+    assert_eq!(find(&after, r#"cutover_sse_disconnects_total{reason="client"}"#), Some(1.0));
+    let text = before;
     for (key, value) in [
+        (r#"cutover_http_requests_total{code="200",method="GET",route="/events"}"#, 1.0),
+        ("cutover_sse_connections", 1.0),
+        (r#"cutover_sse_disconnects_total{reason="lagged"}"#, 1.0),
+        (r#"cutover_sse_events_total{event="run-ended"}"#, 1.0),
         (r#"cutover_mirror_runs_total{mirror="openova",outcome="none",status="failed"}"#, 1.0),
         (r#"cutover_mirror_runs_total{mirror="openova",outcome="none",status="canceled"}"#, 1.0),
         (r#"cutover_mirror_run_failures_total{reason="not-a-mirror"}"#, 1.0),

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
 use http::Response;
 use tokio::time::Instant;
 
-use super::{Call, Observer, Route, Transport};
+use super::{Call, Observer, Pieces, Route, Transport};
 use crate::domain::answer::{Trouble, TroubleKind};
 
 /// How long a connection may take to come about. A cluster's network answers in milliseconds or not at all.
@@ -63,19 +64,25 @@ impl HttpTransport {
         }
     }
 
-    async fn attempt(&self, call: Call) -> Result<Response<Bytes>, Trouble> {
+    /// The head of an answer.
+    async fn execute(&self, call: Call) -> Result<reqwest::Response, Trouble> {
         let client = self.client(&call)?;
         let request = reqwest::Request::try_from(call.request)
             .map_err(|_| Trouble::not_sent(TroubleKind::Connect, "the request's address cannot be used"))?;
         #[expect(clippy::disallowed_methods, reason = "this is the one place that sends")]
-        let mut answer = client.execute(request).await.map_err(|error| trouble(&error))?;
+        client.execute(request).await.map_err(|error| trouble(&error))
+    }
+
+    async fn attempt(&self, call: Call) -> Result<Response<Bytes>, Trouble> {
+        let largest = call.largest;
+        let mut answer = self.execute(call).await?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
         let mut body = BytesMut::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| trouble(&error))? {
-            if body.len() + chunk.len() > call.largest {
-                let detail = format!("the answer is larger than {} bytes", call.largest);
+            if body.len() + chunk.len() > largest {
+                let detail = format!("the answer is larger than {largest} bytes");
                 return Err(Trouble::maybe_sent(TroubleKind::TooLarge, detail));
             }
             body.extend_from_slice(&chunk);
@@ -131,6 +138,28 @@ impl Transport for HttpTransport {
                 );
             }
             result
+        })
+    }
+
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<Response<Pieces>, Trouble>> {
+        Box::pin(async move {
+            let limit = call.timeout;
+            let silent =
+                move || Trouble::maybe_sent(TroubleKind::Timeout, format!("nothing came within {} s", limit.as_secs()));
+            let answer = tokio::time::timeout(limit, self.execute(call)).await;
+            let mut answer = answer.map_err(|_| silent())??;
+            let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+            let pieces = stream::unfold(Some(answer), move |answer| async move {
+                let mut answer = answer?;
+                let piece = tokio::time::timeout(limit, answer.chunk()).await;
+                match piece.map_err(|_| silent()).and_then(|piece| piece.map_err(|error| trouble(&error))) {
+                    Ok(piece) => Some((Ok(piece?), Some(answer))),
+                    Err(trouble) => Some((Err(trouble), None)),
+                }
+            });
+            let mut response = Response::new(pieces.boxed());
+            (*response.status_mut(), *response.headers_mut()) = (status, headers);
+            Ok(response)
         })
     }
 }

@@ -10,7 +10,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::{Response, header};
 use jiff::Timestamp;
 
@@ -51,7 +53,20 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Trouble`]: no whole answer. Dropping the future gives the request up; the other side may go on with it.
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Response<Bytes>, Trouble>>;
+
+    /// Sends one request whose answer has no end, and gives its body piece by piece. `timeout` is for the head and for
+    /// each piece, `largest` for nothing. A transport that knows only whole answers gives one piece.
+    ///
+    /// # Errors
+    /// [`Trouble`]: no head of an answer.
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<Response<Pieces>, Trouble>> {
+        let whole = self.send(call);
+        whole.map(|answer| answer.map(|answer| answer.map(|body| stream::iter([Ok(body)]).boxed()))).boxed()
+    }
 }
+
+/// A body as it comes.
+pub type Pieces = BoxStream<'static, Result<Bytes, Trouble>>;
 
 /// Is told of every request, when it has ended.
 pub trait Observer: Send + Sync {

@@ -17,6 +17,9 @@ GUARDS = {
     "nobody may call": (
         {"kubernetes.enabled": True}, "kubernetes.operators", {"kubernetes.operators": ["system:serviceaccount:a:b"]}),
     "a step that nobody recognises": ({"cutoverStep.enabled": True}, "kubernetes.enabled", {"kubernetes.enabled": True}),
+    "a guard without anything to look at": (
+        {"kubernetes.enabled": True, "kubernetes.operators": ["system:serviceaccount:a:b"], "status.configMapName": ""},
+        "status.configMapName", {"kubernetes.pastPivotGuard": False}),
     "a trigger that nobody recognises": (
         {"autoTrigger.enabled": True}, "autoTrigger.tokenSecretRef.name", {"autoTrigger.tokenSecretRef.name": "token"}),
     "scraped twice": (

@@ -223,6 +223,10 @@ def test_rights_only_with_kubernetes_and_the_least_row_57():
     for kind in ("ClusterRoleBinding", "RoleBinding"):
         binding = of_kind(objects, kind)
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "cutover-api", "namespace": "catalyst"}]
+    # a cluster without the platform may not even have that namespace
+    alone = {**STEP, "status.configMapName": "", "kubernetes.pastPivotGuard": False}
+    assert RBAC & set(kinds(render(alone))) == {"ClusterRole", "ClusterRoleBinding"}
+    assert config_of(alone)["kubernetes"]["statusConfigMap"] == ""
     moved = of_kind(render({**STEP, "status.namespace": "flux-system", "status.configMapName": "other"}), "Role")
     assert (moved["metadata"]["namespace"], moved["rules"][0]["resourceNames"]) == ("flux-system", ["other"])
 

@@ -43,7 +43,7 @@ NONSENSE = {
     "a limit as a number": {"limits.run": 30},
     "an origin with a path": {"server.origins": ["https://console.example.org/path"]},
     "an operator with a wildcard": {"kubernetes.operators": ["system:serviceaccount:catalyst:*"]},
-    "no status ConfigMap": {"status.configMapName": ""},
+    "a status ConfigMap with its namespace": {"status.configMapName": "catalyst/status"},
     "a volume that many read": {"persistence.accessModes": ["ReadOnlyMany"]},
     "a size in words": {"persistence.size": "large"},
     "a privileged port": {"service.containerPort": 80},
@@ -76,6 +76,7 @@ SENSE = {
     "hours and minutes": {"upstream.mirrorInterval": "1h30m"},
     "IPv6": {"server.listenAddress": "[::]"},
     "a sealed upstream": {"networkPolicy.upstream.cidrs": ["140.82.112.0/20", "2606:50c0::/32"]},
+    "no status ConfigMap": {"status.configMapName": ""},
     "a branch with a slash": {"upstream.branch": "release/1.x"},
 }
 

@@ -21,6 +21,11 @@ pub(super) fn of(content: &Content) -> Option<Value> {
             "lastError": null,
             "mirroredCommitSHA": "9f2c1a7be1d84c5a9a0d3f6f5f0f3d0c6a4b2e11",
         })),
+        "Event" => Some(json!({
+            "at": "2026-11-23T09:00:03Z",
+            "runId": "019ab0de-7c00-7000-8000-000000000001",
+            "mirror": {"name": "openova", "phase": "migrating", "waitingFor": null},
+        })),
         "Well" => Some(json!({"status": "ok"})),
         _ => None,
     }

@@ -2,6 +2,7 @@
 //!
 //! Owns the names of members. Decides nothing; every word of a closed set comes from the domain's own `label()`.
 
+mod event;
 mod run;
 mod status;
 
@@ -14,7 +15,11 @@ use utoipa::{PartialSchema, ToSchema, openapi};
 
 use crate::domain::problem::{Code, Problem};
 
-pub(super) use run::{CLONE_GOES_ON, RunBody, RunList};
+pub(super) use event::{
+    EventBody, FreshnessEvent, ModeEvent, PartEndEvent, PhaseEvent, PlatformEvent, RewriteEvent, RunEvent,
+    ShutdownEvent, SnapshotEvent,
+};
+pub(super) use run::{CLONE_GOES_ON, PartBody, RunBody, RunList};
 pub(super) use status::{MirrorBody, StatusBody};
 
 /// The words of a closed set as a schema.

@@ -164,17 +164,23 @@ pub(in crate::api) struct RunList {
 impl RunBody {
     /// The run; `coalesced` is a matter of the request that is answered.
     pub(in crate::api) fn new(run: &Run, coalesced: bool) -> Self {
+        let mirrors = run.parts.iter().map(PartBody::new).collect();
+        Self { coalesced, mirrors, ..Self::without_mirrors(run) }
+    }
+
+    /// Everything but the mirrors: for whoever writes them one after the other.
+    pub(in crate::api) fn without_mirrors(run: &Run) -> Self {
         Self {
             id: Some(run.id.to_string()),
             status: RunStatus(run.status()),
             trigger: Trigger(run.trigger),
             requested_by: run.requested_by.clone(),
             dry_run: false,
-            coalesced,
+            coalesced: false,
             created_at: run.created_at,
             started_at: run.started_at,
             finished_at: run.finished_at,
-            mirrors: run.parts.iter().map(PartBody::new).collect(),
+            mirrors: Vec::new(),
             note: None,
         }
     }
@@ -204,7 +210,7 @@ impl RunBody {
 }
 
 impl PartBody {
-    fn new(part: &Part) -> Self {
+    pub(in crate::api) fn new(part: &Part) -> Self {
         let end = part.end.as_ref();
         Self {
             name: part.name.to_string(),

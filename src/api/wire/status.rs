@@ -236,15 +236,25 @@ impl StatusBody {
     /// With some of the mirrors, by their places.
     pub(in crate::api) fn page(status: &Status, shown: Range<usize>, now: Timestamp) -> Self {
         let last = shown.end.checked_sub(1).filter(|_| shown.end < status.mirrors.len());
+        Self {
+            mirrors: status.mirrors[shown].iter().map(|mirror| MirrorBody::new(mirror, now)).collect(),
+            next_cursor: last.map(|last| status.mirrors[last].spec.name.to_string()),
+            latest_run: status.latest_run.as_ref().map(|run| RunBody::new(run, false)),
+            ..Self::without_mirrors(status)
+        }
+    }
+
+    /// Everything but the mirrors, and but those of the latest run: for whoever writes them one after the other.
+    pub(in crate::api) fn without_mirrors(status: &Status) -> Self {
         let complete = status.cutover_complete.unwrap_or(false);
         let first = status.mirrors.first();
         let result = first.map_or(StepResult::Pending, |mirror| step_result(mirror));
         let failed = first.filter(|_| result == StepResult::Failed);
         let problem = failed.and_then(|mirror| mirror.facts.problem.as_ref());
         Self {
-            mirrors: status.mirrors[shown].iter().map(|mirror| MirrorBody::new(mirror, now)).collect(),
-            next_cursor: last.map(|last| status.mirrors[last].spec.name.to_string()),
-            latest_run: status.latest_run.as_ref().map(|run| RunBody::new(run, false)),
+            mirrors: Vec::new(),
+            next_cursor: None,
+            latest_run: status.latest_run.as_ref().map(|run| RunBody::without_mirrors(run)),
             gitea: GiteaBody {
                 flavour: status.gitea.flavour,
                 version: status.gitea.version.clone(),
@@ -320,7 +330,7 @@ impl MirrorBody {
 }
 
 impl WaitingBody {
-    fn new(problem: &Problem) -> Self {
+    pub(in crate::api) fn new(problem: &Problem) -> Self {
         Self { error: problem.code.label(), detail: problem.detail.clone(), remedy: problem.remedy.clone() }
     }
 }

@@ -65,6 +65,9 @@ impl Code {
             Self::ShuttingDown => {
                 "The service was told to end, and takes in nothing new. Accepted runs are written down and go on after the next start."
             }
+            Self::TooManyStreams => {
+                "Every stream of events holds a connection for as long as it is open, and those that may be held so are open now. All other calls are answered as ever."
+            }
             Self::StateUnavailable => {
                 "The journal in the state directory cannot be read or written, so no run may be accepted: it could be lost. `/readyz` says the same, and the service's log has the cause."
             }

@@ -1,17 +1,21 @@
 //! The pods that ask the service: step 1 of the cut-over, the auto-trigger, `helm test`. Their commands are run against a
 //! service with a stand-in Gitea.
 //!
-//! Callers are recognised by a tokens file here: the token that it lists stands for that of the ServiceAccount.
+//! Most recognise callers by a tokens file: the token that it lists stands for that of the account that a pod runs as. Two
+//! run the step beside a scripted API server, with the `kubernetes` section that the chart renders.
 
+use std::net::TcpListener;
 use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use standin::{Reader, UpstreamFault};
 
 use super::engine::{self, Step};
-use super::kubelet::{ACCOUNT, Pod, of_kind, render};
+use super::kubelet::{ACCOUNT, Pod, of_kind, render, yaml_documents};
 use super::told;
+use crate::http::stage::{Setting, Stage};
+use crate::kubernetes::server::ApiServer;
 use crate::process::{Scene, TOKEN, now};
 
 /// The render whose step and trigger are run.
@@ -223,4 +227,68 @@ fn helm_test_asks_the_service_whether_it_can_serve() {
     assert_eq!(run(&asking("default", spec, &scene)).status.code(), Some(4));
     let _service = scene.serve();
     assert_eq!(run(&asking("default", spec, &scene)).status.code(), Some(0));
+}
+
+/// The platform's runner, and its token.
+const RUNNER: &str = "system:serviceaccount:catalyst:bp-self-sovereign-cutover-runner";
+const RUNNERS: &str = "runner-service-account-token-0123456789";
+
+/// An API server on a socket, which knows us and the runner; and where it is.
+fn api_server(status: &Value) -> (ApiServer, String) {
+    let server = ApiServer::default();
+    server.our_token_is("our-own-service-account-token-0123456789");
+    server.account(RUNNERS, RUNNER, &[]);
+    server.status_is(status);
+    let (router, listener) = (server.router(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, router).await.unwrap();
+        });
+    });
+    (server, format!("http://{address}"))
+}
+
+/// The service with the `kubernetes` section of the render, but for where the API server is; and the step, asking it.
+fn step_beside(api_server: &str) -> (Stage, Output) {
+    let objects = render(SET);
+    let config = of_kind(&objects, "ConfigMap", Some("cutover-api"));
+    let mut section = yaml_documents(config["data"]["config.yaml"].as_str().unwrap()).remove(0)["kubernetes"].take();
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "our-own-service-account-token-0123456789").unwrap();
+    section["apiServer"] = json!(api_server);
+    section["tokenFile"] = json!(token);
+    // JSON is YAML
+    let stage = Stage::set(Setting { yaml: &format!("kubernetes: {section}\n"), anonymous: false });
+    let mut pod = Pod::start(&step().pod_spec, &objects, &|_, _| format!("{RUNNERS}\n"));
+    pod.replace(&address(SET), &format!("http://{}", stage.address));
+    let output = run(&pod);
+    (stage, output)
+}
+
+#[test]
+fn the_runner_is_recognised_by_its_accounts_token_and_the_platform_is_told_rows_30_36_and_47() {
+    let (server, address) = api_server(&json!({ "cutoverComplete": "false" }));
+    let (_stage, output) = step_beside(&address);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(server.count("create tokenreviews") >= 1);
+    // the platform is told after the run has ended, in its own time
+    let began = now();
+    while !server.data().contains_key("mirroredCommitSHA") {
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", server.data());
+        std::thread::yield_now();
+    }
+    assert_eq!(server.data()["cutoverComplete"], "false", "the engine's own keys are the engine's");
+}
+
+#[test]
+fn past_the_pivot_the_step_is_told_so_and_fails_row_7b() {
+    let (_server, address) = api_server(&json!({ "cutoverComplete": "true" }));
+    let (_stage, output) = step_beside(&address);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("past-pivot"), "{}", told(&output));
 }

@@ -1,4 +1,4 @@
-//! The platform's cut-over engine, as far as its documentation says how it finds step ConfigMaps and stamps Jobs.
+//! The platform's cut-over engine, as far as its documentation says how it finds its steps and stamps Jobs.
 
 use serde_json::{Value, json};
 

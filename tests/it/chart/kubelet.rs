@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::read;
 use crate::process::BINARY;
 
-/// Where a pod finds the token of its ServiceAccount.
+/// Where a pod finds the token of the account that it runs as.
 pub(super) const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The objects of a kept render.
@@ -43,8 +43,8 @@ pub(super) struct Pod {
 }
 
 impl Pod {
-    /// Lays out what `spec` mounts. ConfigMaps are looked for among `objects`; `secret` has what a key of a Secret holds,
-    /// and what the ServiceAccount's token is (of the Secret ``).
+    /// Lays out what `spec` mounts. Each `ConfigMap` is looked for among `objects`; `secret` has what a key of a Secret holds,
+    /// and, under the empty name, what the token of its account is.
     pub(super) fn start(spec: &Value, objects: &[Value], secret: &dyn Fn(&str, &str) -> String) -> Self {
         let containers = spec["containers"].as_array().unwrap();
         assert_eq!(containers.len(), 1);

@@ -3,7 +3,7 @@
 mod guard;
 mod identity;
 mod reading;
-mod server;
+pub(crate) mod server;
 mod sockets;
 mod writing;
 

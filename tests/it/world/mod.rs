@@ -4,6 +4,7 @@
 //! `CUTOVER_TEST_GITEA_TOKEN`, a real server over a socket and on real time, for the tests that say they run on both.
 
 mod asking;
+mod following;
 mod in_process;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use standin::{Gitea, Options, Profile, Upstream};
 use tempfile::TempDir;
 
 pub(crate) use asking::{Answer, id, plan};
+pub(crate) use following::Heard;
 pub(crate) use in_process::InProcess;
 
 /// Where the stand-in is found.

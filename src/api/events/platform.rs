@@ -1,0 +1,86 @@
+//! Events in the words of the platform's own stream.
+//!
+//! Owns the mapping. To the platform we are one step of its cutover, so that nothing here ever says that the cutover is
+//! complete: the event's name is what its console goes by, and it has none for what we know beyond a step's progress.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::frame::Frame;
+use crate::api::wire::{PlatformEvent, StatusBody};
+use crate::domain::event::{Event, Recorded};
+use crate::domain::run::{End, Status};
+use crate::engine::Snapshot;
+
+/// The platform's name for our step.
+const STEP: &str = "gitea-mirror";
+
+const STARTED: &str = "cutover-started";
+const STEP_STARTED: &str = "cutover-step-started";
+const STEP_FINISHED: &str = "cutover-step-finished";
+const STEP_FAILED: &str = "cutover-step-failed";
+const STATUS: &str = "cutover-status";
+
+/// Where everything stands, as the string map of the platform's status, which its message is as JSON.
+pub(super) fn snapshot(snapshot: &Snapshot, now: Timestamp) -> Frame {
+    let message = serde_json::to_string(&map(&StatusBody::without_mirrors(&snapshot.status)));
+    let message = message.expect("a map of strings has a JSON form");
+    let event = PlatformEvent { time: now, phase: STATUS, level: "info", message, step: None };
+    Frame::whole(Some(snapshot.id), STATUS, &event)
+}
+
+fn map(status: &StatusBody) -> BTreeMap<String, String> {
+    let status = serde_json::to_value(status).expect("our answers have a JSON form");
+    let text = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let own = ["state", "cutoverComplete", "failedStep", "lastError", "mirroredCommitSHA"];
+    let mut map: BTreeMap<_, _> =
+        own.into_iter().filter_map(|name| Some((name.to_owned(), text(&status[name])?))).collect();
+    map.insert(format!("step.{STEP}.result"), text(&status["steps"][0]["result"]).unwrap_or_default());
+    map
+}
+
+/// What has happened; `None`: the platform has no word for it.
+pub(super) fn event(recorded: &Recorded) -> Option<Frame> {
+    let (phase, level, message) = match &recorded.event {
+        Event::RunAccepted(run) => (STARTED, "info", format!("Run {} was accepted for {}.", run.id, run.requested_by)),
+        Event::Phase(entered) => match &entered.waiting_for {
+            Some(problem) => (
+                STEP_STARTED,
+                "warn",
+                format!("{}: {}, waiting: {}: {}", entered.mirror, entered.phase, problem.code, problem.detail),
+            ),
+            None => (STEP_STARTED, "info", format!("{}: {}", entered.mirror, entered.phase)),
+        },
+        // the step goes on until the whole run has ended
+        Event::MirrorEnded(ended) => {
+            let (name, phase) = (&ended.part.name, ended.part.phase);
+            match ended.part.end.as_ref().and_then(End::problem) {
+                Some(problem) => {
+                    let level = if matches!(ended.part.end, Some(End::Failed { .. })) { "error" } else { "warn" };
+                    (STEP_STARTED, level, format!("{name}: {phase}: {}: {}", problem.code, problem.detail))
+                }
+                None => (STEP_STARTED, "info", format!("{name}: {phase}")),
+            }
+        }
+        Event::RunEnded(run) => {
+            let (phase, level) = match run.status() {
+                Status::Succeeded => (STEP_FINISHED, "info"),
+                Status::Unverified => (STEP_FINISHED, "warn"),
+                Status::Failed | Status::Canceled | Status::Queued | Status::Running => (STEP_FAILED, "error"),
+            };
+            let why = run.parts.iter().find_map(|part| part.end.as_ref().and_then(End::problem));
+            let why = why.map(|problem| format!(": {}: {}", problem.code, problem.detail)).unwrap_or_default();
+            (phase, level, format!("Run {}: {}{why}", run.id, run.status()))
+        }
+        Event::Rewritten(_) | Event::Freshness(_) | Event::Mode(_) => return None,
+    };
+    let step = (phase != STARTED).then_some(STEP);
+    let event = PlatformEvent { time: recorded.at, phase, level, message, step };
+    Some(Frame::whole(Some(recorded.id), phase, &event))
+}

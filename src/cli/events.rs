@@ -1,0 +1,137 @@
+//! The service's stream of events, read.
+//!
+//! Owns the format's other side. A stream that breaks is no failure of a command: it is opened again, and where there is
+//! none, its reader asks for the state itself now and then.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use http::{Response, StatusCode, header};
+use serde_json::Value;
+
+use crate::transport::Pieces;
+
+/// What says that an answer is a stream.
+pub(super) const MEDIA_TYPE: &str = "text/event-stream";
+
+/// The most that is kept of an event that does not end: a snapshot of thousands of mirrors.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+/// How long after a stream has ended it is asked for again.
+pub(super) const AGAIN: Duration = Duration::from_secs(2);
+
+/// What has come.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// An event.
+    Event(Event),
+    /// Nothing but a sign that the service is there.
+    Alive,
+}
+
+/// An event.
+#[derive(Debug, Default)]
+pub(super) struct Event {
+    pub(super) id: Option<String>,
+    pub(super) kind: String,
+    pub(super) data: Value,
+}
+
+/// An open stream.
+pub(super) struct Events {
+    pieces: Pieces,
+    buffer: Vec<u8>,
+    /// The lines of the event that is coming.
+    lines: Vec<String>,
+    size: usize,
+}
+
+impl Events {
+    /// The stream that an answer is, if it is one.
+    pub(super) fn of(answer: Response<Pieces>) -> Option<Self> {
+        let is_stream = answer.status() == StatusCode::OK
+            && answer
+                .headers()
+                .get(header::CONTENT_TYPE)
+                .is_some_and(|kind| kind.as_bytes().starts_with(MEDIA_TYPE.as_bytes()));
+        is_stream.then(|| Self { pieces: answer.into_body(), buffer: Vec::new(), lines: Vec::new(), size: 0 })
+    }
+
+    /// The next that comes; `None`: the stream has ended or broken.
+    pub(super) async fn next(&mut self) -> Option<Heard> {
+        loop {
+            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line);
+                let line = line.trim_end_matches(['\r', '\n']);
+                if line.is_empty() {
+                    self.size = 0;
+                    if let Some(event) = read(&std::mem::take(&mut self.lines)) {
+                        return Some(Heard::Event(event));
+                    }
+                } else if line.starts_with(':') {
+                    return Some(Heard::Alive);
+                } else {
+                    self.lines.push(line.to_owned());
+                }
+            }
+            let piece = self.pieces.next().await?.ok()?;
+            self.size += piece.len();
+            if self.size > LARGEST {
+                return None;
+            }
+            self.buffer.extend_from_slice(&piece);
+        }
+    }
+}
+
+/// An event of these lines; `None`: they are none, such as a line that says when to come again.
+fn read(lines: &[String]) -> Option<Event> {
+    let (mut event, mut data) = (Event::default(), Vec::new());
+    for line in lines {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match name {
+            // it goes back into a header
+            "id" if value.bytes().all(|c| c.is_ascii_graphic()) => event.id = Some(value.to_owned()),
+            "event" => value.clone_into(&mut event.kind),
+            "data" => data.push(value),
+            _ => {}
+        }
+    }
+    event.data = serde_json::from_str(&data.join("\n")).ok()?;
+    Some(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::stream;
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(pieces: &[&'static str], kind: &str) -> Response<Pieces> {
+        let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+        Response::builder().header(header::CONTENT_TYPE, kind).body(stream::iter(pieces).boxed()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn events_are_read_wherever_they_are_cut() {
+        let pieces = [
+            "retry: 2000\n\n: still",
+            " here\n\nid: 7\nev",
+            "ent: phase\ndata: {\"a\":\ndata: 1}\r\n",
+            "\nid: 8\n\ndata: x\n\n",
+            "data: {}\n\nid: 9\ndata: {}\n",
+        ];
+        let mut events = Events::of(answer(&pieces, "text/event-stream; charset=utf-8")).unwrap();
+        assert!(matches!(events.next().await, Some(Heard::Alive)));
+        let Some(Heard::Event(event)) = events.next().await else { panic!("an event") };
+        assert_eq!((event.id.as_deref(), &*event.kind, event.data), (Some("7"), "phase", json!({"a": 1})));
+        let Some(Heard::Event(event)) = events.next().await else { panic!("an event") };
+        assert_eq!((event.id, &*event.kind, event.data), (None, "", json!({})));
+        assert!(events.next().await.is_none(), "half an event is none");
+        assert!(Events::of(answer(&[], "text/html")).is_none());
+    }
+}
