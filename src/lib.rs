@@ -25,6 +25,7 @@
 //! | `engine` | `domain`, `gitea`, `git`, `journal`, `metrics`, `clock`, `shutdown` | one driver a mirror, runs, the published status |
 //! | `api` | `domain`, `engine`, `metrics`, `shutdown`, `clock` | routes, wire types, authentication, problems, OpenAPI |
 //! | `cli` | `domain`, `config`, `transport` | the client commands: a client of the HTTP API |
+//! | `notify` | `domain`, `transport`, `journal`, `metrics`, `clock`, `shutdown` | outbound notifications |
 //! | `app` | everything | composition and exit codes |
 //!
 //! `api` reads the clock because freshness is a value as of now, `kube` because a token ends at a time. `engine` knows
@@ -44,6 +45,7 @@ pub mod gitea;
 pub mod journal;
 pub mod kube;
 pub mod metrics;
+pub mod notify;
 pub mod shutdown;
 pub mod telemetry;
 pub mod transport;

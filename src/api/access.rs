@@ -45,6 +45,8 @@ pub enum Access {
 pub(super) enum Needs {
     /// Nothing.
     Nothing,
+    /// A signature, which the route judges: it covers the body.
+    Signature,
     /// A principal with at least this role.
     Role(Role),
 }
@@ -59,10 +61,19 @@ pub(super) async fn gate(
     if let Err(refusal) = edge.names.check(anonymous, &request) {
         return refusal.into_response();
     }
-    let Needs::Role(role) = needs else { return next.run(request).await };
+    let role = match needs {
+        Needs::Nothing => return next.run(request).await,
+        Needs::Signature => return signed(&edge, request, next).await,
+        Needs::Role(role) => role,
+    };
     let principal = match identify(&edge, request.headers()).await {
         Ok(principal) => principal,
-        Err(refusal) => return slowed_down(&edge, &request, refusal).into_response(),
+        Err(refusal) => {
+            // whoever presents nothing does not guess, nor does one whom Kubernetes knows or could not be asked about
+            let presents = request.headers().contains_key(header::AUTHORIZATION);
+            let guesses = presents && refusal.code() == Code::Unauthenticated;
+            return if guesses { slowed_down(&edge, peer(&request), refusal) } else { refusal }.into_response();
+        }
     };
     let mut response = if principal.role.covers(role) {
         request.extensions_mut().insert(principal.clone());
@@ -77,13 +88,26 @@ pub(super) async fn gate(
     response
 }
 
-/// The same refusal, until its peer has had too many of them. Whoever presents nothing does not guess, nor does one whom
-/// Kubernetes knows or could not be asked about; and a request without a peer came over no network.
-fn slowed_down(edge: &Edge, request: &Request, refusal: Refusal) -> Refusal {
-    if refusal.code() != Code::Unauthenticated || !request.headers().contains_key(header::AUTHORIZATION) {
-        return refusal;
+/// A route that judges a signature says in its answer's extensions why it refused one.
+async fn signed(edge: &Edge, request: Request, next: Next) -> Response {
+    let peer = peer(&request);
+    let response = next.run(request).await;
+    let Some(reason) = response.extensions().get::<AuthFailure>().copied() else { return response };
+    edge.metrics.auth_failure(reason);
+    match response.extensions().get::<Refusal>() {
+        Some(refusal) if reason == AuthFailure::Invalid => slowed_down(edge, peer, refusal.clone()).into_response(),
+        _ => response,
     }
-    let Some(Peer(peer)) = request.extensions().get().copied() else { return refusal };
+}
+
+/// Who is at the other end; `None`: the request came over no network.
+fn peer(request: &Request) -> Option<Peer> {
+    request.extensions().get().copied()
+}
+
+/// The same refusal, until its peer has had too many of them.
+fn slowed_down(edge: &Edge, peer: Option<Peer>, refusal: Refusal) -> Refusal {
+    let Some(Peer(peer)) = peer else { return refusal };
     match edge.attempts.failed(peer) {
         Ok(()) => refusal,
         Err(seconds) => Refusal::rate_limited(seconds),

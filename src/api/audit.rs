@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 use super::problem::Refusal;
 use crate::domain::access::Principal;
 use crate::domain::run::RunId;
+use crate::domain::webhook::Vendor;
 
 /// What a request has done; a handler leaves it in its answer's extensions.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,8 @@ impl Done {
 pub(super) fn write(request_id: &str, method: &Method, response: &Response) {
     let status = response.status();
     let principal = response.extensions().get::<Principal>();
-    let name = principal.map(|principal| principal.name.as_str());
+    let sender = response.extensions().get::<Vendor>().map(|vendor| vendor.label());
+    let name = principal.map(|principal| principal.name.as_str()).or(sender);
     let role = principal.map(|principal| principal.role.label());
     if let Some(done) = response.extensions().get::<Done>() {
         tracing::info!(

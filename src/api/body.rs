@@ -21,7 +21,7 @@ use crate::domain::spec::OnLegacy;
 pub(super) const LARGEST: usize = 16 * 1024;
 
 /// A body of this size is here at once, or its sender is not sending.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a body asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,10 +53,7 @@ impl Asked {
 
 /// Reads the body of a request.
 pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Asked, Refusal> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err(cut("the body comes in a transfer encoding other than chunked"));
-    }
+    check_coding(headers)?;
     let announced = body.size_hint().lower();
     if announced > 0 {
         check_media_type(headers)?;
@@ -71,10 +68,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Asked, Refus
             check_media_type(headers)?;
             return Err(if error.is::<LengthLimitError>() { too_large() } else { cut("the body ended too early") });
         }
-        Err(_) => {
-            let detail = "the body did not arrive within 5 seconds of its head";
-            return Err(Refusal::new(Code::RequestTimeout, detail).hanging_up());
-        }
+        Err(_) => return Err(too_slow()),
     };
     if bytes.is_empty() {
         return Ok(Asked::default());
@@ -83,15 +77,28 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Asked, Refus
     parse(&bytes)
 }
 
+/// No coding of the transfer but the one that every server takes.
+pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(cut("the body comes in a transfer encoding other than chunked"));
+    }
+    Ok(())
+}
+
+pub(super) fn too_slow() -> Refusal {
+    Refusal::new(Code::RequestTimeout, "the body did not arrive within 5 seconds of its head").hanging_up()
+}
+
 fn too_large() -> Refusal {
     Refusal::new(Code::ContentTooLarge, format!("the body has more than {LARGEST} bytes")).hanging_up()
 }
 
-fn cut(detail: &str) -> Refusal {
+pub(super) fn cut(detail: &str) -> Refusal {
     malformed(detail).hanging_up()
 }
 
-fn malformed(detail: &str) -> Refusal {
+pub(super) fn malformed(detail: &str) -> Refusal {
     Refusal::new(Code::MalformedRequest, detail)
 }
 
@@ -100,7 +107,7 @@ fn invalid(detail: impl AsRef<str>) -> Refusal {
 }
 
 /// A body has to say that it is JSON: this also keeps out a form in somebody's browser.
-fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
     let refuse = |detail: &str| Err(Refusal::new(Code::UnsupportedMediaType, detail).hanging_up());
     let text = |name| {
         let mut all = headers.get_all(name).iter();

@@ -12,6 +12,7 @@ mod body;
 mod docs;
 mod edge;
 mod events;
+mod hooks;
 mod origin;
 mod paging;
 mod problem;
@@ -36,6 +37,7 @@ use edge::Edge;
 pub use access::{Access, Authenticator};
 pub use attempts::Peer;
 pub use events::Streams;
+pub use hooks::{Hook, Hooks};
 pub use origin::Names;
 pub use problem::problem_page;
 pub use spec::openapi;
@@ -52,6 +54,8 @@ pub struct Inner {
     access: Access,
     /// Under which names, and from which pages.
     names: Names,
+    /// What upstream's webhooks are held to, by mirror.
+    hooks: Hooks,
     /// Counts, and is scraped.
     metrics: Arc<Metrics>,
     /// Tells how old a proof is.
@@ -68,12 +72,13 @@ impl ApiState {
         engine: Engine,
         access: Access,
         names: Names,
+        hooks: Hooks,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         streams: Streams,
     ) -> Self {
         let latest = status::Latest::default();
-        Self(Arc::new(Inner { engine, access, names, metrics, clock, latest, streams }))
+        Self(Arc::new(Inner { engine, access, names, hooks, metrics, clock, latest, streams }))
     }
 }
 

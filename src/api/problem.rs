@@ -52,6 +52,18 @@ impl Refusal {
         self
     }
 
+    /// The same, with a remedy that fits better than the code's own.
+    pub(super) fn with_remedy(mut self, remedy: &str) -> Self {
+        self.problem = Box::new(self.problem.with_remedy(remedy));
+        self
+    }
+
+    /// The same, with what the log is told and the caller is not.
+    pub(super) fn telling_the_log(mut self, inside: String) -> Self {
+        self.inside = Some(inside);
+        self
+    }
+
     /// A path that is none, or names nothing.
     pub(super) fn not_found(detail: impl AsRef<str>) -> Self {
         Self::new(Code::NotFound, detail)
@@ -65,7 +77,7 @@ impl Refusal {
     /// Too many refusals of the last kind for one peer.
     pub(super) fn rate_limited(seconds: u32) -> Self {
         let detail =
-            format!("too many calls with a token that is not good came from this address; ask again in {seconds} s");
+            format!("too many calls with a bad token or signature came from this address; ask again in {seconds} s");
         Self { retry_after: Some(seconds), ..Self::new(Code::RateLimited, detail) }
     }
 
@@ -92,7 +104,8 @@ impl Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         match self.status() {
             StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                let scheme = if self.code() == Code::SignatureInvalid { "Signature" } else { "Bearer" };
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
             }
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 headers.insert("accept-post", HeaderValue::from_static("application/json"));

@@ -13,7 +13,7 @@ use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Header, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
@@ -25,7 +25,7 @@ use super::origin::Names;
 use super::problem::{MEDIA_TYPE, Refusal};
 use super::representation::TAGGED;
 use super::wire::{CLONE_GOES_ON, ProblemBody};
-use super::{ApiState, docs, events, runs, service, status};
+use super::{ApiState, docs, events, hooks, runs, service, status};
 use crate::domain::access::Role;
 use crate::domain::problem::Code;
 use crate::metrics::Metrics;
@@ -35,6 +35,9 @@ const EXAMPLE_REQUEST: &str = "019ab0de-7c00-7000-8000-0000000000ff";
 
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
+
+/// The name of the other one.
+const SIGNATURE: &str = "signature";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -53,6 +56,7 @@ const BEARER: &str = "bearer";
         (name = "runs", description = "Ask for runs and read them."),
         (name = "status", description = "Where everything stands."),
         (name = "events", description = "What happens, as it happens."),
+        (name = "hooks", description = "Hear of pushes from upstream."),
         (name = "service", description = "What the service says of itself; open to everybody."),
     ),
     components(schemas(ProblemBody)),
@@ -67,6 +71,7 @@ struct Rule {
 
 const OPEN: Needs = Needs::Nothing;
 const READ: Needs = Needs::Role(Role::Viewer);
+const SIGNED: Needs = Needs::Signature;
 const CHANGE: Needs = Needs::Role(Role::Operator);
 
 /// What the gate and a panic can answer with on every route.
@@ -88,6 +93,7 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     use Code::{
         ContentTooLarge, GiteaCredential, IdempotencyKeyReused, InvalidField, NotFound, RequestTimeout, RunConflict,
         RunEnded, ShuttingDown, StateUnavailable, TooManyStreams, UnknownField, UnknownMirror, UnsupportedMediaType,
+        WebhookSecret,
     };
     let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
         let rule = Rule { needs, problems };
@@ -123,6 +129,20 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     router = add(router, routes!(events::all), READ, &[InvalidField, ShuttingDown, StateUnavailable, TooManyStreams]);
     router = add(router, routes!(status::all), READ, &[]);
     router = add(router, routes!(status::one), READ, &[NotFound]);
+    router = add(
+        router,
+        routes!(hooks::receive),
+        SIGNED,
+        &[
+            NotFound,
+            RequestTimeout,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            WebhookSecret,
+            ShuttingDown,
+            StateUnavailable,
+        ],
+    );
     router = add(router, routes!(service::healthz), OPEN, &[]);
     router = add(router, routes!(service::readyz), OPEN, &[ShuttingDown, StateUnavailable, GiteaCredential]);
     router = add(router, routes!(service::metrics), OPEN, &[]);
@@ -160,17 +180,25 @@ pub fn openapi() -> String {
 /// Puts the gate before a route, and what the gate can answer into the specification.
 fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule) -> UtoipaMethodRouter<ApiState> {
     let mut codes: Vec<_> = ANYWHERE.iter().chain(rule.problems).copied().collect();
-    if let Needs::Role(_) = rule.needs {
-        codes.extend(GUARDED);
-    }
+    let scheme = match rule.needs {
+        Needs::Nothing => None,
+        Needs::Signature => {
+            codes.extend([Code::SignatureInvalid, Code::RateLimited]);
+            Some(SIGNATURE)
+        }
+        Needs::Role(_) => {
+            codes.extend(GUARDED);
+            Some(BEARER)
+        }
+    };
     for (path, item) in &mut route.1.paths {
         if let Some(operation) = item.get.as_mut().filter(|_| TAGGED.contains(&path.as_str())) {
             tagged(operation);
         }
     }
     for operation in route.1.paths.values_mut().flat_map(operations) {
-        if rule.needs != Needs::Nothing {
-            operation.security = Some(vec![SecurityRequirement::new(BEARER, [] as [&str; 0])]);
+        if let Some(scheme) = scheme {
+            operation.security = Some(vec![SecurityRequirement::new(scheme, [] as [&str; 0])]);
         }
         for response in operation.responses.responses.values_mut() {
             if let RefOr::T(response) = response {
@@ -243,7 +271,7 @@ fn problem(status: u16, codes: &[Code]) -> Response {
         .header("X-Request-Id", request_id())
         .content(MEDIA_TYPE, content);
     response = match status {
-        401 => response.header("WWW-Authenticate", header("Always `Bearer`.")),
+        401 => response.header("WWW-Authenticate", header("`Bearer`; of a webhook `Signature`.")),
         415 => response.header("Accept-Post", header("Always `application/json`.")),
         429 | 503 => response.header("Retry-After", header("In how many seconds to ask again.")),
         _ => response,
@@ -273,6 +301,13 @@ fn complete(specification: &mut OpenApi) {
         .build();
     let components = specification.components.get_or_insert_default();
     components.security_schemes.insert(BEARER.to_owned(), SecurityScheme::Http(scheme).into());
+    let signature = ApiKeyValue::with_description(
+        "X-Hub-Signature-256",
+        "`sha256=` and the HMAC-SHA256 of the body under a secret of the mirror's `webhook.secretFiles`, in lower-case \
+         hexadecimal digits: as GitHub signs. Other forges' headers are taken as well: see the operation.",
+    );
+    let signature = SecurityScheme::ApiKey(ApiKey::Header(signature));
+    components.security_schemes.insert(SIGNATURE.to_owned(), signature.into());
     for operation in specification.paths.paths.values_mut().flat_map(operations) {
         let several = examples::several(operation.operation_id.as_deref().unwrap_or_default());
         for (status, response) in &mut operation.responses.responses {

@@ -13,16 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, ApiState, Names, Streams};
+use crate::api::{self, ApiState, Hook, Hooks, Names, Streams};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, MirrorConfig, NotificationsConfig};
 use crate::engine::{Engine, Mirror, Parts};
 use crate::git::Lister;
 use crate::gitea::Client;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::shutdown::Shutdown;
 use crate::transport::{Observer, Transport};
 
@@ -64,28 +66,50 @@ pub async fn assemble(
         .mirrors
         .iter()
         .map(|mirror| Mirror { spec: Arc::clone(&mirror.spec), credential: Arc::clone(&mirror.credential) });
+    let wake = Arc::new(Notify::new());
     let platform = platform::platform(config, &transport, &metrics);
     let (engine, tasks) = Engine::start(Parts {
         mirrors: mirrors.collect(),
         gitea,
         lister: Lister::new(Arc::clone(&transport)),
-        journal,
+        journal: journal.clone(),
         clock: Arc::clone(&clock),
         policy: config.policy.clone(),
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
+        teller: config.notifications.as_ref().map(|_| Arc::clone(&wake)),
         platform: platform.clone(),
     })
     .await?;
+    if let Some(NotificationsConfig { url, proxied, secret }) = config.notifications.clone() {
+        let (clock, metrics) = (Arc::clone(&clock), Arc::clone(&metrics));
+        let notifier = Notifier {
+            url,
+            proxied,
+            secret,
+            transport: Arc::clone(&transport),
+            journal,
+            clock,
+            metrics,
+            shutdown,
+            wake,
+        };
+        tasks.spawn(notifier.run());
+    }
     if let Some(platform) = platform {
         // read once now, so that the first who looks is told the truth
         platform.cutover_complete();
     }
     let access = callers::access(config, &transport, &clock);
     let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
+    let hook = |mirror: &MirrorConfig| {
+        let hook = Hook { spec: Arc::clone(&mirror.spec), secrets: Arc::clone(&mirror.webhook) as _ };
+        (mirror.spec.name.to_string(), hook)
+    };
+    let hooks: Hooks = config.mirrors.iter().map(hook).collect();
     // an open stream holds its connection, and three of four are for everybody else
     let streams = Streams::at_most(config.connections / 4);
-    let router = api::router(ApiState::new(engine.clone(), access, names, metrics, clock, streams));
+    let router = api::router(ApiState::new(engine.clone(), access, names, hooks, metrics, clock, streams));
     Ok(Service { router, engine, tasks })
 }
 

@@ -54,6 +54,13 @@ pub fn describe(config: &Config) -> String {
         }
     }
     page.row("journal in", config.state_dir.display());
+    page.row(
+        "changes are told",
+        config.notifications.as_ref().map_or_else(
+            || "nowhere (notifications.url is empty)".to_owned(),
+            |told| format!("to {}, {}", told.url.as_str(), told.secret_from()),
+        ),
+    );
     if let Some(kubernetes) = &config.kubernetes {
         page.kubernetes(kubernetes);
     }
@@ -97,6 +104,13 @@ impl Page {
                 OnLegacy::RenameAside => "is renamed, and the mirror made in its place (onLegacy: renameAside)",
             },
         );
+        let files: Vec<_> = mirror.webhook.paths().map(|path| path.to_string()).collect();
+        let webhooks = if files.is_empty() {
+            "are not taken (webhook.secretFiles names none)".to_owned()
+        } else {
+            format!("under /hooks/{}, signed with a secret in {}", spec.name, files.join(", "))
+        };
+        self.row("webhooks of upstream's", webhooks);
         self.row(
             "when made, it is",
             match spec.visibility {

@@ -14,6 +14,7 @@ pub(super) struct Draft {
     pub(super) mirrors_place: Option<Place>,
     pub(super) observation: ObservationDraft,
     pub(super) limits: LimitsDraft,
+    pub(super) notifications: NotificationsDraft,
     pub(super) hosts: Vec<(Place, String)>,
     pub(super) origins: Vec<(Place, String)>,
     pub(super) kubernetes: KubernetesDraft,
@@ -31,6 +32,7 @@ pub(super) struct MirrorDraft {
     pub(super) prune: Field<bool>,
     pub(super) private: Field<bool>,
     pub(super) on_legacy: Field<String>,
+    pub(super) webhook_secrets: Vec<(Place, String)>,
     pub(super) credential: CredentialDraft,
     /// Whether a field that is left out has a default: so in the environment, not so in a file.
     pub(super) defaults: Defaults,
@@ -84,6 +86,21 @@ impl ObservationDraft {
     pub(super) fn absent() -> Self {
         let text = |key: &str| Field::Absent(Place::named(format!("observation.{key}")));
         Self { ttl: text("ttl"), heal_after: text("healAfter") }
+    }
+}
+
+/// `notifications`.
+#[derive(Debug)]
+pub(super) struct NotificationsDraft {
+    pub(super) url: Field<String>,
+    pub(super) secret_file: Field<String>,
+}
+
+impl NotificationsDraft {
+    /// Nothing was written.
+    pub(super) fn absent() -> Self {
+        let text = |key: &str| Field::Absent(Place::named(format!("notifications.{key}")));
+        Self { url: text("url"), secret_file: text("secretFile") }
     }
 }
 

@@ -4,7 +4,8 @@
 //! no value: `rules` does.
 
 use super::draft::{
-    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, ObservationDraft, SecretDraft,
+    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, ObservationDraft,
+    SecretDraft,
 };
 use super::report::{Field, Place, Report};
 
@@ -80,6 +81,7 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
         prune: Field::Absent(Place::named("prune")),
         private: Field::Absent(Place::named("private")),
         on_legacy: Field::Absent(Place::named("onLegacy")),
+        webhook_secrets: Vec::new(),
         credential: CredentialDraft {
             token: file("UPSTREAM_TOKEN_FILE"),
             username: file("UPSTREAM_USERNAME_FILE"),
@@ -94,6 +96,7 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
         mirrors_place: None,
         observation: ObservationDraft::absent(),
         limits: LimitsDraft::absent(),
+        notifications: NotificationsDraft::absent(),
         hosts: Vec::new(),
         origins: Vec::new(),
         kubernetes: KubernetesDraft::absent(),

@@ -3,7 +3,8 @@
 //! Owns the names of the keys. Judges no value: `rules` does, for the file and the environment alike.
 
 use super::draft::{
-    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, ObservationDraft, SecretDraft,
+    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, ObservationDraft,
+    SecretDraft,
 };
 use super::report::{Field, Place, Report};
 use super::tree::{Node, Section};
@@ -52,14 +53,26 @@ pub(super) fn draft(root: Node, report: &mut Report) -> Draft {
     let mut server = top.section("server", &["hosts", "origins"], report);
     let (hosts, origins) = (server.texts("hosts", report), server.texts("origins", report));
     let kubernetes = kubernetes(&mut top, report);
-    not_yet(&mut top, report);
-    Draft { gitea_url, gitea_credential, mirrors, mirrors_place, observation, limits, hosts, origins, kubernetes }
+    let notifications = notifications(&mut top, report);
+    Draft {
+        gitea_url,
+        gitea_credential,
+        mirrors,
+        mirrors_place,
+        observation,
+        limits,
+        notifications,
+        hosts,
+        origins,
+        kubernetes,
+    }
 }
 
 fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
     let mut mirror = Section::open(Some(node), path, MIRROR, report);
     let mut upstream = mirror.section("upstream", UPSTREAM, report);
     let mut target = mirror.section("target", TARGET, report);
+    let mut webhook = mirror.section("webhook", &["secretFiles"], report);
     let draft = MirrorDraft {
         name: mirror.text("name", NAME, report),
         url: upstream.text("url", URL, report),
@@ -70,12 +83,11 @@ fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
         prune: mirror.switch("prune", report),
         private: mirror.switch("private", report),
         on_legacy: mirror.text("onLegacy", "refuse or renameAside", report),
+        webhook_secrets: webhook.texts("secretFiles", report),
         credential: credential(&mut upstream, report),
         defaults: Defaults::NoNames,
     };
     mirror.later("mode", "follow", "another mode than follow is", report);
-    let mut webhook = mirror.section("webhook", &["secretFiles"], report);
-    webhook.later("secretFiles", "[]", "taking upstream's webhooks is", report);
     draft
 }
 
@@ -117,10 +129,10 @@ fn kubernetes(top: &mut Section, report: &mut Report) -> KubernetesDraft {
     }
 }
 
-/// Keys that the design has and this version does not act on: better refused than ignored.
-fn not_yet(top: &mut Section, report: &mut Report) {
-    let mut notifications = top.section("notifications", &["url", "secretFile"], report);
-    for key in ["url", "secretFile"] {
-        notifications.later(key, "null", "sending notifications is", report);
+fn notifications(top: &mut Section, report: &mut Report) -> NotificationsDraft {
+    let mut section = top.section("notifications", &["url", "secretFile"], report);
+    NotificationsDraft {
+        url: section.text("url", "a text, such as https://alerts.example.org/cutover", report),
+        secret_file: section.text("secretFile", "a text, the path of a file", report),
     }
 }

@@ -21,6 +21,7 @@ mod report;
 mod rules;
 mod secret;
 mod serving;
+mod signing;
 mod tokens;
 mod tree;
 
@@ -38,6 +39,7 @@ pub use kubernetes::{ConfigMapName, KubernetesConfig};
 pub use options::{AuthMode, EXAMPLES, LogFormat, Options};
 pub use report::{Fault, Faults, Place};
 pub use secret::{ConfiguredCredential, Secret};
+pub use signing::{NotificationsConfig, SigningFiles};
 pub use tokens::{TokensError, TokensFile};
 
 use crate::domain::credential::CredentialSource;
@@ -61,6 +63,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// How callers are recognised.
     pub auth: AuthConfig,
+    /// Where changes are told; `None`: nowhere.
+    pub notifications: Option<NotificationsConfig>,
     /// How many connections are served at once.
     pub connections: usize,
     /// The names under which we are called, in lower case and without ports; empty: not checked.
@@ -93,6 +97,8 @@ pub struct MirrorConfig {
     pub credential: Arc<dyn CredentialSource>,
     /// Where the credential comes from, for a person; `None`: there is none.
     pub credential_from: Option<String>,
+    /// The secrets of its upstream's webhooks.
+    pub webhook: Arc<SigningFiles>,
 }
 
 /// How callers are recognised.
@@ -142,6 +148,7 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
     let limits = limits::limits(&draft.limits, &draft.observation, report);
     let hosts = serving::hosts(&draft.hosts, report);
     let origins = serving::origins(&draft.origins, report);
+    let notifications = signing::notifications(&draft.notifications, listen, report);
     let (mut policy, connections) = limits?;
     let kubernetes = kubernetes.ok()?;
     policy.pivot = kubernetes.as_ref().and_then(|kubernetes| kubernetes.pivot);
@@ -152,6 +159,7 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
         listen: listen?,
         state_dir: options.state_dir.clone(),
         auth: auth?,
+        notifications,
         connections,
         hosts,
         origins,

@@ -13,6 +13,7 @@ use super::draft::{CredentialDraft, Defaults, Draft, MirrorDraft, SecretDraft};
 use super::network::{self, Reach};
 use super::report::{Field, Place, Report};
 use super::secret::{ConfiguredCredential, Secret};
+use super::signing::{self, SigningFiles};
 use super::{GiteaConfig, MirrorConfig};
 use crate::domain::credential::{CredentialSource, NoCredential};
 use crate::domain::duration::GoDuration;
@@ -112,6 +113,7 @@ struct Parts {
     prune: Option<(Place, bool)>,
     private: Option<(Place, bool)>,
     on_legacy: Option<(Place, OnLegacy)>,
+    webhook: Option<SigningFiles>,
     credential: Credentials,
 }
 
@@ -159,11 +161,12 @@ impl Parts {
         let prune = draft.prune.or(report, || Some(false), |prune| Ok::<_, &str>(*prune));
         let private = draft.private.or(report, || Some(false), |private| Ok::<_, &str>(*private));
         let on_legacy = draft.on_legacy.or(report, || Some(OnLegacy::Refuse), |text| on_legacy(text));
+        let webhook = signing::webhook(&draft.webhook_secrets, report);
         let credential = credential(&draft.credential, report);
         if let Some((place, url)) = &upstream {
             judge_upstream(place, url, &credential, gitea, listen, report);
         }
-        Self { name, upstream, branch, owner, repo, interval, prune, private, on_legacy, credential }
+        Self { name, upstream, branch, owner, repo, interval, prune, private, on_legacy, webhook, credential }
     }
 
     fn whole(self) -> Option<MirrorConfig> {
@@ -186,7 +189,8 @@ impl Parts {
                 (Arc::new(credential), Some(from))
             }
         };
-        Some(MirrorConfig { spec: Arc::new(spec), credential, credential_from })
+        let webhook = Arc::new(self.webhook?);
+        Some(MirrorConfig { spec: Arc::new(spec), credential, credential_from, webhook })
     }
 }
 

@@ -36,14 +36,19 @@ impl fmt::Display for Secret {
 
 /// What a secret is for: what it may hold depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Token,
     Username,
     Password,
+    /// For signatures.
+    Signing,
 }
 
+/// The shortest secret for signatures, in bytes: whoever sees one signed delivery may guess at it for as long as they like.
+const SHORTEST_SIGNING: usize = 32;
+
 impl Secret {
-    fn read(&self, kind: Kind) -> Result<SecretString, CredentialError> {
+    pub(super) fn read(&self, kind: Kind) -> Result<SecretString, CredentialError> {
         let text = match self {
             Self::File(path) => read_text(path).map_err(CredentialError)?,
             Self::Variable(_, value) => value.clone(),
@@ -51,7 +56,7 @@ impl Secret {
         let text = text.expose_secret();
         // an editor or `kubectl create secret` ends the file with a line break; nobody means it
         let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-        let line = if kind == Kind::Password { line } else { line.trim() };
+        let line = if matches!(kind, Kind::Password | Kind::Signing) { line } else { line.trim() };
         let wrong = |what: &str| Err(CredentialError(format!("{self} {what}")));
         if line.is_empty() {
             wrong("is empty")
@@ -59,6 +64,8 @@ impl Secret {
             wrong("holds more than one line, or control characters")
         } else if kind == Kind::Token && !line.bytes().all(|byte| byte.is_ascii_graphic()) {
             wrong("holds a space or letters beyond ASCII, which no token has")
+        } else if kind == Kind::Signing && line.len() < SHORTEST_SIGNING {
+            wrong("is shorter than 32 characters, and a secret for signatures has at least that many")
         } else if kind == Kind::Username && line.contains(':') {
             wrong("holds a colon, which no user name has")
         } else {

@@ -18,6 +18,7 @@ pub mod healing;
 pub mod history;
 pub mod key;
 pub mod names;
+pub mod notice;
 pub mod observation;
 pub mod plan;
 pub mod platform;
@@ -29,6 +30,7 @@ pub mod server;
 pub mod spec;
 pub mod status;
 pub mod url;
+pub mod webhook;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -68,6 +68,8 @@ codes! {
         "Send a well-formed request: an empty body, or a JSON object such as {\"mirrors\": [\"openova\"]}.";
     Unauthenticated = "unauthenticated", 401, change, "No valid credential",
         "Send the header `Authorization: Bearer TOKEN` with a token from the service's tokens file (--tokens-file), or, where kubernetes.enabled is true, with one of a service account that it lists (`kubectl create token`).";
+    SignatureInvalid = "signature-invalid", 401, change, "No valid signature",
+        "Give the webhook, where it is sent from, the very secret that stands in a file of the mirror's `webhook.secretFiles` (without its line end, 32 characters or more); docs/webhooks.md shows it for each forge. Where the signature holds a time, set both clocks right.";
     Forbidden = "forbidden", 403, change, "This caller's role does not allow it",
         "Use a token with the role `operator`, or have the first word of the token's line in the tokens file (--tokens-file) changed to `operator`; the file is read again at each use. For a token of Kubernetes, add its exact user name to kubernetes.operators (or, to read, kubernetes.viewers) and restart.";
     HostNotAllowed = "host-not-allowed", 421, change, "This host name is not served",
@@ -75,7 +77,7 @@ codes! {
     OriginNotAllowed = "origin-not-allowed", 403, change, "This page may not call the service",
         "Add the page's origin, exactly as its browser sends it (scheme, host, port), to `server.origins` in the configuration, or call from outside a browser.";
     RateLimited = "rate-limited", 429, again, "Too many bad credentials from this address",
-        "Wait as long as `Retry-After` says, and send a token of the tokens file (--tokens-file): callers with a good token are never held up.";
+        "Wait as long as `Retry-After` says, and send a token of the tokens file (--tokens-file), or sign a webhook with its secret: callers with a good credential are never held up.";
     RequestTimeout = "request-timeout", 408, again, "The request did not arrive in time",
         "Send the whole body within 5 seconds of its head; an empty body asks for all configured mirrors.";
     UriTooLong = "uri-too-long", 414, change, "The address is too long",
@@ -106,6 +108,8 @@ codes! {
         "Close streams that nobody reads any more (`cutover_sse_connections` counts them) and ask again; or ask GET /status now and then; or raise `limits.connections` in the configuration, a quarter of which may be streams.";
     StateUnavailable = "state-unavailable", 503, again, "The journal cannot be written",
         "Look at the state directory (--state-dir): `df -h` for free space, `ls -l` for its rights, and the service's log for the cause; then ask again. Reads go on meanwhile.";
+    WebhookSecret = "webhook-secret", 503, change, "No secret for webhooks can be read",
+        "Put a secret of 32 characters or more into a file of the mirror's `webhook.secretFiles`, readable by this service (`openssl rand -hex 32` makes one); it is read again at each delivery.";
     Internal = "internal", 500, again, "The service made a mistake",
         "Ask again; when it stays, look for this answer's request id in the service's log and report it.";
 

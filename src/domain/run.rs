@@ -16,7 +16,7 @@ use super::spec::RunOptions;
 macro_rules! labelled {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         pub enum $name {
             $($(#[$variant_doc])* #[serde(rename = $label)] $variant,)*
         }
@@ -38,8 +38,8 @@ macro_rules! labelled {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.label())
             }
         }
@@ -118,6 +118,8 @@ labelled! {
     Trigger {
         /// A call of the API.
         Api = "api",
+        /// A webhook of upstream's.
+        Webhook = "webhook",
         /// We ourselves: the mirror was seen behind for too long.
         Heal = "heal",
     }
@@ -270,7 +272,7 @@ pub struct Run {
     pub id: RunId,
     /// Who or what asked.
     pub trigger: Trigger,
-    /// The name of the token that asked, or `anonymous`.
+    /// The name of the token that asked, or `anonymous`; of a webhook, what sent it.
     pub requested_by: String,
     /// When it was accepted.
     pub created_at: Timestamp,

@@ -80,6 +80,12 @@ impl UpstreamUrl {
         format!("{}{below}", self.as_str().trim_end_matches('/'))
     }
 
+    /// The repository's path, such as `openova-io/openova`, perhaps behind the forge's own prefix.
+    #[must_use]
+    pub fn repository_path(&self) -> &str {
+        bare_path(&self.0).trim_start_matches('/')
+    }
+
     /// Whether Gitea's `original_url` names this upstream. A trailing `/` or `.git` makes no difference to any forge;
     /// the case of scheme and host makes none at all; that of the path may.
     #[must_use]
@@ -154,6 +160,32 @@ impl GiteaUrl {
 impl fmt::Display for GiteaUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// Where notifications go: `http` or `https`, no credential, in canonical form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiverUrl(Url);
+
+impl ReceiverUrl {
+    /// Takes a receiver's address.
+    ///
+    /// # Errors
+    /// [`BadUrl`], which says what would be right.
+    pub fn parse(text: &str) -> Result<Self, BadUrl> {
+        canonical(text).map(Self)
+    }
+
+    /// The address as it was given, which is its canonical form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether this address is encrypted.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
     }
 }
 

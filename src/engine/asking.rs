@@ -60,7 +60,7 @@ impl Coordinator {
         self.in_flight.insert(id, in_flight);
         self.latest = Some(Arc::clone(&run));
         for name in &names {
-            self.start(name, id, &run.options);
+            self.start(name, id, &run.options, None);
         }
         self.publish();
         Ok(accepted)
@@ -85,6 +85,7 @@ impl Coordinator {
     fn same(&mut self, names: &[MirrorName], options: &RunOptions) -> Option<&mut InFlight> {
         self.in_flight
             .values_mut()
+            .filter(|one| !one.is_tired())
             .find(|one| one.run.options == *options && one.run.parts.iter().map(|part| &part.name).eq(names.iter()))
     }
 

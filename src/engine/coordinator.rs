@@ -9,18 +9,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
+use super::deliveries::{Deliveries, Owed};
 use super::driver::{Driver, Event};
 use super::ending::{Unwritten, log_end};
 use super::ids::Ids;
 use super::looks::Looks;
+use super::minder::Minder;
 use super::observing::{Observing, Watch};
 use super::story::Story;
 use super::surroundings::Surroundings;
+use super::telling::Teller;
 use super::{Accepted, Command, Mirror, facts};
 use crate::domain::event::{self, PhaseEntered};
 use crate::domain::names::MirrorName;
@@ -51,6 +54,8 @@ pub(super) struct Coordinator {
     pub(super) story: Story,
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
+    pub(super) deliveries: Deliveries,
+    pub(super) teller: Teller,
     pub(super) observing: Observing,
     pub(super) status: watch::Sender<Arc<Status>>,
     pub(super) published_at: Instant,
@@ -99,35 +104,6 @@ pub(super) struct Driven {
     pub(super) task: AbortHandle,
 }
 
-/// Sees to it that a driver that ends in a panic is heard of: else its mirror would be at work for ever.
-struct Minder {
-    run: RunId,
-    mirror: MirrorName,
-    events: mpsc::Sender<Event>,
-    metrics: Arc<Metrics>,
-}
-
-impl Minder {
-    async fn over(self, driving: JoinHandle<()>) {
-        let began = Instant::now();
-        if !driving.await.is_err_and(|error| error.is_panic()) {
-            return;
-        }
-        self.metrics.panicked();
-        let problem =
-            Problem::new(Code::Internal, "the work on this mirror ended in a mistake of ours; nothing is claimed");
-        let event = Event::Ended {
-            run: self.run,
-            mirror: self.mirror,
-            end: Box::new(End::Failed { problem }),
-            seen: Box::default(),
-            took: began.elapsed(),
-        };
-        // the coordinator outlives every driver but at the service's end
-        let _ = self.events.send(event).await;
-    }
-}
-
 /// A run that has not ended.
 pub(super) struct InFlight {
     pub(super) run: Arc<Run>,
@@ -135,21 +111,28 @@ pub(super) struct InFlight {
     pub(super) asked_at: Timestamp,
     /// How often a proof was too old for it.
     pub(super) again: u32,
+    /// What a webhook has told of that the proof should show.
+    pub(super) owed: Option<Owed>,
     /// Told once, when it has.
     pub(super) ended: watch::Sender<Option<Arc<Run>>>,
 }
 
 impl InFlight {
     pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { asked_at: run.created_at, again: 0, run, ended: watch::Sender::new(None) }
+        Self { asked_at: run.created_at, again: 0, owed: None, run, ended: watch::Sender::new(None) }
     }
 
     /// Whether an end of one of its mirrors is a proof from before it was asked for last. A few times it is proven
     /// anew; whoever asks without a pause would otherwise keep it from ever ending.
     pub(super) fn outlived(&self, mirror: &MirrorName, end: &End) -> bool {
-        self.again < PROVEN_ANEW
+        !self.is_tired()
             && self.run.part(mirror).is_some_and(|part| part.end.is_none())
             && end.evidence().is_some_and(|evidence| evidence.upstream_read_at() < self.asked_at)
+    }
+
+    /// Whether it is not proven anew any more. Who asks now is not answered by it.
+    pub(super) fn is_tired(&self) -> bool {
+        self.again >= PROVEN_ANEW
     }
 
     /// The run, for one more who asks.
@@ -167,6 +150,7 @@ impl Coordinator {
         metrics: Arc<Metrics>,
         drivers: TaskTracker,
         looks: Arc<Looks>,
+        teller: Teller,
     ) -> Result<(Self, watch::Receiver<Arc<Status>>, mpsc::Receiver<Event>), JournalError> {
         let now = Instant::now();
         let mut slots = Vec::with_capacity(mirrors.len());
@@ -177,6 +161,7 @@ impl Coordinator {
         }
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
         let latest = around.journal.runs(1, None).await?.pop().map(Arc::new);
+        let deliveries = Deliveries::known(around.journal.deliveries().await?);
         let (events, incoming) = mpsc::channel(EVENTS);
         let (status, published) = watch::channel(Arc::new(Status {
             mirrors: slots.iter().map(|slot| Arc::clone(&slot.status)).collect(),
@@ -196,6 +181,8 @@ impl Coordinator {
             story,
             ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
             latest,
+            deliveries,
+            teller,
             status,
             published_at: now,
             to_publish: None,
@@ -236,7 +223,7 @@ impl Coordinator {
             let id = run.id;
             self.in_flight.insert(id, InFlight::new(Arc::clone(&run)));
             for name in names {
-                self.start(&name, id, &run.options);
+                self.start(&name, id, &run.options, None);
             }
         }
         self.publish();
@@ -270,6 +257,7 @@ impl Coordinator {
             self.observe_next();
         }
         // commands that are still queued are answered by their closed channels: the service is ending
+        self.write_deliveries().await;
     }
 
     async fn command(&mut self, command: Command) {
@@ -278,6 +266,10 @@ impl Coordinator {
             Command::Ask { ask, answer } => {
                 let accepted = self.ask(ask).await;
                 let _ = answer.send(accepted);
+            }
+            Command::Deliver { delivery, answer } => {
+                let delivered = self.deliver(delivery).await;
+                let _ = answer.send(delivered);
             }
             Command::Cancel { id, answer } => {
                 let canceled = self.cancel(id).await;
@@ -314,8 +306,8 @@ impl Coordinator {
         self.mirrors.iter().map(|slot| &slot.mirror.spec.name)
     }
 
-    /// Puts a driver to work on a mirror, unless one is.
-    pub(super) fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions) {
+    /// Puts a driver to work on a mirror, after a pause if one is given, unless one is at work.
+    pub(super) fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions, pause: Option<Duration>) {
         let at = self.index[name];
         if self.mirrors[at].driven.is_some() {
             return;
@@ -326,6 +318,7 @@ impl Coordinator {
         let driver = Driver {
             run,
             options: options.clone(),
+            pause,
             spec: Arc::clone(&slot.mirror.spec),
             upstream_credential: Arc::clone(&slot.mirror.credential),
             around: self.around.clone(),
@@ -371,14 +364,17 @@ impl Coordinator {
                 status.facts = facts.clone();
                 (status.phase, status.waiting_for) = (Phase::Idle, None);
                 let news = self.mirrors[at].news(now);
+                let told = self.to_tell(&mirror, &before.facts, &facts, Some(run));
                 log_end(&mirror, &end);
                 self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
                 // its looks are an observation, if there were any
                 let seen_now = facts.observed_at != before.facts.observed_at;
                 self.rest(at, if seen_now { self.around.policy.observed_for } else { Duration::ZERO });
-                self.end_in_every_run(&mirror, &end, facts, news).await;
-                self.prove_anew(&mirror);
+                let pause = self.end_in_every_run(&mirror, &end, facts, (news, told)).await;
+                self.tell();
+                self.prove_anew(&mirror, pause);
+                self.write_deliveries().await;
             }
             Event::Observed { mirror, number, observed } => self.observed(mirror, number, observed).await,
         }

@@ -42,6 +42,8 @@ pub(super) enum Event {
 pub(super) struct Driver {
     pub(super) run: RunId,
     pub(super) options: RunOptions,
+    /// How long to wait before the first look.
+    pub(super) pause: Option<Duration>,
     pub(super) spec: Arc<MirrorSpec>,
     pub(super) upstream_credential: Arc<dyn CredentialSource>,
     pub(super) around: Surroundings,
@@ -105,6 +107,9 @@ impl Driver {
     }
 
     async fn work(&self) -> Result<(End, LastSeen), JournalError> {
+        if let Some(pause) = self.pause {
+            tokio::time::sleep(pause).await;
+        }
         // everything beyond this many works in line: a thousand mirrors are not cloned at once
         let _turn = self.around.turns.acquire().await;
         // what was waited for a turn is no part of the time that a run may take

@@ -71,6 +71,7 @@ impl DryRuns {
         let driver = Driver {
             run: RunId(Uuid::nil()),
             options,
+            pause: None,
             spec: mirror.spec,
             upstream_credential: mirror.credential,
             around: self.around.clone(),

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::asking::unavailable;
 use super::coordinator::{Coordinator, open_parts};
+use super::deliveries::NOT_SHOWN_YET;
 use super::{Canceled, NotAccepted};
 use crate::domain::event::{Event, Recorded, of_ends};
 use crate::domain::names::MirrorName;
+use crate::domain::notice::Notice;
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::status::Facts;
 
@@ -19,27 +21,37 @@ pub(super) struct Unwritten {
 }
 
 impl Coordinator {
-    /// One driver's end is the end of that mirror in every run that waits for it; `news` is what else there is to tell
-    /// of the mirror.
-    pub(super) async fn end_in_every_run(&mut self, mirror: &MirrorName, end: &End, facts: Facts, news: Vec<Event>) {
+    /// One driver's end is the end of that mirror in every run that waits for it, but for those that need a newer
+    /// proof; how long to wait before that one, if anybody needs it later than now. Beside it is what else there is to
+    /// tell of the mirror: to streams, and to the receiver of notifications.
+    pub(super) async fn end_in_every_run(
+        &mut self,
+        mirror: &MirrorName,
+        end: &End,
+        facts: Facts,
+        (news, told): (Vec<Event>, Vec<Notice>),
+    ) -> Option<Duration> {
         let now = self.around.clock.now();
-        let mut changed = Vec::new();
+        let (mut changed, mut pause) = (Vec::new(), None);
         for one in self.in_flight.values_mut() {
             if one.outlived(mirror, end) {
                 one.again += 1;
+            } else if one.is_owed_more(mirror, end) {
+                one.owed = None;
+                pause = Some(NOT_SHOWN_YET);
             } else if one.run.part(mirror).is_some_and(|part| part.end.is_none()) {
                 Arc::make_mut(&mut one.run).end_part(mirror, end, now);
                 changed.push(Arc::clone(&one.run));
             }
         }
-        let told = changed.iter().flat_map(|run| of_ends(run, [mirror])).chain(news);
-        let recorded = self.story.record(now, told);
+        let happened = changed.iter().flat_map(|run| of_ends(run, [mirror])).chain(news);
+        let recorded = self.story.record(now, happened);
         // what is older than this end has to be on disk before it, or nothing of it may be written later
         self.write_the_unwritten().await;
         let (at, proof) = (self.index[mirror], facts.proven_at);
         let older = changed.iter().filter_map(|run| self.unwritten.get(&run.id));
         let events = older.flat_map(|unwritten| &unwritten.events).chain(&recorded).cloned().collect();
-        if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events).await {
+        if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events, told).await {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
             self.keep_unwritten(&changed, &recorded);
@@ -56,13 +68,14 @@ impl Coordinator {
         if let Err(error) = self.around.journal.retain(now).await {
             tracing::warn!(error = %error, "old runs could not be dropped from the journal");
         }
+        pause
     }
 
-    /// Puts a driver to work on a mirror again, for a run that was asked for after upstream had been read.
-    pub(super) fn prove_anew(&mut self, mirror: &MirrorName) {
+    /// Puts a driver to work on a mirror again, for a run that needs a newer proof.
+    pub(super) fn prove_anew(&mut self, mirror: &MirrorName, pause: Option<Duration>) {
         let waiting = self.in_flight.values().find(|one| open_parts(&one.run).any(|name| name == mirror));
         let Some((id, options)) = waiting.map(|one| (one.run.id, one.run.options.clone())) else { return };
-        self.start(mirror, id, &options);
+        self.start(mirror, id, &options, pause);
     }
 
     /// Keeps what could not be written: each event with the run that it tells of, and the others for any write.

@@ -6,6 +6,7 @@
 mod acting;
 mod asking;
 mod coordinator;
+mod deliveries;
 mod driver;
 mod dry_run;
 mod ending;
@@ -15,6 +16,7 @@ mod healing;
 mod ids;
 mod jitter;
 mod looks;
+mod minder;
 mod observer;
 mod observing;
 mod origins;
@@ -22,10 +24,11 @@ mod publishing;
 mod shown;
 mod story;
 mod surroundings;
+mod telling;
 
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
@@ -35,9 +38,11 @@ use crate::domain::names::MirrorName;
 use crate::domain::plan::DryRun;
 use crate::domain::platform::Platform;
 use crate::domain::problem::{Code, Problem};
+use crate::domain::refs::ObjectId;
 use crate::domain::run::{Run, RunId, Trigger};
 use crate::domain::spec::{MirrorSpec, Policy, RunOptions};
 use crate::domain::status::{GiteaStatus, Status};
+use crate::domain::webhook::{Reason, Vendor};
 use crate::git::Lister;
 use crate::gitea::Client;
 use crate::journal::{Journal, JournalError};
@@ -92,6 +97,28 @@ impl Accepted {
             Some(end) => end.wait_for(Option::is_some).await.ok()?.clone(),
         }
     }
+}
+
+/// A webhook's delivery, signed by somebody who knows the mirror's secret, and of a push.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// For which mirror.
+    pub mirror: MirrorName,
+    /// Who sends it.
+    pub vendor: Vendor,
+    /// Its name, given by its sender.
+    pub id: Option<Box<str>>,
+    /// The commit to which the tracked branch was pushed, if it says so.
+    pub pushed: Option<ObjectId>,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Debug)]
+pub enum Delivered {
+    /// A run that proves the mirror anew, new or joined.
+    Run(Accepted),
+    /// Nothing needs to be done, and the run that has done it, if one has.
+    Ignored(Reason, Option<RunId>),
 }
 
 /// A run that was taken out.
@@ -168,6 +195,7 @@ impl NotAccepted {
 
 enum Command {
     Ask { ask: Ask, answer: oneshot::Sender<Result<Accepted, NotAccepted>> },
+    Deliver { delivery: Delivery, answer: oneshot::Sender<Result<Delivered, NotAccepted>> },
     Cancel { id: RunId, answer: oneshot::Sender<Result<Canceled, NotAccepted>> },
     Run { id: RunId, answer: oneshot::Sender<Result<Option<Arc<Run>>, NotAccepted>> },
     Runs { limit: usize, before: Option<RunId>, answer: oneshot::Sender<Result<Vec<Arc<Run>>, NotAccepted>> },
@@ -203,6 +231,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// The service's end.
     pub shutdown: Shutdown,
+    /// Wakes whoever sends notifications; `None`: nobody does.
+    pub teller: Option<Arc<Notify>>,
     /// The platform around us, if there is one.
     pub platform: Option<Arc<dyn Platform>>,
 }
@@ -248,7 +278,8 @@ impl Engine {
         let tasks = TaskTracker::new();
         let looks = Arc::new(Looks::default());
         let (mut coordinator, status, events) =
-            Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone(), Arc::clone(&looks)).await?;
+            Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone(), Arc::clone(&looks), parts.teller)
+                .await?;
         coordinator.resume().await?;
         let (commands, incoming) = mpsc::channel(COMMANDS);
         tasks.spawn(coordinator.run(incoming, events));
@@ -262,6 +293,14 @@ impl Engine {
     /// [`NotAccepted`]: nothing was written down and nothing will be done.
     pub async fn ask(&self, ask: Ask) -> Result<Accepted, NotAccepted> {
         self.command(|answer| Command::Ask { ask, answer }).await
+    }
+
+    /// Takes in a webhook's delivery: the mirror is proven anew by a run that reads upstream after this, new or in flight.
+    ///
+    /// # Errors
+    /// [`NotAccepted`]: nothing will be done because of it.
+    pub async fn deliver(&self, delivery: Delivery) -> Result<Delivered, NotAccepted> {
+        self.command(|answer| Command::Deliver { delivery, answer }).await
     }
 
     /// What would be done, from looks alone: nothing is changed, written or kept, and it is in conflict with nothing.

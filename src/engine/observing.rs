@@ -22,6 +22,7 @@ use super::looks::{Looked, Looks};
 use super::observer::{self, Known, Observed};
 use crate::domain::decide::Finding;
 use crate::domain::names::MirrorName;
+use crate::domain::notice::Notice;
 use crate::domain::run::RunId;
 use crate::domain::spec::RunOptions;
 use crate::domain::status::{Freshness, MirrorStatus};
@@ -35,6 +36,9 @@ const SPREAD: Duration = Duration::from_secs(1);
 
 /// How much newer a proof on disk is than the one before it: what an idle service writes is this, and edges.
 const WRITTEN_EVERY: Duration = Duration::from_mins(10);
+
+/// How many notices wait for a journal that cannot be written.
+const UNTOLD: usize = 256;
 
 /// Long enough that nobody waits for it.
 const A_DAY: Duration = Duration::from_hours(24);
@@ -64,6 +68,8 @@ pub(super) struct Observing {
     number: u64,
     /// Mirrors of which the journal does not know yet what was seen.
     unwritten: BTreeSet<usize>,
+    /// What is to be told of them, within bounds.
+    to_tell: Vec<Notice>,
     /// Nobody listens: looks of observations are no phases of anything.
     unheard: mpsc::Sender<Event>,
 }
@@ -79,6 +85,7 @@ impl Observing {
             at_work: 0,
             number: 0,
             unwritten: BTreeSet::new(),
+            to_tell: Vec::new(),
             unheard,
         }
     }
@@ -176,6 +183,7 @@ impl Coordinator {
             upstream_credential: Arc::clone(&slot.mirror.credential),
             around: self.around.clone(),
             events: observing.unheard.clone(),
+            pause: None,
         };
         // a long line spreads them already
         let pause = if observing.line.is_empty() {
@@ -218,9 +226,13 @@ impl Coordinator {
         let status = Arc::make_mut(&mut slot.status);
         status.facts = after;
         log_edge(&before, status, &finding, now);
+        let after = status.facts.clone();
         if !facts::tell_the_same(&before.facts, &status.facts) || is_stale(slot.written_proof, status.facts.proven_at) {
             self.observing.unwritten.insert(mirror);
         }
+        let told = self.to_tell(&before.spec.name, &before.facts, &after, None);
+        self.observing.to_tell.extend(told);
+        self.observing.to_tell.truncate(UNTOLD);
         self.heal_if_due(mirror).await;
     }
 
@@ -234,8 +246,11 @@ impl Coordinator {
             (status.spec.name.clone(), status.facts.clone())
         };
         let all: Vec<_> = self.observing.unwritten.iter().map(facts).collect();
-        match self.around.journal.write_facts(all).await {
+        match self.around.journal.write_facts(all, self.observing.to_tell.clone()).await {
             Ok(()) => {
+                if !std::mem::take(&mut self.observing.to_tell).is_empty() {
+                    self.tell();
+                }
                 for mirror in std::mem::take(&mut self.observing.unwritten) {
                     let slot = &mut self.mirrors[mirror];
                     slot.written_proof = slot.status.facts.proven_at;

@@ -133,6 +133,12 @@ families! {
         "Streams of events that are over: client (it has gone), lagged (it did not keep up), shutdown, ended (with its run).";
     AUTH_FAILURES = "cutover_auth_failures_total", Kind::Counter, ["reason"],
         "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read, or Kubernetes could not be asked).";
+    WEBHOOKS = "cutover_webhooks_total", Kind::Counter, ["vendor", "result"],
+        "Webhooks received, by what sent them (github, gitlab, gitea, forgejo, generic) and what became of them: started (a new run), joined (a run in flight), ignored, duplicate, refused (no good signature), failed.";
+    NOTIFICATIONS = "cutover_notifications_total", Kind::Counter, ["result"],
+        "What became of notifications: delivered, failed (one try, which is repeated), dropped (not taken for a day, or too many).";
+    NOTIFICATIONS_WAITING = "cutover_notifications_pending", Kind::Gauge, [],
+        "Notifications that wait to be taken; 0 where none are configured.";
     PANICS = "cutover_panics_total", Kind::Counter, [],
         "Panics caught while a request was answered; should stay 0.";
 

@@ -35,6 +35,9 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Operations of upstream's begin with this word; those without a word like it are Gitea's.
 const UPSTREAM: &str = "upstream";
 
+/// The operation of a notification, which has counters of its own.
+pub const NOTIFICATION: &str = "notification";
+
 /// And these of the API server with this one, which is no part of their label.
 const KUBERNETES: &str = "kubernetes_";
 
@@ -87,6 +90,9 @@ pub struct Metrics {
     sse_events: IntCounterVec,
     sse_disconnects: IntCounterVec,
     auth_failures: IntCounterVec,
+    webhooks: IntCounterVec,
+    notifications: IntCounterVec,
+    notifications_waiting: IntGauge,
     panics: IntCounterVec,
     /// Goes up with everything that is counted, but for scrapes.
     changes: AtomicU64,
@@ -141,6 +147,9 @@ impl Metrics {
             sse_events: counter(&registry, &families::SSE_EVENTS),
             sse_disconnects: counter(&registry, &families::SSE_DISCONNECTS),
             auth_failures: counter(&registry, &families::AUTH_FAILURES),
+            webhooks: counter(&registry, &families::WEBHOOKS),
+            notifications: counter(&registry, &families::NOTIFICATIONS),
+            notifications_waiting: gauge(&registry, &families::NOTIFICATIONS_WAITING),
             panics: counter(&registry, &families::PANICS),
             changes: AtomicU64::new(0),
             latest: Mutex::default(),
@@ -155,7 +164,7 @@ impl Metrics {
         new
     }
 
-    /// One request to Gitea or upstream has ended: with a status, or without a whole answer.
+    /// One request of ours has ended: with a status, or without a whole answer.
     pub fn request_sent(&self, operation: &str, status: Option<u16>, took: Duration) {
         let code = match status {
             None => "error".to_owned(),
@@ -166,7 +175,7 @@ impl Metrics {
             self.upstream_requests.with_label_values(&[&code]).inc();
         } else if let Some(operation) = operation.strip_prefix(KUBERNETES) {
             self.kubernetes_requests.with_label_values(&[operation, &code]).inc();
-        } else {
+        } else if operation != NOTIFICATION {
             self.gitea_requests.with_label_values(&[operation, &code]).inc();
             self.gitea_duration.with_label_values(&[operation]).observe(took.as_secs_f64());
         }
@@ -210,6 +219,26 @@ impl Metrics {
     /// A caller was refused.
     pub fn auth_failure(&self, reason: AuthFailure) {
         self.auth_failures.with_label_values(&[reason.label()]).inc();
+        self.changed();
+    }
+
+    /// A webhook was received; `result` is one of those in the family's help.
+    pub fn webhook(&self, vendor: &str, result: &str) {
+        self.webhooks.with_label_values(&[vendor, result]).inc();
+        self.changed();
+    }
+
+    /// So many notifications have come to this: one of the results in the family's help.
+    pub fn notifications(&self, result: &str, count: u64) {
+        if count > 0 {
+            self.notifications.with_label_values(&[result]).inc_by(count);
+            self.changed();
+        }
+    }
+
+    /// So many notifications wait.
+    pub fn notifications_waiting(&self, count: u64) {
+        self.notifications_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
         self.changed();
     }
 

@@ -8,12 +8,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use cutover_api::domain::refs::{ObjectId, Prune, RefList, RefName, compare};
+use cutover_api::domain::webhook::sign;
 use serde_json::Value;
 use standin::{Gitea, Options, Served, Upstream};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cutover-api");
 pub(crate) const TOKEN: &str = "bench-operator-token";
+const HOOK_SECRET: &str = "a webhook's secret that is long enough";
 
 /// A clock for figures: nothing of ours is decided by it.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
@@ -55,6 +57,8 @@ impl Bed {
         let gitea = gitea.serve_in_background("127.0.0.1:0".parse().unwrap()).unwrap();
         fs::write(folder.path().join("gitea-token"), &gitea_token).unwrap();
         fs::write(folder.path().join("tokens"), format!("operator bench {TOKEN}\n")).unwrap();
+        let hook = folder.path().join("webhook");
+        fs::write(&hook, HOOK_SECRET).unwrap();
         let mut yaml = format!(
             "gitea: {{ url: {}, tokenFile: {} }}\nmirrors:\n",
             gitea.url,
@@ -62,8 +66,9 @@ impl Bed {
         );
         for round in 0..rounds {
             yaml += &format!(
-                "  - name: m{round}\n    upstream: {{ url: {}, branch: main }}\n    target: {{ owner: ours, repo: m{round} }}\n",
-                upstream.url("big")
+                "  - name: m{round}\n    upstream: {{ url: {}, branch: main }}\n    target: {{ owner: ours, repo: m{round} }}\n    webhook: {{ secretFiles: [{}] }}\n",
+                upstream.url("big"),
+                hook.display()
             );
         }
         fs::write(folder.path().join("config.yaml"), yaml).unwrap();
@@ -126,6 +131,45 @@ impl Bed {
         milliseconds(began)
     }
 
+    /// From a push upstream, told of by its webhook, until the run that it leads to has proven the refs equal, in
+    /// milliseconds.
+    pub(crate) fn push_by_webhook(&self, service: &Service, round: usize) -> f64 {
+        let commit = self.upstream.commit("big", "main", 1);
+        let body = format!("{{\"ref\":\"refs/heads/main\",\"after\":\"{commit}\"}}");
+        let began = now();
+        let (status, hooked) = service.hook(&format!("/hooks/m{round}"), &body);
+        assert_eq!(status, 202, "{hooked}");
+        let path = format!("/cutover/runs/{}", hooked["run"].as_str().unwrap());
+        loop {
+            let (_, run) = service.call("GET", &path, "");
+            if !run["finishedAt"].is_null() {
+                assert_eq!(run["mirrors"][0]["evidence"]["trackedCommit"], commit, "{run}");
+                return milliseconds(began);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The same by hand: curl asks Gitea for a sync, and git is asked for Gitea's refs until they are upstream's.
+    pub(crate) fn push_by_hand(&self, round: usize) -> f64 {
+        let commit = self.upstream.commit("big", "main", 1);
+        let began = now();
+        self.curl(&["-X", "POST", &self.api(&format!("/repos/ours/m{round}/mirror-sync"))]);
+        let gitea = format!("{}/ours/m{round}.git", self.gitea.url);
+        while !self.heads(&gitea).contains(&commit) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(self.heads(&self.upstream.url("big")).contains(&commit));
+        milliseconds(began)
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as what is done on the bed")]
+    fn heads(&self, url: &str) -> String {
+        let done = Command::new("git").args(["ls-remote", "-q", "--heads", "--tags", url]).output().unwrap();
+        assert!(done.status.success());
+        String::from_utf8(done.stdout).unwrap()
+    }
+
     fn api(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.gitea.url)
     }
@@ -178,17 +222,34 @@ impl Service {
         service
     }
 
-    /// A request by hand, on a connection of its own.
+    /// A signed webhook.
+    fn hook(&self, path: &str, body: &str) -> (u16, Value) {
+        #[expect(clippy::disallowed_methods, reason = "a signature holds the real time")]
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let id = format!("bench-{now}");
+        let signature = sign(&HOOK_SECRET.into(), &id, i64::try_from(now).unwrap(), body);
+        let headers = format!(
+            "webhook-id: {id}\r\nwebhook-timestamp: {now}\r\nwebhook-signature: {signature}\r\nContent-Type: application/json\r\n"
+        );
+        self.try_call_with_headers("POST", path, &headers, body).expect("the service answers")
+    }
+
     fn try_call_with(&self, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
-        let (status, body) = self.exchange(method, path, body)?;
+        let media = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+        self.try_call_with_headers(method, path, media, body)
+    }
+
+    fn try_call_with_headers(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
+        let (status, body) = self.exchange(method, path, headers, body)?;
         Some((status, serde_json::from_str(&body).unwrap_or_default()))
     }
 
-    fn exchange(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    /// A request by hand, on a connection of its own.
+    fn exchange(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.address).ok()?;
-        let (length, media) = (body.len(), if body.is_empty() { "" } else { "Content-Type: application/json\r\n" });
+        let length = body.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n{media}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
@@ -201,7 +262,7 @@ impl Service {
     /// What a path answers, and how long that took in milliseconds.
     pub(crate) fn get(&self, path: &str) -> (String, f64) {
         let began = now();
-        let (status, text) = self.exchange("GET", path, "").expect("the service answers");
+        let (status, text) = self.exchange("GET", path, "", "").expect("the service answers");
         let took = milliseconds(began);
         assert_eq!(status, 200, "{path}: {text:.300}");
         (text, took)

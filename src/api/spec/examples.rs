@@ -26,6 +26,9 @@ pub(super) fn of(content: &Content) -> Option<Value> {
             "runId": "019ab0de-7c00-7000-8000-000000000001",
             "mirror": {"name": "openova", "phase": "migrating", "waitingFor": null},
         })),
+        "Hook" => Some(json!({
+            "matched": ["openova"], "reason": null, "run": "019ab0de-7c00-7000-8000-000000000001", "coalesced": false,
+        })),
         "Well" => Some(json!({"status": "ok"})),
         _ => None,
     }

@@ -24,7 +24,8 @@ fn the_specification_has_every_route_and_says_who_may_use_it() {
     let found: Vec<_> = all(&specification)
         .into_iter()
         .map(|(name, operation)| {
-            let guarded = operation["security"][0].get("bearer").is_some();
+            let by = |scheme: &str| operation["security"][0].get(scheme).is_some();
+            let guarded = by("bearer") || by("signature");
             assert_eq!(operation["responses"].get("401").is_some(), guarded, "{name}");
             (name, guarded)
         })
@@ -38,6 +39,7 @@ fn the_specification_has_every_route_and_says_who_may_use_it() {
         ("get /events", true),
         ("get /status", true),
         ("get /status/{name}", true),
+        ("post /hooks/{mirror}", true),
         ("get /healthz", false),
         ("get /readyz", false),
         ("get /metrics", false),

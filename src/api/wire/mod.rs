@@ -72,6 +72,11 @@ label! {
 }
 
 label! {
+    /// Why a webhook with a good signature led to no run.
+    HookReason(crate::domain::webhook::Reason)
+}
+
+label! {
     /// The stable name of a problem; what it means stands under `/problems/{code}`.
     ProblemCode(Code)
 }
@@ -162,6 +167,20 @@ pub(super) struct RunRequest {
     #[serde(rename = "dryRun")]
     #[schema(nullable = false, default = false)]
     dry_run: Option<bool>,
+}
+
+/// What became of a webhook.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Hook)]
+pub(super) struct HookBody {
+    /// The mirrors that are proven anew because of it, by name; none: it is ignored.
+    pub(super) matched: Vec<String>,
+    /// Why it is ignored.
+    pub(super) reason: Option<HookReason>,
+    /// The run that proves them, or that the same delivery was given before.
+    pub(super) run: Option<uuid::Uuid>,
+    /// Whether the run was in flight already.
+    pub(super) coalesced: bool,
 }
 
 /// An answer that says nothing but yes.

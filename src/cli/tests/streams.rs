@@ -77,15 +77,3 @@ async fn a_watched_status_is_asked_for_when_something_happens() {
     assert_eq!(followed[..2], [("/events".to_owned(), None), ("/events".to_owned(), Some("5".to_owned()))]);
     assert_eq!(service.asked.lock().unwrap().len(), 3);
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_status_says_what_is_waited_for_and_counts_one_ref() {
-    let mirror = json!({ "name": "openova", "phase": "connecting",
-        "freshness": { "state": "behind", "refsBehind": 1, "behindSince": "2026-01-02T00:00:00Z" },
-        "upstream": { "url": "https://github.com/a/b", "refs": 1 }, "gitea": { "repository": "a/b", "refs": 2 },
-        "waitingFor": { "error": "gitea-unreachable", "detail": "refused", "remedy": "Look." } });
-    let shown = ran("status", [Answer::Json(200, json!({ "mirrors": [mirror] }))]).await.out;
-    assert!(shown.contains("behind, 1 ref, since 2026-01-02T00:00:00Z  now connecting\n"), "{shown}");
-    assert!(shown.contains("b  1 ref\n") && shown.contains("a/b  2 refs\n"), "{shown}");
-    assert!(shown.contains("    waiting because of\n    gitea-unreachable: refused\n    → Look.\n"), "{shown}");
-}

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
+use secrecy::ExposeSecret as _;
 
 use super::{Home, paths};
 use crate::config::report::Report;
-use crate::config::{Options, file, load, tree};
+use crate::config::{Options, describe, file, load, tree};
+use crate::domain::webhook::SecretSource as _;
 
 const GOOD: &str = "\
 gitea: { url: 'http://gitea-http.gitea.svc:3000', tokenFile: TOKEN_FILE }
@@ -39,7 +41,7 @@ mirrors:
 limits: { run: 3h, migrate: 30s, sync: 600, deadPlaceholder: 1s, connections: 0 }
 server: { hosts: ['https://a'], origins: [x] }
 kubernetes: { enabled: 1, apiServer: x }
-notifications: { url: https://example.org }
+notifications: { url: http://example.org }
 extra: 1
 ";
     let faults = Home::new().load_file(yaml).unwrap_err();
@@ -163,11 +165,7 @@ proptest! {
 #[test]
 fn what_this_version_does_not_do_is_refused_and_its_default_taken() {
     let place = Home::new();
-    for (key, value) in [
-        ("    mode:", "severed"),
-        ("    webhook:", "{ secretFiles: [x] }"),
-        ("notifications:", "{ url: https://example.org }"),
-    ] {
+    for (key, value) in [("    mode:", "severed")] {
         let faults = place.load_file(&format!("{GOOD}{key} {value}\n")).expect_err(key);
         assert!(faults.faults.len() == 1 && faults.to_string().contains("not offered by this version"), "{faults}");
     }
@@ -205,4 +203,67 @@ fn ten_thousand_mirrors_fit_into_a_file() {
         "{yaml}  - name: mirror-5000\n    upstream: {{ url: https://git.example.org/x }}\n    target: {{ owner: o, repo: r }}\n"
     );
     assert_eq!(place.load_file(&twice).unwrap_err().faults.len(), 1);
+}
+
+#[test]
+fn the_secrets_of_webhooks_are_files_and_those_that_cannot_be_used_are_told() {
+    let place = Home::new();
+    let good = place.write("good", "0123456789abcdef0123456789abcdef\n");
+    let short = place.write("short", "0123456789abcdef");
+    let with =
+        |files: &[&str]| place.load_file(&format!("{GOOD}    webhook: {{ secretFiles: [{}] }}\n", files.join(", ")));
+    let loaded = with(&[&good]).unwrap();
+    let secrets = loaded.config.mirrors[0].webhook.read().unwrap();
+    assert_eq!((secrets.good.len(), secrets.bad.len()), (1, 0));
+    assert_eq!(secrets.good[0].expose_secret().len(), 32, "the line's end is no part of it");
+    assert!(describe(&loaded.config).contains("under /hooks/openova, signed with a secret in"), "{loaded:?}");
+
+    let loaded = with(&[&good, &short, "/no/such/file"]).unwrap();
+    let warnings = loaded.warnings.join("\n");
+    assert!(warnings.contains("shorter than 32 characters") && warnings.contains("does not exist"), "{warnings}");
+    let secrets = loaded.config.mirrors[0].webhook.read().unwrap();
+    assert_eq!((secrets.good.len(), secrets.bad.len()), (1, 2));
+    assert!(!format!("{secrets:?} {loaded:?}").contains("0123456789abcdef"));
+
+    assert!(place.load_file(GOOD).unwrap().config.mirrors[0].webhook.read().is_none());
+    for bad in [&["''"][..], &["7"], &[&*good; 9]] {
+        let faults = with(bad).unwrap_err();
+        assert_eq!(faults.faults.len(), 1, "{faults}");
+        assert!(faults.to_string().contains("mirrors[0].webhook.secretFiles["), "{faults}");
+    }
+}
+
+#[test]
+fn notifications_go_to_an_https_address_or_into_the_cluster_and_are_signed_or_warned_about() {
+    let place = Home::new();
+    let secret = place.write("signing", "0123456789abcdef0123456789abcdef");
+    let with = |text: &str| place.load_file(&format!("{GOOD}notifications: {{ {text} }}\n"));
+    assert!(with("").unwrap().config.notifications.is_none());
+    assert!(with("url: null, secretFile: null").unwrap().config.notifications.is_none());
+
+    let loaded = with(&format!("url: https://alerts.example.org/cutover, secretFile: {secret}")).unwrap();
+    let told = loaded.config.notifications.as_ref().unwrap();
+    assert!(told.proxied && loaded.warnings.is_empty(), "{loaded:?}");
+    assert_eq!(told.secret.read().unwrap().good.len(), 1);
+    assert!(describe(&loaded.config).contains("to https://alerts.example.org/cutover, signed with the secret in"));
+
+    let loaded = with("url: http://alerts.monitoring.svc:9000/in").unwrap();
+    assert!(!loaded.config.notifications.as_ref().unwrap().proxied);
+    assert!(loaded.config.notifications.unwrap().secret.read().is_none());
+    let warnings = loaded.warnings.join("\n");
+    assert!(warnings.contains("not encrypted") && warnings.contains("not signed"), "{warnings}");
+
+    for bad in [
+        "http://example.org/in",
+        "https://u:p@example.org/in",
+        "https://example.org/in?token=x",
+        "https://169.254.169.254/in",
+        "http://127.0.0.1:8080/in",
+        "ftp://example.org/in",
+        "HTTPS://example.org/in",
+    ] {
+        let faults = with(&format!("url: '{bad}'")).unwrap_err();
+        assert_eq!(paths(&faults), ["notifications.url"], "{bad}");
+        assert!(!faults.to_string().contains("example.org"), "{faults}");
+    }
 }

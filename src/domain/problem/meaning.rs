@@ -19,6 +19,9 @@ impl Code {
             Self::Forbidden => {
                 "The caller is known and may not do this: the role is `viewer`, which may read and may not ask for runs; or Kubernetes knows the user, and the service's configuration lists it neither as an operator nor as a viewer."
             }
+            Self::SignatureInvalid => {
+                "A webhook came without a signature, or with one that no configured secret gives: another secret, a body that was changed on the way, a signature of another kind than HMAC-SHA256, or one whose time is more than 5 minutes from this service's. The answer is the same for every reason. Nothing of the body was looked at."
+            }
             Self::HostNotAllowed => {
                 "The `Host` of the request is not a name of this service. A page in somebody's browser can make a name of its own point here; so with `server.hosts` set, or without authentication, only the configured names, IP literals and `localhost` are served."
             }
@@ -26,7 +29,7 @@ impl Code {
                 "A browser sent this request for a page of another origin, and that origin is not configured. Nothing was done: a page that somebody happens to read must not start runs."
             }
             Self::RateLimited => {
-                "More than 10 calls with a token that is not good came from one address within a minute. Callers with a good token are answered all the same."
+                "More than 10 calls with a token or a signature that is not good came from one address within a minute. Callers with a good one are answered all the same."
             }
             Self::RequestTimeout => {
                 "The head of the request came, and its body did not within 5 seconds. Nothing was done."
@@ -41,7 +44,7 @@ impl Code {
                 "The path exists and has other methods; the `Allow` header of the answer names them."
             }
             Self::ContentTooLarge => {
-                "The body has more than 16 KiB. The rest of it was not read, and the connection was closed."
+                "The body has more than 16 KiB, or, for a webhook, more than 25 MiB. The rest of it was not read, and the connection was closed."
             }
             Self::UnsupportedMediaType => {
                 "A body came that does not say that it is JSON, or that is packed. That also keeps out a form in somebody's browser."
@@ -70,6 +73,9 @@ impl Code {
             }
             Self::StateUnavailable => {
                 "The journal in the state directory cannot be read or written, so no run may be accepted: it could be lost. `/readyz` says the same, and the service's log has the cause."
+            }
+            Self::WebhookSecret => {
+                "Webhooks are configured for the mirror, and none of the files that hold their secrets can be used: missing, not readable, empty, or shorter than 32 characters. The delivery was not looked at; the service's log names each file."
             }
             Self::Internal => {
                 "A fault of the service itself. Only this request was given up; the service goes on, and `cutover_panics_total` counted it."

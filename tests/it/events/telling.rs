@@ -80,10 +80,12 @@ fn what_is_waited_for_is_told_and_a_run_that_is_taken_out_ends_its_stream() {
         world.start().await;
         let router = world.in_process.down(GITEA);
         assert!(router.is_some());
+        // open before there is a run: what is told of it is told from its beginning
+        let mut everything = world.follow("/events", None).await;
         let id = world.ask().await;
         let mut stream = world.follow(&format!("/cutover/runs/{id}/events"), None).await;
         let waiting = loop {
-            let event = stream.event().await;
+            let event = everything.event().await;
             if event.kind() == "phase" && !event.data()["mirror"]["waitingFor"].is_null() {
                 break event;
             }

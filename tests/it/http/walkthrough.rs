@@ -1,9 +1,11 @@
-//! The walk through the API in `docs/api.md`: every command of it is run, and what it shows of the output is demanded.
+//! The walks through the API in `docs/api.md` and `docs/webhooks.md`: every command of them is run, and what they show of
+//! the output is demanded.
 
 use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::hooks::SECRET;
 use crate::http::stage::{OPERATOR, Setting, Stage};
 
 /// A block of commands, and the lines that its output is shown to have.
@@ -52,30 +54,45 @@ pub(crate) fn find(shown: &str, output: &str) -> Option<usize> {
     None
 }
 
-#[test]
-fn every_command_of_the_walk_through_works_and_shows_what_the_page_shows() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
-    let steps = steps(&page);
-    assert!(steps.len() > 10, "{}", steps.len());
-    let (stage, folder) = (Stage::set(Setting::default()), TempDir::with_prefix("cutover-walk-").unwrap());
+/// Runs every command of a page against a stage.
+fn walk(page: &str, stage: &Stage, least: usize) {
+    let text = std::fs::read_to_string(format!("{}/{page}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let (steps, folder) = (steps(&text), TempDir::with_prefix("cutover-walk-").unwrap());
+    assert!(steps.len() >= least, "{page}: {}", steps.len());
     for step in steps {
         let done = Command::new("bash")
             .args(["-euo", "pipefail", "-c", &step.commands])
             .current_dir(folder.path())
             .env("URL", format!("http://{}", stage.address))
             .env("TOKEN", OPERATOR)
+            .env("SECRET", SECRET)
             .output()
             .unwrap();
         let (output, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        assert!(done.status.success(), "docs/api.md:{}: {}\n{output}{errors}", step.line, done.status);
-        assert!(!step.shown.is_empty(), "docs/api.md:{}: shows nothing of its output", step.line);
+        assert!(done.status.success(), "{page}:{}: {}\n{output}{errors}", step.line, done.status);
+        assert!(!step.shown.is_empty(), "{page}:{}: shows nothing of its output", step.line);
         let mut rest = &*output;
         for shown in &step.shown {
             let end = find(shown, rest);
-            let end = end.unwrap_or_else(|| panic!("docs/api.md:{}: {shown}\nis not in\n{rest}", step.line));
+            let end = end.unwrap_or_else(|| panic!("{page}:{}: {shown}\nis not in\n{rest}", step.line));
             rest = &rest[end..];
         }
     }
+}
+
+#[test]
+fn every_command_of_the_walk_through_works_and_shows_what_the_page_shows() {
+    walk("docs/api.md", &Stage::set(Setting::default()), 11);
+}
+
+#[test]
+fn every_command_of_the_page_about_webhooks_works_and_shows_what_the_page_shows() {
+    let folder = TempDir::with_prefix("cutover-hook-").unwrap();
+    let secret = folder.path().join("webhook");
+    std::fs::write(&secret, SECRET).unwrap();
+    // the mirror's own lines go on where the stage's end
+    let yaml = format!("    webhook: {{ secretFiles: [{}] }}\n", secret.display());
+    walk("docs/webhooks.md", &Stage::set(Setting { yaml: &yaml, ..Setting::default() }), 2);
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! The statements about webhooks' deliveries, which are remembered so that none is acted on twice.
+//!
+//! Owns how long they are kept: a day, and [`KEPT`] of them. Losing them costs a look at upstream, never more.
+
+use jiff::{Timestamp, ToSpan as _};
+use rusqlite::{Transaction, params};
+
+use super::store::{Store, clamp, failed};
+use super::{JournalError, KnownDelivery};
+use crate::domain::names::MirrorName;
+use crate::domain::run::RunId;
+
+/// How many deliveries are kept, and for how many hours: no forge sends one again of its own accord after a day.
+const KEPT: usize = 4_096;
+const HOURS_KEPT: i64 = 24;
+
+impl Store {
+    pub(super) fn write_deliveries(&mut self, deliveries: &[KnownDelivery]) -> Result<(), JournalError> {
+        self.write(|transaction| {
+            let mut statement = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO deliveries (mirror, id, run, received_at) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            deliveries.iter().try_for_each(|one| {
+                let (run, at) = (one.run.to_string(), one.received_at.to_string());
+                statement.execute(params![one.mirror.as_str(), one.id, run, at]).map(drop)
+            })
+        })
+    }
+
+    pub(super) fn deliveries(&mut self) -> Result<Vec<KnownDelivery>, JournalError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT mirror, id, run, received_at FROM deliveries ORDER BY seq")
+            .map_err(failed)?;
+        let text = |row: &rusqlite::Row<'_>, column: usize| row.get::<_, String>(column);
+        let rows = statement
+            .query_map(params![], |row| Ok((text(row, 0)?, text(row, 1)?, text(row, 2)?, text(row, 3)?)))
+            .map_err(failed)?;
+        let mut deliveries = Vec::new();
+        for row in rows {
+            let (mirror, id, run, received_at) = row.map_err(failed)?;
+            let parsed = (MirrorName::parse(&mirror).ok(), RunId::parse(&run), received_at.parse().ok());
+            // one that cannot be read is one that is not known
+            if let (Some(mirror), Some(run), Some(received_at)) = parsed {
+                deliveries.push(KnownDelivery { mirror, id: id.into(), run, received_at });
+            }
+        }
+        Ok(deliveries)
+    }
+}
+
+/// Drops the deliveries that are too old or too many.
+pub(super) fn drop_old(transaction: &Transaction<'_>, now: Timestamp) -> Result<(), rusqlite::Error> {
+    let oldest = now.checked_sub(HOURS_KEPT.hours()).unwrap_or(Timestamp::MIN).to_string();
+    transaction.execute(
+        "DELETE FROM deliveries WHERE received_at < ?1 OR seq <= (SELECT max(seq) FROM deliveries) - ?2",
+        params![oldest, clamp(KEPT)],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn delivery(number: usize, at: i64) -> KnownDelivery {
+        KnownDelivery {
+            mirror: MirrorName::parse("openova").unwrap(),
+            id: format!("d{number}").into(),
+            run: RunId(Uuid::from_u128(1)),
+            received_at: Timestamp::from_second(at).unwrap(),
+        }
+    }
+
+    #[test]
+    fn deliveries_come_back_in_order_and_each_stands_once() {
+        let mut store = Store::in_memory().unwrap();
+        store.write_deliveries(&[delivery(1, 5), delivery(2, 6)]).unwrap();
+        let again = KnownDelivery { run: RunId(Uuid::from_u128(2)), ..delivery(1, 7) };
+        store.write_deliveries(std::slice::from_ref(&again)).unwrap();
+        assert_eq!(store.deliveries().unwrap(), [delivery(2, 6), again]);
+    }
+
+    #[test]
+    fn deliveries_are_kept_for_a_day_and_4096_of_them() {
+        let mut store = Store::in_memory().unwrap();
+        let many: Vec<_> = (0..KEPT + 10).map(|number| delivery(number, 100)).collect();
+        store.write_deliveries(&many).unwrap();
+        store.retain(Timestamp::from_second(100).unwrap()).unwrap();
+        let kept = store.deliveries().unwrap();
+        assert_eq!((kept.len(), &*kept[0].id), (KEPT, "d10"));
+        store.retain(Timestamp::from_second(100 + 24 * 60 * 60).unwrap()).unwrap();
+        assert_eq!(store.deliveries().unwrap().len(), KEPT);
+        store.retain(Timestamp::from_second(101 + 24 * 60 * 60).unwrap()).unwrap();
+        assert!(store.deliveries().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,144 @@
+//! Many webhooks at once and without a pause: how many syncs they are, and that no push is lost among them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{SYNC, delivery, push};
+use crate::world::{World, id, story};
+
+/// Waits until no run is in flight.
+async fn rest(world: &World) -> usize {
+    loop {
+        let runs = world.runs().await;
+        if runs.iter().all(|run| !run["finishedAt"].is_null()) {
+            for run in &runs {
+                assert_eq!(run["status"], "succeeded", "{run:#}");
+            }
+            return runs.len();
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[test]
+fn a_burst_of_a_thousand_deliveries_is_at_most_two_syncs_and_the_last_push_is_in_gitea() {
+    story(async |mut world| {
+        world.start_hooked().await;
+        let before = world.runs().await.len();
+        let (mut runs, mut commit) = (BTreeSet::new(), String::new());
+        for number in 0..1_000 {
+            // pushes all along the second that the burst takes
+            if number % 100 == 0 {
+                commit = world.upstream.commit("one", "main", 1);
+            }
+            let body = push(&commit);
+            let answer = world.hook(&delivery(&format!("d{number}"), &body), body).await;
+            assert_eq!(answer.status, 202, "{answer:?}");
+            runs.insert(answer.json()["run"].as_str().unwrap().to_owned());
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(rest(&world).await - before, runs.len());
+        assert!(runs.len() <= 2, "{runs:?}");
+        let syncs = world.count(SYNC);
+        assert!((1..=2).contains(&syncs), "{syncs}");
+        world.assert_same_refs();
+        assert_eq!(world.upstream.resolve("one", "main").unwrap(), commit);
+        let metrics = world.get("/metrics").await.text;
+        assert!(metrics.contains("cutover_webhooks_total{result=\"joined\",vendor=\"github\"} 99"), "{metrics}");
+    });
+}
+
+#[test]
+fn a_push_in_the_middle_of_a_run_is_proven_by_that_very_run() {
+    story(async |mut world| {
+        world.start_hooked().await;
+        world.upstream.commit("one", "main", 1);
+        let run = world.ask().await;
+        world.until_phase(&run, "syncing").await;
+        // the run's own reading of upstream is older than this
+        sleep(Duration::from_millis(1_500)).await;
+        let commit = world.upstream.commit("one", "main", 1);
+        let second = world.pushed(&push(&commit)).await;
+        assert_eq!(second, run);
+        let run = world.end_of(&second).await;
+        assert_eq!(run["mirrors"][0]["evidence"]["trackedCommit"], commit, "{run:#}");
+        assert_eq!(run["trigger"], "api", "whose run it is does not change");
+        world.assert_same_refs();
+    });
+}
+
+#[test]
+fn of_pushes_without_a_pause_none_is_lost_and_every_run_ends() {
+    story(async |mut world| {
+        world.start_hooked().await;
+        let mut commit = String::new();
+        for _ in 0..40 {
+            commit = world.upstream.commit("one", "main", 1);
+            world.pushed(&push(&commit)).await;
+            sleep(Duration::from_millis(500)).await;
+        }
+        let ended = world.runs().await.iter().filter(|run| !run["finishedAt"].is_null()).count();
+        assert!(ended > 2, "pushes without a pause hold no run open for ever: {ended}");
+        rest(&world).await;
+        world.assert_same_refs();
+        let latest = &world.runs().await[0];
+        assert_eq!(latest["mirrors"][0]["evidence"]["trackedCommit"], commit);
+    });
+}
+
+#[test]
+fn a_push_that_upstreams_git_does_not_show_yet_is_looked_for_once_more() {
+    story(async |mut world| {
+        world.start_hooked().await;
+        for body in ["{}", "{\"ref\":\"refs/heads/main\",\"after\":\"9f2c1a7be1d84c5a9a0d3f6f5f0f3d0c6a4b2e11\"}"] {
+            let run = world.pushed(body).await;
+            sleep(Duration::from_secs(1)).await;
+            assert!(world.run_now(&run).await["finishedAt"].is_null(), "it looks once more");
+            world.upstream.commit("one", "main", 1);
+            let run = world.end_of(&run).await;
+            assert_eq!(run["mirrors"][0]["outcome"], "synced", "{run:#}");
+            world.assert_same_refs();
+        }
+        // and only once
+        let began = tokio::time::Instant::now();
+        let run = world.pushed("{}").await;
+        assert_eq!(world.end_of(&run).await["mirrors"][0]["outcome"], "noop");
+        assert!((2..4).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+        // what is there already is not looked for
+        let began = tokio::time::Instant::now();
+        let run = world.pushed(&push(&world.upstream.resolve("one", "main").unwrap())).await;
+        assert_eq!(world.end_of(&run).await["mirrors"][0]["outcome"], "noop");
+        assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_delivery_joins_a_run_that_may_do_more_than_it_asks_for() {
+    story(async |mut world| {
+        world.start_hooked().await;
+        world.upstream.commit("one", "main", 1);
+        let run = id(&world.post(&json!({ "onLegacy": "renameAside" })).await);
+        world.until_phase(&run, "syncing").await;
+        let commit = world.upstream.commit("one", "main", 1);
+        assert_eq!(world.pushed(&push(&commit)).await, run);
+        let run = world.end_of(&run).await;
+        assert_eq!(run["mirrors"][0]["evidence"]["trackedCommit"], commit, "{run:#}");
+    });
+}
+
+#[test]
+fn a_delivery_outlives_a_crash_as_the_run_that_it_was_given() {
+    story(async |mut world| {
+        world.start_hooked().await;
+        let commit = world.upstream.commit("one", "main", 1);
+        let run = world.pushed(&push(&commit)).await;
+        world.crash();
+        world.start_listening().await;
+        let run = world.end_of(&run).await;
+        assert_eq!((&run["status"], &run["trigger"]), (&"succeeded".into(), &"webhook".into()));
+        world.assert_same_refs();
+    });
+}

@@ -1,0 +1,173 @@
+//! The forges' payloads as they come, with signatures that were made by `openssl dgst -sha256 -hmac`, and what becomes of
+//! each: the same code that the service runs, on nothing but headers and bytes.
+
+use cutover_api::domain::names::BranchName;
+use cutover_api::domain::url::UpstreamUrl;
+use cutover_api::domain::webhook::{Claim, Hint, Reason, Vendor, Verifier, judge};
+use secrecy::SecretString;
+
+const SECRET: &str = "an example secret of more than 32 bytes";
+const SIGNING_TOKEN: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
+
+/// 2026-11-23T09:00:00Z, at which the payload with a time was signed.
+const NOW: i64 = 1_795_424_400;
+
+struct Case {
+    file: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    vendor: Vendor,
+    id: Option<&'static str>,
+    becomes: Result<(), Reason>,
+}
+
+const GITHUB_PUSH: &str = "sha256=51b40d24df11b55dadf74e409b06522fbd92da78f8efe09338f9e7cd44df9bf3";
+const GITEA_PUSH: &str = "3cba01c7551314aff153c228dbe1f2cdd191d9abf8d64c15fe09ef3385707bdc";
+const GITEA_TEST: &str = "8619b867bf5c657f0f28ae6313c85e9bfe8c470331d91bcca56deb24799fd57f";
+
+const CASES: &[Case] = &[
+    Case {
+        file: "github-push.json",
+        headers: &[
+            ("user-agent", "GitHub-Hookshot/044aadd"),
+            ("x-github-delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+            ("x-github-event", "push"),
+            ("x-github-hook-id", "500000001"),
+            ("x-github-hook-installation-target-type", "repository"),
+            ("x-hub-signature", "sha1=0000000000000000000000000000000000000000"),
+            ("x-hub-signature-256", GITHUB_PUSH),
+        ],
+        vendor: Vendor::GitHub,
+        id: Some("72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+        becomes: Ok(()),
+    },
+    Case {
+        file: "github-ping.json",
+        headers: &[
+            ("x-github-delivery", "11111111-cc78-11e3-81ab-4c9367dc0958"),
+            ("x-github-event", "ping"),
+            ("x-hub-signature-256", "sha256=c28bf61e4dd6266f072d4c4900aa491c55cdb4edca945d3b05c674857cc548d0"),
+        ],
+        vendor: Vendor::GitHub,
+        id: Some("11111111-cc78-11e3-81ab-4c9367dc0958"),
+        becomes: Err(Reason::Ping),
+    },
+    Case {
+        file: "gitlab-push.json",
+        headers: &[
+            ("user-agent", "GitLab/18.4.0"),
+            ("idempotency-key", "a5461c4d-9c7f-4af9-add6-cddebe3c426f"),
+            ("x-gitlab-event", "Push Hook"),
+            ("x-gitlab-webhook-uuid", "3c5c0404-c866-44bc-a5f6-452bb1bfc76e"),
+            ("x-gitlab-instance", "https://gitlab.example.com"),
+            ("x-gitlab-event-uuid", "9cebe914-4827-408f-b014-cfa23a47a35f"),
+            ("x-gitlab-token", SECRET),
+        ],
+        vendor: Vendor::GitLab,
+        id: Some("a5461c4d-9c7f-4af9-add6-cddebe3c426f"),
+        becomes: Ok(()),
+    },
+    Case {
+        file: "gitlab-push.json",
+        headers: &[
+            ("x-gitlab-event", "Push Hook"),
+            ("idempotency-key", "8a6d2a0e-7a2d-4f43-9fca-5a2a7a1c2f11"),
+            ("webhook-id", "8a6d2a0e-7a2d-4f43-9fca-5a2a7a1c2f11"),
+            ("webhook-timestamp", "1795424400"),
+            ("webhook-signature", "v1,psxtbKumQm0giSNOHk13k/TQMAHU1Fp1ssjksrShS3Y="),
+        ],
+        vendor: Vendor::GitLab,
+        id: Some("8a6d2a0e-7a2d-4f43-9fca-5a2a7a1c2f11"),
+        becomes: Ok(()),
+    },
+    Case {
+        file: "gitea-push.json",
+        headers: &[
+            ("x-gitea-delivery", "f6266f16-1bf3-46a5-9ea4-602e06ead473"),
+            ("x-gitea-event", "push"),
+            ("x-gitea-event-type", "push"),
+            ("x-gitea-signature", GITEA_PUSH),
+            ("x-gogs-event", "push"),
+            ("x-gogs-signature", GITEA_PUSH),
+            ("x-github-event", "push"),
+            ("x-github-delivery", "f6266f16-1bf3-46a5-9ea4-602e06ead473"),
+            ("x-hub-signature-256", "sha256=3cba01c7551314aff153c228dbe1f2cdd191d9abf8d64c15fe09ef3385707bdc"),
+        ],
+        vendor: Vendor::Gitea,
+        id: Some("f6266f16-1bf3-46a5-9ea4-602e06ead473"),
+        becomes: Ok(()),
+    },
+    Case {
+        file: "gitea-test.json",
+        headers: &[
+            ("x-gitea-delivery", "0c0f9e5c-1bf3-46a5-9ea4-602e06ead473"),
+            ("x-gitea-event", "push"),
+            ("x-gitea-signature", GITEA_TEST),
+        ],
+        vendor: Vendor::Gitea,
+        id: Some("0c0f9e5c-1bf3-46a5-9ea4-602e06ead473"),
+        becomes: Err(Reason::Test),
+    },
+    Case {
+        file: "gitea-push.json",
+        headers: &[
+            ("x-forgejo-delivery", "aaaaaaaa-1bf3-46a5-9ea4-602e06ead473"),
+            ("x-forgejo-event", "push"),
+            ("x-forgejo-signature", GITEA_PUSH),
+            ("x-gitea-event", "push"),
+            ("x-gitea-signature", GITEA_PUSH),
+            ("x-github-event", "push"),
+        ],
+        vendor: Vendor::Forgejo,
+        id: Some("aaaaaaaa-1bf3-46a5-9ea4-602e06ead473"),
+        becomes: Ok(()),
+    },
+];
+
+fn body(file: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/it/hooks/payloads/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn right(claim: &Claim<'_>, body: &[u8]) -> bool {
+    let secrets = [SECRET, SIGNING_TOKEN].map(SecretString::from);
+    let mut verifier = Verifier::new(claim, &secrets, jiff::Timestamp::from_second(NOW).unwrap());
+    verifier.update(body);
+    verifier.finish()
+}
+
+#[test]
+fn every_forges_payload_is_known_verified_and_judged_as_it_comes() {
+    let upstream = UpstreamUrl::parse("https://github.com/openova-io/openova").unwrap();
+    let main = BranchName::parse("main").unwrap();
+    for case in CASES {
+        let name = format!("{} of {}", case.file, case.vendor);
+        let header = |wanted: &str| case.headers.iter().find(|(found, _)| *found == wanted).map(|(_, value)| *value);
+        let claim = Claim::read(header);
+        assert_eq!((claim.vendor, claim.id), (case.vendor, case.id), "{name}");
+        let body = body(case.file);
+        assert!(right(&claim, &body), "{name}");
+        let hint = Hint::read(&body, true).unwrap();
+        assert_eq!(judge(&claim, &hint, &upstream), case.becomes, "{name}");
+        if case.becomes == Ok(()) {
+            let pushed = hint.pushed_to(&main).unwrap();
+            assert_eq!(pushed.as_str(), "9f2c1a7be1d84c5a9a0d3f6f5f0f3d0c6a4b2e11", "{name}");
+            let other = UpstreamUrl::parse("https://github.com/openova-io/other").unwrap();
+            assert_eq!(judge(&claim, &hint, &other), Err(Reason::Repository), "{name}");
+        }
+    }
+}
+
+#[test]
+fn no_bit_of_a_signed_body_can_be_changed() {
+    for case in CASES.iter().filter(|case| case.headers.iter().all(|(name, _)| *name != "x-gitlab-token")) {
+        let header = |wanted: &str| case.headers.iter().find(|(found, _)| *found == wanted).map(|(_, value)| *value);
+        let (claim, body) = (Claim::read(header), body(case.file));
+        for at in (0..body.len()).step_by(97) {
+            let mut changed = body.clone();
+            changed[at] ^= 1 << (at % 8);
+            assert!(!right(&claim, &changed), "{} at {at}", case.file);
+        }
+        let again = serde_json::from_slice::<serde_json::Value>(&body).unwrap().to_string();
+        assert!(!right(&claim, again.as_bytes()), "{}: the same said in other words", case.file);
+        assert!(!right(&claim, &body[..body.len() - 1]), "{}", case.file);
+    }
+}
