@@ -1,4 +1,4 @@
-//! The commands against a service that is played by a function.
+//! The commands against a service that is played by a function; in one file, since they share that player.
 
 mod options;
 mod status;
@@ -256,32 +256,6 @@ async fn keep_trying_outlives_a_conflict_a_service_that_is_not_ready_and_an_unve
     let accepted = ran("mirror --wait --keep-trying --accept-unverified", answers()).await;
     assert_eq!((accepted.exit, accepted.asked.len()), (ExitStatus::Proven, 4), "{}", accepted.err);
     assert_eq!(ran("mirror --wait", answers()).await.exit, ExitStatus::Refused);
-}
-
-#[tokio::test(start_paused = true)]
-async fn exit_zero_hides_the_exit_code_and_not_what_happened() {
-    for (line, answer, words) in [
-        ("mirror --wait --exit-zero", Answer::Json(200, failed("not-a-mirror", false)), "it would have been 1."),
-        ("mirror --keep-trying --timeout 4m --exit-zero", Answer::Away, "it would have been 6."),
-        ("mirror --exit-zero", Answer::Json(401, problem("unauthenticated", false)), "it would have been 5."),
-        ("mirror --exit-zero --token-file /nowhere", Answer::Away, "it would have been 2."),
-        ("mirror --exit-zero --url ftp://x", Answer::Away, "it would have been 2."),
-    ] {
-        let ran = ran(line, [answer]).await;
-        assert_eq!(ran.exit, ExitStatus::Proven, "{line}");
-        assert!(ran.err.contains(words), "{line}: {}", ran.err);
-    }
-    let proven = ran("mirror --exit-zero", [Answer::Json(202, under_way("queued"))]).await;
-    assert!(!proven.err.contains("would have been"), "{}", proven.err);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_label_begins_every_line() {
-    let answers = [Answer::Json(202, under_way("migrating")), Answer::Json(200, failed("not-a-mirror", false))];
-    let ran = ran("mirror --wait --label gitea-mirror", answers).await;
-    assert!(ran.err.contains("[gitea-mirror] [openova] migrating\n"), "{}", ran.err);
-    let lines: Vec<&str> = ran.out.lines().chain(ran.err.lines()).collect();
-    assert!(lines.len() > 3 && lines.iter().all(|line| line.starts_with("[gitea-mirror] ")), "{lines:#?}");
 }
 
 #[tokio::test(start_paused = true)]

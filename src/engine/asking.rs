@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::coordinator::{Coordinator, InFlight};
+use super::coordinator::Coordinator;
+use super::in_flight::InFlight;
 use super::{Accepted, Ask, NotAccepted};
 use crate::domain::event::Event;
 use crate::domain::key::Keyed;

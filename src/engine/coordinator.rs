@@ -14,17 +14,18 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
-use super::deliveries::{Deliveries, Owed};
+use super::deliveries::Deliveries;
 use super::driver::{Driver, Event};
-use super::ending::{Unwritten, log_end};
+use super::ending::{Told, Unwritten, log_end};
 use super::ids::Ids;
+use super::in_flight::InFlight;
 use super::looks::Looks;
 use super::minder::Minder;
 use super::observing::{Observing, Watch};
 use super::story::Story;
 use super::surroundings::Surroundings;
 use super::telling::Teller;
-use super::{Accepted, Command, Mirror, facts};
+use super::{Command, Mirror, facts};
 use crate::domain::event::{self, PhaseEntered};
 use crate::domain::names::MirrorName;
 use crate::domain::platform::Proven;
@@ -37,9 +38,6 @@ use crate::metrics::Metrics;
 
 /// Drivers' events that may wait to be taken in: a few a mirror at work.
 const EVENTS: usize = 256;
-
-/// How often a run is proven anew because it was asked for again after upstream had been read.
-const PROVEN_ANEW: u32 = 3;
 
 pub(super) struct Coordinator {
     pub(super) around: Surroundings,
@@ -102,44 +100,6 @@ pub(super) struct Driven {
     run: RunId,
     pub(super) began: Instant,
     pub(super) task: AbortHandle,
-}
-
-/// A run that has not ended.
-pub(super) struct InFlight {
-    pub(super) run: Arc<Run>,
-    /// When it was asked for last: a proof must not be older.
-    pub(super) asked_at: Timestamp,
-    /// How often a proof was too old for it.
-    pub(super) again: u32,
-    /// What a webhook has told of that the proof should show.
-    pub(super) owed: Option<Owed>,
-    /// Told once, when it has.
-    pub(super) ended: watch::Sender<Option<Arc<Run>>>,
-}
-
-impl InFlight {
-    pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { asked_at: run.created_at, again: 0, owed: None, run, ended: watch::Sender::new(None) }
-    }
-
-    /// Whether an end of one of its mirrors is a proof from before it was asked for last. A few times it is proven
-    /// anew; whoever asks without a pause would otherwise keep it from ever ending.
-    pub(super) fn outlived(&self, mirror: &MirrorName, end: &End) -> bool {
-        !self.is_tired()
-            && self.run.part(mirror).is_some_and(|part| part.end.is_none())
-            && end.evidence().is_some_and(|evidence| evidence.upstream_read_at() < self.asked_at)
-    }
-
-    /// Whether it is not proven anew any more. Who asks now is not answered by it.
-    pub(super) fn is_tired(&self) -> bool {
-        self.again >= PROVEN_ANEW
-    }
-
-    /// The run, for one more who asks.
-    pub(super) fn given(&self) -> Accepted {
-        let end = Some(self.ended.subscribe());
-        Accepted { run: Arc::clone(&self.run), coalesced: true, replayed: false, end }
-    }
 }
 
 impl Coordinator {
@@ -371,7 +331,7 @@ impl Coordinator {
                 // its looks are an observation, if there were any
                 let seen_now = facts.observed_at != before.facts.observed_at;
                 self.rest(at, if seen_now { self.around.policy.observed_for } else { Duration::ZERO });
-                let pause = self.end_in_every_run(&mirror, &end, facts, (news, told)).await;
+                let pause = self.end_in_every_run(&mirror, &end, facts, Told { events: news, notices: told }).await;
                 self.tell();
                 self.prove_anew(&mirror, pause);
                 self.write_deliveries().await;

@@ -8,7 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::asking::unavailable;
-use super::coordinator::{Coordinator, InFlight};
+use super::coordinator::Coordinator;
+use super::in_flight::InFlight;
 use super::{Ask, Delivered, Delivery, NotAccepted};
 use crate::domain::names::MirrorName;
 use crate::domain::refs::ObjectId;

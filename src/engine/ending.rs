@@ -20,16 +20,25 @@ pub(super) struct Unwritten {
     pub(super) events: Vec<Arc<Recorded>>,
 }
 
+/// What there is to tell of a mirror beside the ends of its runs.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// To readers of the streams.
+    pub(super) events: Vec<Event>,
+    /// To the receiver of notifications.
+    pub(super) notices: Vec<Notice>,
+}
+
 impl Coordinator {
     /// One driver's end is the end of that mirror in every run that waits for it, but for those that need a newer
-    /// proof; how long to wait before that one, if anybody needs it later than now. Beside it is what else there is to
-    /// tell of the mirror: to streams, and to the receiver of notifications.
+    /// proof; `told` is what else there is to tell of the mirror. How long to wait before the newer proof, if anybody
+    /// needs it later than now.
     pub(super) async fn end_in_every_run(
         &mut self,
         mirror: &MirrorName,
         end: &End,
         facts: Facts,
-        (news, told): (Vec<Event>, Vec<Notice>),
+        told: Told,
     ) -> Option<Duration> {
         let now = self.around.clock.now();
         let (mut changed, mut pause) = (Vec::new(), None);
@@ -44,14 +53,16 @@ impl Coordinator {
                 changed.push(Arc::clone(&one.run));
             }
         }
-        let happened = changed.iter().flat_map(|run| of_ends(run, [mirror])).chain(news);
-        let recorded = self.story.record(now, happened);
+        let news = changed.iter().flat_map(|run| of_ends(run, [mirror])).chain(told.events);
+        let recorded = self.story.record(now, news);
         // what is older than this end has to be on disk before it, or nothing of it may be written later
         self.write_the_unwritten().await;
         let (at, proof) = (self.index[mirror], facts.proven_at);
         let older = changed.iter().filter_map(|run| self.unwritten.get(&run.id));
         let events = older.flat_map(|unwritten| &unwritten.events).chain(&recorded).cloned().collect();
-        if let Err(error) = self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events, told).await {
+        if let Err(error) =
+            self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events, told.notices).await
+        {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
             self.keep_unwritten(&changed, &recorded);

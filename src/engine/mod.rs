@@ -14,6 +14,7 @@ mod facts;
 mod following;
 mod healing;
 mod ids;
+mod in_flight;
 mod jitter;
 mod looks;
 mod minder;

@@ -6,13 +6,44 @@ use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{Transaction, params};
 
 use super::store::{Store, clamp, failed};
-use super::{JournalError, KnownDelivery};
+use super::{Journal, JournalError};
 use crate::domain::names::MirrorName;
 use crate::domain::run::RunId;
 
 /// How many deliveries are kept, and for how many hours: no forge sends one again of its own accord after a day.
 const KEPT: usize = 4_096;
 const HOURS_KEPT: i64 = 24;
+
+/// A webhook's delivery that was answered with a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownDelivery {
+    /// The mirror that it was for.
+    pub mirror: MirrorName,
+    /// Its name, given by its sender.
+    pub id: Box<str>,
+    /// The run that it was given.
+    pub run: RunId,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+impl Journal {
+    /// Writes deliveries of webhooks, so that they are known again after a restart.
+    ///
+    /// # Errors
+    /// None of them is on disk.
+    pub async fn write_deliveries(&self, deliveries: Vec<KnownDelivery>) -> Result<(), JournalError> {
+        self.with(move |store| store.write_deliveries(&deliveries)).await
+    }
+
+    /// The deliveries that are kept, oldest first.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn deliveries(&self) -> Result<Vec<KnownDelivery>, JournalError> {
+        self.with(Store::deliveries).await
+    }
+}
 
 impl Store {
     pub(super) fn write_deliveries(&mut self, deliveries: &[KnownDelivery]) -> Result<(), JournalError> {

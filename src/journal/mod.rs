@@ -25,7 +25,9 @@ use crate::domain::status::Facts;
 use events::Shared;
 use store::Store;
 
+pub use deliveries::KnownDelivery;
 pub use events::EventPage;
+pub use notices::{Outbox, Waiting};
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite3";
@@ -125,47 +127,6 @@ pub struct KnownRequest {
     pub request: Fingerprint,
     /// The run that it was given.
     pub run: RunId,
-}
-
-/// A webhook's delivery that was answered with a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownDelivery {
-    /// The mirror that it was for.
-    pub mirror: MirrorName,
-    /// Its name, given by its sender.
-    pub id: Box<str>,
-    /// The run that it was given.
-    pub run: RunId,
-    /// When it came.
-    pub received_at: Timestamp,
-}
-
-/// What is to be told.
-#[derive(Clone, Debug, Default)]
-pub struct Outbox {
-    /// How many notices wait.
-    pub waiting: u64,
-    /// How many were dropped just now: too old, or too many.
-    pub dropped: u64,
-    /// The one that is sent next: of each mirror only the oldest, so that they arrive in their order.
-    pub next: Option<Waiting>,
-}
-
-/// A notice that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Its number.
-    pub seq: i64,
-    /// Its name.
-    pub id: String,
-    /// The mirror that it is about.
-    pub mirror: String,
-    /// What is sent.
-    pub body: String,
-    /// How often it was tried.
-    pub tries: u32,
-    /// Not to be sent before.
-    pub next_at: Timestamp,
 }
 
 /// What the journal holds of one mirror.
@@ -296,27 +257,11 @@ impl Journal {
         self.with(move |store| store.request_of(&keyed, now)).await
     }
 
-    /// Writes deliveries of webhooks, so that they are known again after a restart.
+    /// Writes how a mirror ended, in every run that waited for it, what is now known of it, the events that tell so, and
+    /// what a receiver of notifications is to be told: all or nothing.
     ///
     /// # Errors
-    /// None of them is on disk.
-    pub async fn write_deliveries(&self, deliveries: Vec<KnownDelivery>) -> Result<(), JournalError> {
-        self.with(move |store| store.write_deliveries(&deliveries)).await
-    }
-
-    /// The deliveries that are kept, oldest first.
-    ///
-    /// # Errors
-    /// The journal cannot be read.
-    pub async fn deliveries(&self) -> Result<Vec<KnownDelivery>, JournalError> {
-        self.with(Store::deliveries).await
-    }
-
-    /// Writes how a mirror ended, in every run that waited for it, what is now known of it, the events that tell
-    /// so, and what is to be told of it: all or nothing.
-    ///
-    /// # Errors
-    /// It is not on disk.
+    /// Nothing is on disk.
     pub async fn write_end(
         &self,
         mirror: MirrorName,
@@ -326,30 +271,6 @@ impl Journal {
         told: Vec<Notice>,
     ) -> Result<(), JournalError> {
         self.with(move |store| store.write_end(&mirror, &facts, &runs, &events, &told)).await
-    }
-
-    /// What is to be told, after what has waited too long or is too much is dropped.
-    ///
-    /// # Errors
-    /// The journal cannot be read, or what is too old cannot be dropped.
-    pub async fn outbox(&self, now: Timestamp) -> Result<Outbox, JournalError> {
-        self.with(move |store| store.outbox(now)).await
-    }
-
-    /// Drops a notice that was taken.
-    ///
-    /// # Errors
-    /// It will be sent again.
-    pub async fn told(&self, seq: i64) -> Result<(), JournalError> {
-        self.with(move |store| store.told(seq)).await
-    }
-
-    /// Notes that a notice was not taken, and when it is sent again.
-    ///
-    /// # Errors
-    /// Nobody will know how often it was tried.
-    pub async fn not_told(&self, seq: i64, next_at: Timestamp) -> Result<(), JournalError> {
-        self.with(move |store| store.not_told(seq, next_at)).await
     }
 
     /// Writes what is now known of mirrors, and what is to be told of that: all or nothing.

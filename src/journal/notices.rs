@@ -6,12 +6,66 @@ use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::store::{Store, clamp, damaged, failed};
-use super::{JournalError, Outbox, Waiting};
+use super::{Journal, JournalError};
 use crate::domain::notice::Notice;
 
 /// How many notices wait, and for how many hours.
 const KEPT: usize = 1_000;
 const HOURS_KEPT: i64 = 24;
+
+/// What is to be told.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox {
+    /// How many notices wait.
+    pub waiting: u64,
+    /// How many were dropped just now: too old, or too many.
+    pub dropped: u64,
+    /// The one that is sent next: of each mirror only the oldest, so that they arrive in their order.
+    pub next: Option<Waiting>,
+}
+
+/// A notice that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its number.
+    pub seq: i64,
+    /// Its name.
+    pub id: String,
+    /// The mirror that it is about.
+    pub mirror: String,
+    /// What is sent.
+    pub body: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Not to be sent before.
+    pub next_at: Timestamp,
+}
+
+impl Journal {
+    /// What is to be told, after what has waited too long or is too much is dropped.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or what is too old cannot be dropped.
+    pub async fn outbox(&self, now: Timestamp) -> Result<Outbox, JournalError> {
+        self.with(move |store| store.outbox(now)).await
+    }
+
+    /// Drops a notice that was taken.
+    ///
+    /// # Errors
+    /// It will be sent again.
+    pub async fn told(&self, seq: i64) -> Result<(), JournalError> {
+        self.with(move |store| store.told(seq)).await
+    }
+
+    /// Notes that a notice was not taken, and when it is sent again.
+    ///
+    /// # Errors
+    /// Nobody will know how often it was tried.
+    pub async fn not_told(&self, seq: i64, next_at: Timestamp) -> Result<(), JournalError> {
+        self.with(move |store| store.not_told(seq, next_at)).await
+    }
+}
 
 pub(super) fn put(transaction: &Transaction<'_>, notice: &Notice) -> Result<(), rusqlite::Error> {
     let at = notice.at.to_string();

@@ -192,7 +192,7 @@ fn no_run_waits_for_a_receiver_and_what_was_not_taken_is_sent_after_a_restart() 
 fn what_nobody_takes_for_a_day_is_dropped() {
     story(async |mut world| {
         let receiver = start(&mut world).await;
-        receiver.answering(&[503; 10_000]);
+        receiver.answering(&[503; 1_000]);
         world.upstream.fault_for(Reader::Service, UpstreamFault::Status(404));
         world.expect_failure("upstream-refused").await;
         sleep(Duration::from_hours(25)).await;

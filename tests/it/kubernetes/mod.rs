@@ -7,11 +7,12 @@ pub(crate) mod server;
 mod sockets;
 mod writing;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
 use http::{Method, Request, header};
+use tracing::Dispatch;
 
 use crate::world::{Answer, World, story};
 use server::{API_SERVER, ApiServer};
@@ -94,8 +95,15 @@ struct Log {
     _guard: tracing::subscriber::DefaultGuard,
 }
 
+/// While there is one subscriber alone, a line that another thread comes by first is judged by that thread's own, which
+/// is none, and is then silent everywhere; with a second one, all are asked.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| {
+    Dispatch::new(tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::sink).finish())
+});
+
 impl Log {
     fn begin() -> Self {
+        LazyLock::force(&SECOND);
         let text: Arc<Mutex<Vec<u8>>> = Arc::default();
         let into = Arc::clone(&text);
         let subscriber = tracing_subscriber::fmt()
