@@ -15,6 +15,7 @@ mod events;
 mod hooks;
 mod modes;
 mod origin;
+mod paging;
 mod problem;
 mod representation;
 mod runs;

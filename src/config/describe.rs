@@ -29,6 +29,15 @@ pub fn describe(config: &Config) -> String {
     ] {
         page.row(label, format!("after {}", GoDuration::new(limit)));
     }
+    page.head("Observation");
+    page.row("started by a reader when older than", GoDuration::new(config.policy.observed_for));
+    page.row(
+        "a mirror behind gets a run",
+        match config.policy.heal_after {
+            Some(after) => format!("after {}", GoDuration::new(after)),
+            None => "after two of its intervals".to_owned(),
+        },
+    );
     page.head("Serving");
     page.row("listens on", config.listen);
     page.row("connections", format!("at most {}", config.connections));

@@ -4,7 +4,8 @@
 //! no value: `rules` does.
 
 use super::draft::{
-    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, SecretDraft,
+    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, ObservationDraft,
+    SecretDraft,
 };
 use super::report::{Field, Place, Report};
 
@@ -94,6 +95,7 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
         gitea_credential,
         mirrors: vec![mirror],
         mirrors_place: None,
+        observation: ObservationDraft::absent(),
         limits: LimitsDraft::absent(),
         notifications: NotificationsDraft::absent(),
         hosts: Vec::new(),

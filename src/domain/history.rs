@@ -123,6 +123,13 @@ pub struct History {
 }
 
 impl History {
+    /// What an observation begins with: that which was proven last, and patience for no second try.
+    #[must_use]
+    pub fn without_patience(proven_refs: Option<u64>, proven_branches: Option<u64>) -> Self {
+        const TRIES: u32 = u32::MAX / 2;
+        Self { proven_refs, proven_branches, upstream_tries: TRIES, git_troubles: TRIES, ..Self::default() }
+    }
+
     /// Takes note of a look at the repository.
     pub fn saw_repository(&mut self, seen: &RepositorySeen) {
         match &seen.answer {

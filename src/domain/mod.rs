@@ -14,6 +14,7 @@ pub mod decide;
 pub mod duration;
 pub mod event;
 pub mod evidence;
+pub mod healing;
 pub mod history;
 pub mod key;
 pub mod mode;

@@ -116,8 +116,21 @@ pub struct Policy {
     pub sync: Duration,
     /// How long after the intent (or, without one, after `created_at`) a placeholder counts as dead.
     pub dead_placeholder: Duration,
+    /// How old an observation has to be for a reader to start another.
+    pub observed_for: Duration,
+    /// For how long a mirror has to be behind for a run to be begun by ourselves; `None`: two intervals of it.
+    pub heal_after: Option<Duration>,
     /// What depends on the platform's pivot; `None`: nothing.
     pub pivot: Option<PivotPolicy>,
+}
+
+impl Policy {
+    /// For how long a mirror of this interval has to be behind for a run to be begun by ourselves: within two
+    /// intervals Gitea asks upstream by itself.
+    #[must_use]
+    pub fn heals_after(&self, interval: GoDuration) -> Duration {
+        self.heal_after.unwrap_or(interval.get() * 2)
+    }
 }
 
 /// What may be done depending on whether the platform has moved its source into this very Gitea. Nothing is made past
@@ -163,6 +176,8 @@ impl Default for Policy {
             migrate: Duration::from_mins(15),
             sync: Duration::from_mins(10),
             dead_placeholder: Duration::from_mins(20),
+            observed_for: Duration::from_mins(1),
+            heal_after: None,
             pivot: None,
         }
     }

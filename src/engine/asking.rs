@@ -11,7 +11,7 @@ use super::{Accepted, Ask, NotAccepted};
 use crate::domain::event::Event;
 use crate::domain::key::Keyed;
 use crate::domain::names::MirrorName;
-use crate::domain::run::{Run, RunId};
+use crate::domain::run::{Run, RunId, Trigger};
 use crate::domain::spec::RunOptions;
 use crate::journal::JournalError;
 
@@ -33,8 +33,13 @@ impl Coordinator {
             }
             return Ok(accepted);
         }
-        if let Some((run, mirror)) = self.in_conflict(&names, &ask.options) {
-            return Err(NotAccepted::Conflict { run, mirror });
+        while let Some((run, mirror)) = self.in_conflict(&names, &ask.options) {
+            let trigger = self.in_flight.get(&run).map(|one| one.run.trigger);
+            if trigger != Some(Trigger::Heal) {
+                return Err(NotAccepted::Conflict { run, mirror });
+            }
+            // nobody has asked for that one, and a person does for this one
+            self.cancel(run).await?;
         }
         let id = self.ids.next(now);
         let mut run = Run::accepted(id, ask.trigger, ask.requested_by, now, names.iter().cloned());

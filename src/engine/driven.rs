@@ -33,14 +33,14 @@ pub(super) enum Task {
 }
 
 /// Sees to it that a driver that ends in a panic is heard of: else its mirror would be at work for ever.
-pub(super) struct Watch {
+pub(super) struct Minder {
     run: RunId,
     mirror: MirrorName,
     events: mpsc::Sender<Event>,
     metrics: Arc<Metrics>,
 }
 
-impl Watch {
+impl Minder {
     pub(super) fn new(coordinator: &Coordinator, run: RunId, mirror: &MirrorName) -> Self {
         let (events, metrics) = (coordinator.events.clone(), Arc::clone(&coordinator.metrics));
         Self { run, mirror: mirror.clone(), events, metrics }

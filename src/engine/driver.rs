@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::facts::LastSeen;
+use super::observer::Observed;
 use super::surroundings::Surroundings;
 use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, TroubleKind, UpstreamAnswer};
 use crate::domain::credential::CredentialSource;
@@ -20,13 +21,13 @@ use crate::domain::names::MirrorName;
 use crate::domain::observation::{History, Observation, RepositorySeen};
 use crate::domain::platform::PivotAnswer;
 use crate::domain::problem::{Code, Problem};
-use crate::domain::refs::{ObjectId, compare};
+use crate::domain::refs::{Comparison, ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
 use crate::domain::server::Server;
 use crate::domain::spec::{MirrorSpec, RunOptions};
 use crate::journal::JournalError;
 
-/// What a driver tells the coordinator.
+/// What drivers and observations tell the coordinator.
 #[derive(Debug)]
 pub(super) enum Event {
     /// It has entered a phase, or something is in its way.
@@ -35,6 +36,8 @@ pub(super) enum Event {
     Ended { run: RunId, mirror: MirrorName, end: Box<End>, seen: Box<LastSeen>, took: Duration },
     /// The word on its mode was carried out, or could not be.
     Carried { run: RunId, mirror: MirrorName, done: Result<(), Box<Problem>>, seen: Box<LastSeen> },
+    /// The observation of this number has ended: of the mirror that stands there. `None`: by a mistake of ours.
+    Observed { mirror: usize, number: u64, observed: Option<Box<Observed>> },
 }
 
 /// One mirror's work for one run.
@@ -63,6 +66,18 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// With nothing seen, and what is known from before.
+    pub(super) fn beginning(began: Instant, history: History) -> Self {
+        Self {
+            began,
+            observation: Observation::default(),
+            history,
+            seen: LastSeen::default(),
+            phase: None,
+            looking: Phase::Inspecting,
+        }
+    }
+
     /// Brings the driver's clock up to now: before each decision, and before an answer is written down that may have
     /// taken long.
     pub(super) fn tick(&mut self) {
@@ -140,14 +155,7 @@ impl Driver {
 
     /// Where the loop begins: with nothing seen, and what the journal knows.
     pub(super) async fn begin(&self, began: Instant) -> Result<Work, JournalError> {
-        Ok(Work {
-            began,
-            observation: Observation::default(),
-            history: self.recall().await?,
-            seen: LastSeen::default(),
-            phase: None,
-            looking: Phase::Inspecting,
-        })
+        Ok(Work::beginning(began, self.recall().await?))
     }
 
     pub(super) async fn look(&self, look: Look, work: &mut Work) {
@@ -170,6 +178,7 @@ impl Driver {
             Look::Upstream => {
                 self.enter(looking, None, work).await;
                 let answer = self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential).await;
+                self.around.origins.note(self.spec.upstream.origin(), &answer);
                 work.history.saw_upstream(&answer);
                 work.seen.upstream(&self.spec, &answer);
                 work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
@@ -213,9 +222,10 @@ impl Driver {
     }
 
     fn saw_local_refs(&self, answer: LocalRefsAnswer, work: &mut Work) {
-        let differing = self.differing(&work.observation, &answer);
-        work.history.saw_local_refs(&self.spec, &answer, differing == Some(0));
-        work.seen.local_refs(&self.spec, &answer, differing);
+        let compared = self.compared(&work.observation, &answer);
+        let proven = compared.as_ref().is_some_and(|compared| compared.differing.is_empty());
+        work.history.saw_local_refs(&self.spec, &answer, proven);
+        work.seen.local_refs(&self.spec, &answer, compared.as_ref());
         work.observation.local_refs = Some(Seen { at: self.around.clock.now(), value: answer });
     }
 
@@ -251,11 +261,11 @@ impl Driver {
         work.observation.repository = Some(seen);
     }
 
-    /// How many refs differ, where both lists are here.
-    fn differing(&self, observation: &Observation, local: &LocalRefsAnswer) -> Option<usize> {
+    /// The two lists beside each other, where both are here.
+    fn compared(&self, observation: &Observation, local: &LocalRefsAnswer) -> Option<Comparison> {
         match (observation.upstream.as_ref().map(|seen| &seen.value), local) {
             (Some(UpstreamAnswer::List(upstream)), LocalRefsAnswer::List(local)) => {
-                Some(compare(upstream, local, self.spec.prune).differing.len())
+                Some(compare(upstream, local, self.spec.prune))
             }
             _ => None,
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::asking::unavailable;
 use super::coordinator::{Coordinator, open_parts};
 use super::deliveries::NOT_SHOWN_YET;
-use super::driven::Task;
+use super::driven::{Driven, Task};
 use super::{Canceled, NotAccepted};
 use crate::domain::answer::PatchAnswer;
 use crate::domain::aside::Aside;
@@ -62,6 +62,7 @@ impl Coordinator {
         let recorded = self.story.record(now, news);
         // what is older than this end has to be on disk before it, or nothing of it may be written later
         self.write_the_unwritten().await;
+        let (at, proof) = (self.index[mirror], facts.proven_at);
         let older = changed.iter().filter_map(|run| self.unwritten.get(&run.id));
         let events = older.flat_map(|unwritten| &unwritten.events).chain(&recorded).cloned().collect();
         if let Err(error) =
@@ -70,7 +71,10 @@ impl Coordinator {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
             self.keep_unwritten(&changed, &recorded);
+            self.observing.unwritten(at);
         } else {
+            self.mirrors[at].written_proof = proof;
+            self.observing.written(at);
             self.unwritten.retain(|id, _| changed.iter().all(|run| run.id != *id));
         }
         self.story.tell(recorded);
@@ -177,9 +181,15 @@ impl Coordinator {
 
     /// Stops a driver where it stands: the next one finds out from Gitea and the journal what was done.
     fn stop(&mut self, name: &MirrorName) -> Option<RunId> {
-        let slot = &mut self.mirrors[self.index[name]];
+        let at = self.index[name];
         // a mode is carried out whoever waits for what
-        let driven = slot.driven.take_if(|driven| matches!(driven.task, Task::Run { .. }))?;
+        if !matches!(self.mirrors[at].driven, Some(Driven { task: Task::Run { .. }, .. })) {
+            return None;
+        }
+        // what it saw is lost
+        self.rest(at, Duration::ZERO);
+        let slot = &mut self.mirrors[at];
+        let driven = slot.driven.take()?;
         driven.abort.abort();
         let status = Arc::make_mut(&mut slot.status);
         (status.phase, status.waiting_for) = (Phase::Idle, None);

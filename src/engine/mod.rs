@@ -14,11 +14,17 @@ mod dry_run;
 mod ending;
 mod facts;
 mod following;
+mod healing;
 mod ids;
 mod in_flight;
 mod jitter;
+mod looks;
 mod modes;
 mod not_accepted;
+mod observer;
+mod observing;
+mod origins;
+mod publishing;
 mod shown;
 mod story;
 mod surroundings;
@@ -48,6 +54,7 @@ use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use coordinator::Coordinator;
 use dry_run::DryRuns;
+use looks::Looks;
 use shown::Shown;
 use surroundings::{AT_ONCE, Surroundings};
 
@@ -184,6 +191,7 @@ pub struct Engine {
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<Arc<Status>>,
     dry_runs: Arc<DryRuns>,
+    looks: Arc<Looks>,
     gitea: Client,
     shutdown: Shutdown,
     platform: Option<Arc<dyn Platform>>,
@@ -208,17 +216,21 @@ impl Engine {
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             mode_turns: Arc::new(Semaphore::new(AT_ONCE)),
             gitea_status: Arc::new(Mutex::new(GiteaStatus::default())),
+            origins: Arc::default(),
         };
         let (gitea, shutdown) = (around.gitea.clone(), around.shutdown.clone());
         let platform = around.platform.clone();
         let dry_runs = Arc::new(DryRuns::new(parts.mirrors.clone(), around.clone()));
         let tasks = TaskTracker::new();
+        let looks = Arc::new(Looks::default());
         let (mut coordinator, status, events) =
-            Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone(), parts.teller).await?;
+            Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone(), Arc::clone(&looks), parts.teller)
+                .await?;
         coordinator.resume().await?;
         let (commands, incoming) = mpsc::channel(COMMANDS);
         tasks.spawn(coordinator.run(incoming, events));
-        Ok((Self { commands, status, dry_runs, gitea, shutdown, platform, shown: Arc::default() }, tasks))
+        let shown = Arc::default();
+        Ok((Self { commands, status, dry_runs, looks, gitea, shutdown, platform, shown }, tasks))
     }
 
     /// Asks for a run. It is written down before this answers, and goes on whatever becomes of the caller.
@@ -328,6 +340,17 @@ impl Engine {
             Some(platform) => self.shown.with(status, platform.cutover_complete()),
             None => status,
         }
+    }
+
+    /// Tells that somebody has looked at every mirror: those whose last observation is too old are observed anew, in the
+    /// background. Costs a reader next to nothing, and never waits.
+    pub fn looked_at_all(&self) {
+        self.looks.at_all();
+    }
+
+    /// The same of some mirrors.
+    pub fn looked_at<'a>(&self, names: impl IntoIterator<Item = &'a MirrorName>) {
+        self.looks.at(names);
     }
 
     async fn command<T>(

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::NotAccepted;
 use super::asking::unavailable;
 use super::coordinator::Coordinator;
-use super::driven::{Driven, Task, Watch};
+use super::driven::{Driven, Minder, Task};
 use super::driver::Driver;
 use super::ending::{Told, log_end};
 use super::facts::{self, LastSeen};
@@ -203,7 +203,8 @@ impl Coordinator {
     }
 
     fn carry_out(&mut self, name: &MirrorName) {
-        let slot = &mut self.mirrors[self.index[name]];
+        let at = self.index[name];
+        let slot = &mut self.mirrors[at];
         if slot.driven.is_some() {
             return;
         }
@@ -211,6 +212,8 @@ impl Coordinator {
         let Some(change) = &mut status.mode_change else { return };
         change.problem = None;
         let (run, change) = (change.id, change.clone());
+        self.leave_to_a_driver(at);
+        let slot = &mut self.mirrors[at];
         let driver = Driver {
             run,
             options: RunOptions::default(),
@@ -224,13 +227,15 @@ impl Coordinator {
         let driving = self.drivers.spawn(driver.drive_mode(change));
         let abort = driving.abort_handle();
         slot.driven = Some(Driven { run, began: Instant::now(), abort, task: Task::Mode });
-        self.drivers.spawn(Watch::new(self, run, name).over(driving));
+        self.drivers.spawn(Minder::new(self, run, name).over(driving));
     }
 
     /// A mode was carried out, or could not be.
     pub(super) async fn carried(&mut self, name: &MirrorName, done: Result<(), Box<Problem>>, seen: &LastSeen) {
-        let now = self.around.clock.now();
-        let slot = &mut self.mirrors[self.index[name]];
+        let (now, at) = (self.around.clock.now(), self.index[name]);
+        // what the mode has changed is to be seen by whoever looks next
+        self.rest(at, Duration::ZERO);
+        let slot = &mut self.mirrors[at];
         slot.driven = None;
         let status = Arc::make_mut(&mut slot.status);
         (status.phase, status.waiting_for) = (Phase::Idle, None);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use super::origins::Origins;
 use crate::clock::Clock;
 use crate::domain::platform::Platform;
 use crate::domain::spec::Policy;
@@ -33,6 +34,8 @@ pub(super) struct Surroundings {
     pub(super) mode_turns: Arc<Semaphore>,
     /// Gitea, as it was seen last.
     pub(super) gitea_status: Arc<Mutex<GiteaStatus>>,
+    /// Which upstream hosts are to be left alone.
+    pub(super) origins: Arc<Origins>,
 }
 
 impl Surroundings {

@@ -283,6 +283,14 @@ impl Journal {
         self.with(move |store| store.write_end(&mirror, &facts, &runs, &events, &told)).await
     }
 
+    /// Writes what is now known of mirrors, and what is to be told of that: all or nothing.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn write_facts(&self, facts: Vec<(MirrorName, Facts)>, told: Vec<Notice>) -> Result<(), JournalError> {
+        self.with(move |store| store.write_facts(&facts, &told)).await
+    }
+
     /// One run.
     ///
     /// # Errors

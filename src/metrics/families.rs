@@ -4,8 +4,6 @@
 
 use std::fmt::Write as _;
 
-use prometheus::proto::MetricType;
-
 /// One family.
 #[derive(Debug)]
 pub struct Family {
@@ -38,15 +36,6 @@ impl Kind {
             Self::Gauge => "gauge",
             Self::Counter => "counter",
             Self::Histogram(_) => "histogram",
-        }
-    }
-
-    /// As the encoder calls it.
-    pub(super) const fn proto(self) -> MetricType {
-        match self {
-            Self::Gauge => MetricType::GAUGE,
-            Self::Counter => MetricType::COUNTER,
-            Self::Histogram(_) => MetricType::HISTOGRAM,
         }
     }
 }
@@ -88,6 +77,8 @@ families! {
         "How many attempts in a row have failed; absent while the mirror is not to follow.";
     MIRROR_BEHIND_SINCE = "cutover_mirror_behind_since_timestamp_seconds", Kind::Gauge, ["mirror"],
         "Unix time at which refs were first seen to differ since the last proof; absent unless the mirror is behind.";
+    MIRROR_OBSERVED = "cutover_mirror_last_observation_timestamp_seconds", Kind::Gauge, ["mirror"],
+        "Unix time at which both sides were last looked at, by an attempt or because somebody read the status, whatever that came to; absent before.";
     MIRROR_INTERVAL = "cutover_mirror_interval_seconds", Kind::Gauge, ["mirror"],
         "How often Gitea is to ask upstream by itself, as configured; absent while the mirror is not to follow, so that nobody is alerted.";
     MIRROR_REFS = "cutover_mirror_refs", Kind::Gauge, ["mirror", "side"],
@@ -102,6 +93,10 @@ families! {
         "How long an attempt on a mirror took, by what a success did, else by how it ended.";
     REWRITES = "cutover_mirror_rewrites_total", Kind::Counter, [],
         "Proven attempts whose sync replaced the history of the tracked branch.";
+    HEALS = "cutover_mirror_heals_total", Kind::Counter, ["mirror"],
+        "Runs begun by the service itself, since the mirror was seen behind for too long.";
+    OBSERVATIONS = "cutover_observations_total", Kind::Counter, ["result"],
+        "Observations that have ended, by what they came to: fresh, behind, unknown. Attempts are not among them.";
 
     RUN_TIMEOUT = "cutover_run_timeout_seconds", Kind::Gauge, [],
         "The longest a run may take.";

@@ -11,6 +11,7 @@ mod contract;
 mod dry_runs;
 mod events;
 mod fidelity;
+mod freshness;
 mod generated;
 mod guard;
 mod hooks;

@@ -104,7 +104,7 @@ mirrors:
     onLegacy: renameAside
     webhook: { secretFiles: [] }
   - { name: b, upstream: { url: https://example.com/x/b }, target: { owner: o, repo: s } }
-observation: { ttl: 60s, healAfter: null }
+observation: { ttl: 30s, healAfter: 45m }
 limits: { run: 1h, migrate: 20m, sync: 15m, deadPlaceholder: 25m, connections: 32 }
 server: { hosts: [cutover.example.org, '[::1]', 10.0.0.1], origins: ['https://console.example.org'] }
 kubernetes: { enabled: false, audiences: [], operators: [], viewers: [], statusConfigMap: catalyst/self-sovereign-cutover-status, pastPivotGuard: true }
@@ -120,6 +120,8 @@ notifications: { url: null, secretFile: null }
     assert!(matches!(b.credential.read(), Ok(None)));
     assert!(matches!(config.gitea.credential.read(), Ok(Some(Credential::Basic { .. }))));
     assert_eq!(config.policy.run, Duration::from_hours(1));
+    assert_eq!(config.policy.observed_for, Duration::from_secs(30));
+    assert_eq!(config.policy.heals_after(b.spec.interval), Duration::from_mins(45));
     assert_eq!(config.policy.dead_placeholder, Duration::from_mins(25));
     assert_eq!(config.connections, 32);
     assert_eq!(config.hosts, ["cutover.example.org", "[::1]", "10.0.0.1"]);

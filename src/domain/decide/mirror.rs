@@ -78,7 +78,7 @@ impl Table<'_> {
         change.applied_at.is_none() || since.is_some_and(|since| since.is_positive() && since <= limit)
     }
 
-    fn local_refs(&self) -> Result<Seen<&RefList>, Next> {
+    pub(super) fn local_refs(&self) -> Result<Seen<&RefList>, Next> {
         let Some(seen) = &self.seen.local_refs else {
             return Err(Next::Look(Look::LocalRefs));
         };

@@ -6,14 +6,15 @@
 //!
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
 //! (`placeholder`), a regular repository in the way (`legacy`), a mirror that is there (`mirror`) and its settings
-//! (`settings`); `pivot` is the gate before what makes a mirror, and `failing` words the problems. `carrying` decides for a
-//! mode what [`decide`] decides for a run.
+//! (`settings`); `observe` concludes from looks alone, `pivot` is the gate before what makes a mirror, and `failing` words
+//! the problems. `carrying` decides for a mode what [`decide`] decides for a run.
 
 mod absent;
 mod carrying;
 mod failing;
 mod legacy;
 mod mirror;
+mod observe;
 mod pivot;
 mod placeholder;
 mod settings;
@@ -35,6 +36,7 @@ use super::proof::Proof;
 use super::refs::{Prune, RefList};
 use super::run::{End, Phase};
 use super::spec::{MirrorSpec, Policy};
+pub use observe::{Finding, observe, too_slow};
 
 pub use carrying::{Carrying, carry_out};
 

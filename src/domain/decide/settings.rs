@@ -53,7 +53,7 @@ impl Table<'_> {
     ///
     /// Gitea looks branches up in a table of its own. Killed in the middle of a sync, it has refs that are not in there:
     /// it answers such a PATCH with 200 and does nothing, until the next sync that ends well has written the table.
-    fn default_branch(
+    pub(super) fn default_branch(
         &self,
         repository: &Repository,
         date: Timestamp,

@@ -285,3 +285,26 @@ fn somebody_else(story: &mut Story, rng: &mut Rng) {
     };
     story.shared.note(&format!("-- somebody {what}"));
 }
+
+impl Story {
+    /// Nothing can be written into a table of a journal any more.
+    pub(super) fn fill_the_disk(&mut self, who: usize, table: &'static str) {
+        if self.full.contains(&(who, table)) {
+            return;
+        }
+        for event in ["INSERT", "UPDATE"] {
+            let trigger = format!("CREATE TRIGGER full_{table}_{event} BEFORE {event} ON {table}");
+            self.shared.tamper(who, &format!("{trigger} BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"));
+        }
+        self.full.push((who, table));
+    }
+
+    /// There is room again.
+    pub(super) fn make_room(&mut self) {
+        for (who, table) in self.full.drain(..) {
+            for event in ["INSERT", "UPDATE"] {
+                self.shared.tamper(who, &format!("DROP TRIGGER IF EXISTS full_{table}_{event}"));
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! One seed's story: a Gitea, an upstream, one service or two, the chaos, and the quiet after it in which everything has
 //! to come right.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub(super) struct Told {
     pub(super) changes: usize,
     pub(super) runs: usize,
     pub(super) succeeded: usize,
+    pub(super) freshness: BTreeMap<String, u64>,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a chance of its own")]
@@ -52,16 +54,18 @@ pub(super) struct Story {
     pub(super) empties: bool,
     /// Whether anybody ever says how the mirror is to be run.
     pub(super) modes: bool,
-    prune: bool,
+    pub(super) prune: bool,
     private: bool,
     /// What every request asks for.
     body: &'static str,
     /// Runs that are under way, and whose.
     open: Vec<(usize, String)>,
     /// Tables that cannot be written, by service.
-    full: Vec<(usize, &'static str)>,
+    pub(super) full: Vec<(usize, &'static str)>,
     runs: usize,
     succeeded: usize,
+    /// How often each state of freshness was told.
+    pub(super) freshness: BTreeMap<String, u64>,
 }
 
 /// Plays a seed.
@@ -139,6 +143,7 @@ impl Story {
             full: Vec::new(),
             runs: 0,
             succeeded: 0,
+            freshness: BTreeMap::new(),
         };
         let line = format!("{}, pruning {prune}, twins {twins}, private {private}, {body}", profile.name());
         story.shared.note(&format!("seed {seed}: {line}"));
@@ -193,26 +198,6 @@ impl Story {
         self.shared.gitea.set_token("bot", &self.token, &SCOPES);
     }
 
-    /// Nothing can be written into a table of a journal any more.
-    pub(super) fn fill_the_disk(&mut self, who: usize, table: &'static str) {
-        if self.full.contains(&(who, table)) {
-            return;
-        }
-        for event in ["INSERT", "UPDATE"] {
-            let trigger = format!("CREATE TRIGGER full_{table}_{event} BEFORE {event} ON {table}");
-            self.shared.tamper(who, &format!("{trigger} BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"));
-        }
-        self.full.push((who, table));
-    }
-
-    fn make_room(&mut self) {
-        for (who, table) in self.full.drain(..) {
-            for event in ["INSERT", "UPDATE"] {
-                self.shared.tamper(who, &format!("DROP TRIGGER IF EXISTS full_{table}_{event}"));
-            }
-        }
-    }
-
     /// Asks one of the services for a run.
     pub(super) async fn ask(&mut self, rng: &mut Rng) {
         let who = usize::try_from(rng.below(self.services.len() as u64)).unwrap();
@@ -232,6 +217,13 @@ impl Story {
         for _ in 0..events {
             let pause = self.rng.pause();
             self.pass(pause).await;
+            if self.rng.percent(60) {
+                self.readers().await;
+                // what they have started ends, or is in the middle of what comes next
+                let pause = Duration::from_millis(self.rng.below(15_000));
+                self.pass(pause).await;
+                self.readers().await;
+            }
             chaos::happens(self).await;
             self.look_at_runs().await;
         }
@@ -290,6 +282,7 @@ impl Story {
                 return;
             }
             self.pass(Duration::from_secs(5)).await;
+            self.readers().await;
             self.look_at_runs().await;
         }
         self.all_follow().await;
@@ -349,6 +342,7 @@ impl Story {
         if run["status"] == "succeeded" {
             self.succeeded += 1;
             oracle::judge_settings(&self.shared);
+            self.stays_fresh(who).await;
         } else if !self.needs_a_person(problem) {
             self.shared.broken(&format!("without a fault a run does not succeed: {run}"));
         }
@@ -393,6 +387,7 @@ impl Story {
             changes: state.changes,
             runs: self.runs,
             succeeded: self.succeeded,
+            freshness: std::mem::take(&mut self.freshness),
         }
     }
 }
