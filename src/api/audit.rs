@@ -7,11 +7,13 @@ use http::{Method, StatusCode};
 
 use super::problem::Refusal;
 use crate::domain::access::Principal;
+use crate::domain::mode::Mode;
+use crate::domain::names::MirrorName;
 use crate::domain::run::RunId;
 use crate::domain::webhook::Vendor;
 
 /// What a request has done; a handler leaves it in its answer's extensions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Done {
     /// A new run.
     Started(RunId),
@@ -19,20 +21,39 @@ pub(super) enum Done {
     Joined(RunId),
     /// A run was taken out.
     Canceled(RunId),
+    /// A mirror is run in another way.
+    SetMode {
+        /// Which.
+        mirror: MirrorName,
+        /// How.
+        mode: Mode,
+        /// Whether it is made a regular repository.
+        convert: bool,
+    },
 }
 
 impl Done {
-    const fn action(self) -> &'static str {
+    const fn action(&self) -> &'static str {
         match self {
             Self::Started(_) => "run.start",
             Self::Joined(_) => "run.join",
             Self::Canceled(_) => "run.cancel",
+            Self::SetMode { convert: false, .. } => "mode.set",
+            Self::SetMode { convert: true, .. } => "mode.convert",
         }
     }
 
-    const fn run(self) -> RunId {
+    const fn run(&self) -> Option<RunId> {
         match self {
-            Self::Started(id) | Self::Joined(id) | Self::Canceled(id) => id,
+            Self::Started(id) | Self::Joined(id) | Self::Canceled(id) => Some(*id),
+            Self::SetMode { .. } => None,
+        }
+    }
+
+    const fn mode(&self) -> Option<(&MirrorName, Mode)> {
+        match self {
+            Self::Started(_) | Self::Joined(_) | Self::Canceled(_) => None,
+            Self::SetMode { mirror, mode, .. } => Some((mirror, *mode)),
         }
     }
 }
@@ -52,7 +73,9 @@ pub(super) fn write(request_id: &str, method: &Method, response: &Response) {
             role,
             action = done.action(),
             decision = "accept",
-            run = %done.run(),
+            run = done.run().map(tracing::field::display),
+            mirror = done.mode().map(|(mirror, _)| mirror.as_str()),
+            mode = done.mode().map(|(_, mode)| mode.label()),
             status = status.as_u16(),
             "Did what was asked",
         );

@@ -1,7 +1,9 @@
-//! Reading the body that asks for a run: media type, size, JSON, members, in this order.
+//! Reading a body: media type, size, JSON, members, in this order; here that of a run, in `mode` that of a mode.
 //!
 //! Owns every way in which a body can be wrong. Reads nothing of a request that has not passed the gate, keeps at most
 //! [`LARGEST`] bytes of it, and never says back what a value was.
+
+mod mode;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use crate::domain::key::Fingerprint;
 use crate::domain::problem::Code;
 use crate::domain::refs::Digest;
 use crate::domain::spec::OnLegacy;
+
+pub(super) use mode::read_mode;
 
 /// The most bytes of a body.
 pub(super) const LARGEST: usize = 16 * 1024;
@@ -51,8 +55,13 @@ impl Asked {
     }
 }
 
-/// Reads the body of a request.
+/// Reads the body of a request for a run; none asks for what `{}` asks for.
 pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Asked, Refusal> {
+    text(headers, body).await?.map_or_else(|| Ok(Asked::default()), |text| parse(&text))
+}
+
+/// The text of a body that is meant as JSON; `None`: there is none.
+async fn text(headers: &HeaderMap, body: Body) -> Result<Option<String>, Refusal> {
     check_coding(headers)?;
     let announced = body.size_hint().lower();
     if announced > 0 {
@@ -71,10 +80,10 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Asked, Refus
         Err(_) => return Err(too_slow()),
     };
     if bytes.is_empty() {
-        return Ok(Asked::default());
+        return Ok(None);
     }
     check_media_type(headers)?;
-    parse(&bytes)
+    String::from_utf8(bytes.into()).map(Some).map_err(|_| malformed("the body is not UTF-8"))
 }
 
 /// No coding of the transfer but the one that every server takes.
@@ -128,19 +137,19 @@ pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Parses a body that is not empty. Twice: the first pass finds what is no JSON at all, however deep, without
 /// recursion; so the second may stop at the first member that is wrong.
-fn parse(bytes: &[u8]) -> Result<Asked, Refusal> {
-    let text = std::str::from_utf8(bytes).map_err(|_| malformed("the body is not UTF-8"))?;
-    let not_json = |error: serde_json::Error| {
-        malformed(&format!("the body is not JSON: line {}, column {}", error.line(), error.column()))
-    };
-    serde_json::from_str::<IgnoredAny>(text).map_err(not_json)?;
-    match serde_json::from_str::<Read>(text).map_err(not_json)? {
+fn parse(text: &str) -> Result<Asked, Refusal> {
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error))?;
+    match serde_json::from_str::<Read>(text).map_err(|error| not_json(&error))? {
         Read::Asked(asked) => check_names(asked),
         Read::NotAnObject => Err(invalid("the body must be a JSON object")),
         Read::Unknown(name) => Err(Refusal::new(Code::UnknownField, format!("`{}` is not known", abridged(&name)))),
         Read::Twice(name) => Err(invalid(format!("`{name}` stands twice in the body"))),
         Read::Bad(name, why) => Err(invalid(format!("`{name}` {why}"))),
     }
+}
+
+fn not_json(error: &serde_json::Error) -> Refusal {
+    malformed(&format!("the body is not JSON: line {}, column {}", error.line(), error.column()))
 }
 
 fn check_names(asked: Asked) -> Result<Asked, Refusal> {
@@ -210,6 +219,8 @@ macro_rules! anything_else_is {
         }
     };
 }
+
+use anything_else_is;
 
 impl<'de> Deserialize<'de> for Read {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -134,6 +134,9 @@ impl From<NotAccepted> for Refusal {
             | NotAccepted::KeyReused
             | NotAccepted::UnknownRun
             | NotAccepted::RunEnded
+            | NotAccepted::NoSuchMirror
+            | NotAccepted::SeveredByConfiguration { .. }
+            | NotAccepted::NoConvert
             | NotAccepted::ShuttingDown => {
                 return Self::of(not_accepted.problem());
             }

@@ -11,15 +11,14 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
-use url::form_urlencoded;
 
 use super::audit::Done;
+use super::paging::{Page, page};
 use super::problem::Refusal;
 use super::wire::{RunBody, RunList, RunRequest};
 use super::{ApiState, asking, body};
 use crate::domain::access::Principal;
 use crate::domain::key::Keyed;
-use crate::domain::problem::Code;
 use crate::domain::run::{RunId, Trigger};
 use crate::domain::spec::RunOptions;
 use crate::engine::{Accepted, Ask, NotAccepted};
@@ -171,9 +170,10 @@ pub(super) async fn cancel(
     responses((status = 200, description = "A page of runs.", body = RunList)),
 )]
 pub(super) async fn list(State(state): State<ApiState>, uri: Uri) -> Result<Json<RunList>, Refusal> {
-    let Page { limit, before } = page(uri.query().unwrap_or_default())?;
+    let Page { limit, after } = page(uri.query().unwrap_or_default(), 1..=LONGEST_PAGE, run_id)?;
+    let limit = limit.unwrap_or(PAGE);
     // one more than is shown tells whether there is another page
-    let mut runs = state.engine.runs(limit + 1, before).await?;
+    let mut runs = state.engine.runs(limit + 1, after).await?;
     let more = runs.len() > limit;
     runs.truncate(limit);
     let next_cursor = runs.last().filter(|_| more).map(|run| run.id.to_string());
@@ -204,65 +204,11 @@ fn run_id(text: &str) -> Option<RunId> {
     RunId::parse(text).filter(|id| id.to_string() == text)
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Page {
-    limit: usize,
-    before: Option<RunId>,
-}
-
-/// Reads a query; members that are not ours are nobody's business.
-fn page(query: &str) -> Result<Page, Refusal> {
-    let wrong = |detail: &str| Refusal::new(Code::InvalidField, detail);
-    let (mut limit, mut before) = (None, None);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let again = match &*name {
-            "limit" => {
-                let given = value.parse().ok().filter(|given| (1..=LONGEST_PAGE).contains(given));
-                limit.replace(given.ok_or_else(|| wrong("`limit` must be a whole number from 1 to 100"))?).is_some()
-            }
-            "cursor" => {
-                let given = run_id(&value);
-                before.replace(given.ok_or_else(|| wrong("`cursor` must be a `nextCursor` of this list"))?).is_some()
-            }
-            _ => false,
-        };
-        if again {
-            return Err(wrong("`limit` and `cursor` may each be given once"));
-        }
-    }
-    Ok(Page { limit: limit.unwrap_or(PAGE), before })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const ID: &str = "019ab0de-7c00-7000-8000-000000000001";
-
-    #[test]
-    fn a_page_is_what_the_query_says_within_limits() {
-        assert_eq!(page("").unwrap(), Page { limit: PAGE, before: None });
-        assert_eq!(page("limit=1").unwrap().limit, 1);
-        assert_eq!(
-            page(&format!("since=x'--&cursor={ID}&limit=100")).unwrap(),
-            Page { limit: 100, before: run_id(ID) }
-        );
-        let upper = ID.to_uppercase();
-        for bad in [
-            "limit=0",
-            "limit=101",
-            "limit=-1",
-            "limit=x",
-            "limit=",
-            "limit=1&limit=2",
-            "cursor=",
-            "cursor=x",
-            &format!("cursor={upper}"),
-            &format!("cursor={ID}&cursor={ID}"),
-        ] {
-            assert_eq!(page(bad).unwrap_err().code(), Code::InvalidField, "{bad}");
-        }
-    }
 
     #[test]
     fn an_id_has_one_spelling() {

@@ -46,6 +46,7 @@ pub(super) async fn readyz(State(state): State<ApiState>) -> Result<Json<Well>, 
     )),
 )]
 pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
+    state.engine.looked_at_all();
     let text = state.metrics.render(&state.engine.status(), state.clock.now());
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
 }

@@ -25,7 +25,7 @@ use super::origin::Names;
 use super::problem::{MEDIA_TYPE, Refusal};
 use super::representation::TAGGED;
 use super::wire::{CLONE_GOES_ON, ProblemBody};
-use super::{ApiState, docs, events, hooks, runs, service, status};
+use super::{ApiState, docs, events, hooks, modes, runs, service, status};
 use crate::domain::access::Role;
 use crate::domain::problem::Code;
 use crate::metrics::Metrics;
@@ -54,6 +54,7 @@ const SIGNATURE: &str = "signature";
     servers((url = "/", description = "Where this specification is served.")),
     tags(
         (name = "runs", description = "Ask for runs and read them."),
+        (name = "modes", description = "Stop mirrors, and let them follow again."),
         (name = "status", description = "Where everything stands."),
         (name = "events", description = "What happens, as it happens."),
         (name = "hooks", description = "Hear of pushes from upstream."),
@@ -91,9 +92,9 @@ const GUARDED: [Code; 6] = [
 /// Every route, each behind its gate, with the whole specification.
 pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     use Code::{
-        ContentTooLarge, GiteaCredential, IdempotencyKeyReused, InvalidField, NotFound, RequestTimeout, RunConflict,
-        RunEnded, ShuttingDown, StateUnavailable, TooManyStreams, UnknownField, UnknownMirror, UnsupportedMediaType,
-        WebhookSecret,
+        ContentTooLarge, ConvertNotOffered, GiteaCredential, IdempotencyKeyReused, InvalidField, ModeRefuses, NotFound,
+        RequestTimeout, RunConflict, RunEnded, ShuttingDown, StateUnavailable, TooManyStreams, UnknownField,
+        UnknownMirror, UnsupportedMediaType, WebhookSecret,
     };
     let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
         let rule = Rule { needs, problems };
@@ -120,6 +121,23 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     router = add(router, routes!(runs::list), READ, &[InvalidField, ShuttingDown, StateUnavailable]);
     router = add(router, routes!(runs::get), READ, &[NotFound, ShuttingDown, StateUnavailable]);
     router = add(router, routes!(runs::cancel), CHANGE, &[NotFound, RunEnded, ShuttingDown, StateUnavailable]);
+    router = add(
+        router,
+        routes!(modes::set),
+        CHANGE,
+        &[
+            NotFound,
+            RequestTimeout,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            InvalidField,
+            UnknownField,
+            ModeRefuses,
+            ConvertNotOffered,
+            ShuttingDown,
+            StateUnavailable,
+        ],
+    );
     router = add(
         router,
         routes!(events::of_run),
@@ -207,8 +225,9 @@ fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule)
         }
         operation.responses.responses.extend(problems(&codes));
         if let Some(RefOr::T(body)) = &mut operation.request_body {
-            // the macro has no word for it
-            body.required = Some(Required::False);
+            // the macro has no word for it: a run is asked for without one as well
+            let optional = operation.operation_id.as_deref() == Some("startRun");
+            body.required = Some(if optional { Required::False } else { Required::True });
         }
     }
     let state = (Arc::clone(edge), rule.needs);
@@ -295,7 +314,7 @@ fn complete(specification: &mut OpenApi) {
         .description(Some(
             "A token of the service's tokens file; or, where the service is configured to ask Kubernetes, the token of \
              a service account (or another user) that it lists: `kubectl create token NAME`, for the service's audience \
-             where it has one. A viewer may read; an operator may also ask for runs. Not needed where the service was \
+             where it has one. A viewer may read; an operator may also ask for runs and set modes. Not needed where the service was \
              started with `--auth none`.",
         ))
         .build();

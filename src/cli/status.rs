@@ -12,7 +12,7 @@ use super::args::StatusArgs;
 use super::client::{Client, Failure};
 use super::console::{BAD, Console, DIM, DOUBT, GOOD, STRONG, append, plain, problem_lines, refs_of, short};
 use super::events::{AGAIN, Events, Heard};
-use super::wire::{self, Mirror, Side, Status};
+use super::wire::{self, Freshness, Mirror, Side, Status};
 use crate::domain::run::Phase;
 
 /// How often a watched status is asked for where the service tells no events.
@@ -132,7 +132,7 @@ fn mirror_lines(mirror: &Mirror) -> String {
     if let Some(refs @ 1..) = fresh.refs_behind {
         append!(head, ", {}", refs_of(refs));
     }
-    if let Some(since) = &fresh.behind_since {
+    if let Some(since) = fresh.behind_since.as_ref().or(fresh.unknown_since.as_ref()) {
         append!(head, ", since {}", plain(since));
     }
     if let Some(reason) = &fresh.reason {
@@ -144,6 +144,12 @@ fn mirror_lines(mirror: &Mirror) -> String {
     let mut lines = vec![head];
     let mut row = |label: &str, text: String| lines.push(format!("    {label:<12}{text}"));
     row("proven", fresh.proven_at.as_deref().map_or_else(|| "never".to_owned(), plain));
+    if let Some(at) = &fresh.observed_at {
+        row("looked at", plain(at));
+    }
+    if !fresh.differing.is_empty() {
+        row("differing", differing(fresh));
+    }
     row("upstream", side(&mirror.upstream));
     row("Gitea", side(&mirror.gitea));
     if let Some(interval) = &mirror.interval {
@@ -166,6 +172,15 @@ fn mirror_lines(mirror: &Mirror) -> String {
         lines.push(problem_lines(problem));
     }
     lines.join("\n")
+}
+
+/// The first refs that differ, and that there are more.
+fn differing(fresh: &Freshness) -> String {
+    const SHOWN: usize = 5;
+    let names: Vec<_> = fresh.differing.iter().take(SHOWN).map(|one| plain(&one.name)).collect();
+    let all = fresh.refs_behind.unwrap_or_default();
+    let more = if all > u64::try_from(names.len()).unwrap_or(u64::MAX) { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
 }
 
 fn side(side: &Side) -> String {

@@ -131,7 +131,18 @@ pub(super) struct Freshness {
     pub(super) proven_at: Option<String>,
     pub(super) behind_since: Option<String>,
     pub(super) refs_behind: Option<u64>,
+    pub(super) differing: Vec<Difference>,
+    pub(super) unknown_since: Option<String>,
     pub(super) reason: Option<String>,
+    pub(super) observed_at: Option<String>,
+}
+
+/// A ref that is not as it must be.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Difference {
+    #[serde(rename = "ref")]
+    pub(super) name: String,
 }
 
 /// Upstream, or Gitea's copy.

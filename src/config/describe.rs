@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::{AuthConfig, Config, KubernetesConfig, MirrorConfig};
 use crate::domain::duration::GoDuration;
+use crate::domain::mode::Mode;
 use crate::domain::refs::Prune;
 use crate::domain::spec::{Allowed, OnLegacy, Visibility};
 
@@ -28,6 +29,15 @@ pub fn describe(config: &Config) -> String {
     ] {
         page.row(label, format!("after {}", GoDuration::new(limit)));
     }
+    page.head("Observation");
+    page.row("started by a reader when older than", GoDuration::new(config.policy.observed_for));
+    page.row(
+        "a mirror behind gets a run",
+        match config.policy.heal_after {
+            Some(after) => format!("after {}", GoDuration::new(after)),
+            None => "after two of its intervals".to_owned(),
+        },
+    );
     page.head("Serving");
     page.row("listens on", config.listen);
     page.row("connections", format!("at most {}", config.connections));
@@ -81,6 +91,14 @@ impl Page {
         self.row("branch", format!("{} must be there", spec.branch));
         self.row("into", spec.full_name());
         self.row("Gitea asks upstream", format!("every {}", spec.interval));
+        self.row(
+            "at first, it",
+            match spec.mode {
+                Mode::Follow => "follows upstream (mode: follow)",
+                Mode::Pinned => "stands still, and how far it is behind is shown (mode: pinned)",
+                Mode::Severed => "stands still, and upstream is not called (mode: severed)",
+            },
+        );
         self.row(
             "what upstream deletes",
             match spec.prune {

@@ -12,6 +12,7 @@ pub(super) struct Draft {
     pub(super) mirrors: Vec<MirrorDraft>,
     /// Where mirrors are written, for the fault that there is none; `None`: what was there was reported as wrong.
     pub(super) mirrors_place: Option<Place>,
+    pub(super) observation: ObservationDraft,
     pub(super) limits: LimitsDraft,
     pub(super) notifications: NotificationsDraft,
     pub(super) hosts: Vec<(Place, String)>,
@@ -30,6 +31,7 @@ pub(super) struct MirrorDraft {
     pub(super) interval: Field<String>,
     pub(super) prune: Field<bool>,
     pub(super) private: Field<bool>,
+    pub(super) mode: Field<String>,
     pub(super) on_legacy: Field<String>,
     pub(super) webhook_secrets: Vec<(Place, String)>,
     pub(super) credential: CredentialDraft,
@@ -70,6 +72,21 @@ impl SecretDraft {
             | (Field::Absent(place), None) => place.clone(),
             (Field::Bad, None) => Place::named("the credential"),
         }
+    }
+}
+
+/// `observation`.
+#[derive(Debug)]
+pub(super) struct ObservationDraft {
+    pub(super) ttl: Field<String>,
+    pub(super) heal_after: Field<String>,
+}
+
+impl ObservationDraft {
+    /// Nothing was written.
+    pub(super) fn absent() -> Self {
+        let text = |key: &str| Field::Absent(Place::named(format!("observation.{key}")));
+        Self { ttl: text("ttl"), heal_after: text("healAfter") }
     }
 }
 

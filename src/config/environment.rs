@@ -4,7 +4,8 @@
 //! no value: `rules` does.
 
 use super::draft::{
-    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, SecretDraft,
+    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, ObservationDraft,
+    SecretDraft,
 };
 use super::report::{Field, Place, Report};
 
@@ -79,6 +80,7 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
         interval: text("MIRROR_INTERVAL"),
         prune: Field::Absent(Place::named("prune")),
         private: Field::Absent(Place::named("private")),
+        mode: Field::Absent(Place::named("mode")),
         on_legacy: Field::Absent(Place::named("onLegacy")),
         webhook_secrets: Vec::new(),
         credential: CredentialDraft {
@@ -93,6 +95,7 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
         gitea_credential,
         mirrors: vec![mirror],
         mirrors_place: None,
+        observation: ObservationDraft::absent(),
         limits: LimitsDraft::absent(),
         notifications: NotificationsDraft::absent(),
         hosts: Vec::new(),

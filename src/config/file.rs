@@ -3,7 +3,8 @@
 //! Owns the names of the keys. Judges no value: `rules` does, for the file and the environment alike.
 
 use super::draft::{
-    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, SecretDraft,
+    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, ObservationDraft,
+    SecretDraft,
 };
 use super::report::{Field, Place, Report};
 use super::tree::{Node, Section};
@@ -44,13 +45,27 @@ pub(super) fn draft(root: Node, report: &mut Report) -> Draft {
     let mirrors_place = (!top.is_bad()).then(|| Place::named(format!("mirrors, in {}", place.path())));
     let mirrors: Vec<_> = items.into_iter().map(|(path, node)| mirror(node, &path, report)).collect();
 
+    let mut observation = top.section("observation", &["ttl", "healAfter"], report);
+    let (ttl, heal_after) =
+        (observation.text("ttl", DURATION, report), observation.text("healAfter", DURATION, report));
+    let observation = ObservationDraft { ttl, heal_after };
     let limits = limits(&mut top, report);
     let mut server = top.section("server", &["hosts", "origins"], report);
     let (hosts, origins) = (server.texts("hosts", report), server.texts("origins", report));
     let kubernetes = kubernetes(&mut top, report);
     let notifications = notifications(&mut top, report);
-    not_yet(&mut top, report);
-    Draft { gitea_url, gitea_credential, mirrors, mirrors_place, limits, notifications, hosts, origins, kubernetes }
+    Draft {
+        gitea_url,
+        gitea_credential,
+        mirrors,
+        mirrors_place,
+        observation,
+        limits,
+        notifications,
+        hosts,
+        origins,
+        kubernetes,
+    }
 }
 
 fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
@@ -67,12 +82,12 @@ fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
         interval: mirror.text("interval", DURATION, report),
         prune: mirror.switch("prune", report),
         private: mirror.switch("private", report),
+        mode: mirror.text("mode", "follow, pinned or severed", report),
         on_legacy: mirror.text("onLegacy", "refuse or renameAside", report),
         webhook_secrets: webhook.texts("secretFiles", report),
         credential: credential(&mut upstream, report),
         defaults: Defaults::NoNames,
     };
-    mirror.later("mode", "follow", "another mode than follow is", report);
     draft
 }
 
@@ -120,11 +135,4 @@ fn notifications(top: &mut Section, report: &mut Report) -> NotificationsDraft {
         url: section.text("url", "a text, such as https://alerts.example.org/cutover", report),
         secret_file: section.text("secretFile", "a text, the path of a file", report),
     }
-}
-
-/// Keys that the design has and this version does not act on: better refused than ignored.
-fn not_yet(top: &mut Section, report: &mut Report) {
-    let mut observation = top.section("observation", &["ttl", "healAfter"], report);
-    observation.later("ttl", "60s", "setting how long an observation counts is", report);
-    observation.later("healAfter", "null", "setting when a mirror that is behind is synced is", report);
 }

@@ -14,6 +14,7 @@ mod draft;
 mod environment;
 mod file;
 mod kubernetes;
+mod limits;
 mod network;
 mod options;
 mod report;
@@ -144,7 +145,7 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
     let gitea = rules::gitea(&draft, report);
     let gitea_url = gitea.as_ref().map(|gitea| gitea.url.as_str());
     let mirrors = rules::mirrors(&draft, gitea_url, listen, report);
-    let limits = rules::limits(&draft.limits, report);
+    let limits = limits::limits(&draft.limits, &draft.observation, report);
     let hosts = serving::hosts(&draft.hosts, report);
     let origins = serving::origins(&draft.origins, report);
     let notifications = signing::notifications(&draft.notifications, listen, report);

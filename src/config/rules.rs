@@ -3,12 +3,13 @@
 //! Owns the rules, the defaults and their reasons. Every fault is reported before any conclusion is drawn; a thing
 //! with a fault in it comes back as `None`, and its neighbours are judged all the same.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::draft::{CredentialDraft, Defaults, Draft, LimitsDraft, MirrorDraft, SecretDraft};
+use super::draft::{CredentialDraft, Defaults, Draft, MirrorDraft, SecretDraft};
 use super::network::{self, Reach};
 use super::report::{Field, Place, Report};
 use super::secret::{ConfiguredCredential, Secret};
@@ -16,9 +17,10 @@ use super::signing::{self, SigningFiles};
 use super::{GiteaConfig, MirrorConfig};
 use crate::domain::credential::{CredentialSource, NoCredential};
 use crate::domain::duration::GoDuration;
+use crate::domain::mode::Mode;
 use crate::domain::names::{BranchName, MirrorName, OwnerName, RepoName};
 use crate::domain::refs::Prune;
-use crate::domain::spec::{MirrorSpec, OnLegacy, Policy, Visibility};
+use crate::domain::spec::{MirrorSpec, OnLegacy, Visibility};
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
 
 const GITEA_URL: &str = "http://gitea-http.gitea.svc.cluster.local:3000";
@@ -33,9 +35,6 @@ const COMFORTABLE_INTERVAL: Duration = Duration::from_mins(10);
 const SHORTEST_INTERVAL: Duration = Duration::from_mins(1);
 /// A year: whoever wants more does not want a mirror.
 const LONGEST_INTERVAL: Duration = Duration::from_hours(8_760);
-
-/// Gitea's own limit of a clone, `[git.timeout] MIGRATE`, by default.
-const GITEA_CLONE_LIMIT: Duration = Duration::from_mins(10);
 
 /// Gitea and who we are there.
 pub(super) fn gitea(draft: &Draft, report: &mut Report) -> Option<GiteaConfig> {
@@ -80,24 +79,24 @@ pub(super) fn mirrors(
     if let (true, Some(place)) = (draft.mirrors.is_empty(), &draft.mirrors_place) {
         report.fault(place.clone(), "no mirror is configured; write at least one, with name, upstream and target");
     }
-    let mut names: Vec<(Place, MirrorName)> = Vec::new();
-    let mut targets: Vec<(Place, String)> = Vec::new();
+    let mut names: BTreeMap<MirrorName, Place> = BTreeMap::new();
+    let mut targets: BTreeMap<String, Place> = BTreeMap::new();
     let mut whole = Vec::new();
     for mirror in &draft.mirrors {
         let parts = Parts::read(mirror, gitea, listen, report);
         if let Some((place, name)) = &parts.name {
-            if let Some((other, _)) = names.iter().find(|(_, other)| other == name) {
+            if let Some(other) = names.get(name) {
                 report.fault(place.clone(), format!("another mirror has this name, at {other}; each needs its own"));
             }
-            names.push((place.clone(), name.clone()));
+            names.entry(name.clone()).or_insert_with(|| place.clone());
         }
         if let (Some((_, owner)), Some((place, repo))) = (&parts.owner, &parts.repo) {
             let target = format!("{owner}/{repo}").to_lowercase(); // Gitea's names differ in more than case
-            if let Some((other, _)) = targets.iter().find(|(_, other)| *other == target) {
+            if let Some(other) = targets.get(&target) {
                 let what = format!("another mirror goes into this repository, at {other}; each needs its own");
                 report.fault(place.clone(), what);
             }
-            targets.push((place.clone(), target));
+            targets.entry(target).or_insert_with(|| place.clone());
         }
         whole.push(parts.whole());
     }
@@ -114,6 +113,7 @@ struct Parts {
     interval: Option<(Place, GoDuration)>,
     prune: Option<(Place, bool)>,
     private: Option<(Place, bool)>,
+    mode: Option<(Place, Mode)>,
     on_legacy: Option<(Place, OnLegacy)>,
     webhook: Option<SigningFiles>,
     credential: Credentials,
@@ -162,13 +162,14 @@ impl Parts {
         }
         let prune = draft.prune.or(report, || Some(false), |prune| Ok::<_, &str>(*prune));
         let private = draft.private.or(report, || Some(false), |private| Ok::<_, &str>(*private));
+        let mode = draft.mode.or(report, || Some(Mode::Follow), |text| mode(text));
         let on_legacy = draft.on_legacy.or(report, || Some(OnLegacy::Refuse), |text| on_legacy(text));
         let webhook = signing::webhook(&draft.webhook_secrets, report);
         let credential = credential(&draft.credential, report);
         if let Some((place, url)) = &upstream {
             judge_upstream(place, url, &credential, gitea, listen, report);
         }
-        Self { name, upstream, branch, owner, repo, interval, prune, private, on_legacy, webhook, credential }
+        Self { name, upstream, branch, owner, repo, interval, prune, private, mode, on_legacy, webhook, credential }
     }
 
     fn whole(self) -> Option<MirrorConfig> {
@@ -182,6 +183,7 @@ impl Parts {
             prune: Prune::from_bool(self.prune?.1),
             visibility: if self.private?.1 { Visibility::Private } else { Visibility::Public },
             on_legacy: self.on_legacy?.1,
+            mode: self.mode?.1,
         };
         let (credential, credential_from): (Arc<dyn CredentialSource>, _) = match self.credential {
             Credentials::Bad => return None,
@@ -211,7 +213,7 @@ fn mirror_name(repo: &RepoName) -> MirrorName {
 fn interval(text: &str) -> Result<GoDuration, &'static str> {
     let interval = duration(text)?;
     if interval == GoDuration::ZERO {
-        Err("0 would mean never to Gitea; a mirror that does not follow is not offered by this version")
+        Err("0 would mean never to Gitea: for a mirror that does not follow, write mode: pinned (or severed)")
     } else if interval.get() < SHORTEST_INTERVAL {
         Err("an interval is at least 1m0s, and 10m0s or more where Gitea's own minimum was not lowered")
     } else if interval.get() > LONGEST_INTERVAL {
@@ -219,6 +221,10 @@ fn interval(text: &str) -> Result<GoDuration, &'static str> {
     } else {
         Ok(interval)
     }
+}
+
+fn mode(text: &str) -> Result<Mode, &'static str> {
+    Mode::from_label(text).ok_or("write follow, pinned or severed")
 }
 
 fn on_legacy(text: &str) -> Result<OnLegacy, &'static str> {
@@ -229,7 +235,7 @@ fn on_legacy(text: &str) -> Result<OnLegacy, &'static str> {
     }
 }
 
-fn duration(text: &str) -> Result<GoDuration, &'static str> {
+pub(super) fn duration(text: &str) -> Result<GoDuration, &'static str> {
     GoDuration::parse(text).map_err(|_| "write a Go duration, such as 10m0s, 1h30m or 600s")
 }
 
@@ -331,54 +337,4 @@ fn secret(draft: &SecretDraft, variable: &'static str, report: &mut Report) -> F
         (Field::Absent(_), None) => Found::None,
         (Field::Bad, _) => Found::Bad,
     }
-}
-
-/// `limits`.
-pub(super) fn limits(draft: &LimitsDraft, report: &mut Report) -> Option<(Policy, usize)> {
-    let default = Policy::default();
-    let between = |field: &Field<String>, default: Duration, least: Duration, most: Duration, report: &mut Report| {
-        field.or(
-            report,
-            || Some(default),
-            |text| {
-                let duration = duration(text).map_err(str::to_owned)?.get();
-                if (least..=most).contains(&duration) {
-                    Ok(duration)
-                } else {
-                    Err(format!("this is between {} and {}", GoDuration::new(least), GoDuration::new(most)))
-                }
-            },
-        )
-    };
-    let (minute, longest) = (Duration::from_mins(1), Duration::from_hours(2));
-    let run = between(&draft.run, default.run, minute, longest, report);
-    let migrate = between(&draft.migrate, default.migrate, minute, longest, report);
-    let sync = between(&draft.sync, default.sync, minute, longest, report);
-    let dead = between(&draft.dead_placeholder, default.dead_placeholder, Duration::from_secs(10), longest, report);
-    let connections = draft.connections.or(
-        report,
-        || Some(256),
-        |count| match usize::try_from(*count) {
-            Ok(count @ 1..=65_536) => Ok(count),
-            _ => Err("this is between 1 and 65536"),
-        },
-    );
-    if let Some((place, dead)) = &dead
-        && *dead < GITEA_CLONE_LIMIT
-    {
-        report.warn(
-            place,
-            "Gitea itself lets a clone take 10m0s by default: one that is still running may count as dead",
-        );
-    }
-    if let Some((_, run)) = &run {
-        for (place, limit) in [&migrate, &sync].into_iter().flatten() {
-            if limit > run {
-                report
-                    .warn(place, format!("a run ends after {}, so that this is never reached", GoDuration::new(*run)));
-            }
-        }
-    }
-    let policy = Policy { run: run?.1, migrate: migrate?.1, sync: sync?.1, dead_placeholder: dead?.1, pivot: None };
-    Some((policy, connections?.1))
 }

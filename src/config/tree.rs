@@ -11,8 +11,8 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use super::report::{Field, Place, Report};
 
-/// The largest file that is read, in bytes: thousands of mirrors fit.
-pub(super) const LARGEST: usize = 1024 * 1024;
+/// The largest file that is read, in bytes: more than ten thousand mirrors fit, fully written out.
+pub(super) const LARGEST: usize = 8 * 1024 * 1024;
 
 /// The longest single value, in bytes, so that an alias repeated often stays small: twice the longest URL.
 const LONGEST_VALUE: usize = 4_096;
@@ -58,7 +58,7 @@ impl Kind {
 /// Reads one YAML document. `None`: it cannot be read, and was reported.
 pub(super) fn parse(text: &str, file: &str, report: &mut Report) -> Option<Node> {
     let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_aliases: 64, max_documents: 2 },
+        budget: serde_saphyr::budget! { max_aliases: 64, max_documents: 2, max_nodes: 1_000_000, max_events: 2_000_000 },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 1_000 },
         duplicate_keys: DuplicateKeyPolicy::LastWins, // the walk reports them, all of them
         merge_keys: MergeKeyPolicy::Error,
@@ -294,19 +294,6 @@ impl Section {
             }
         }
         texts
-    }
-
-    /// A key of the design that this version does not act on: nothing but its default is taken.
-    pub(super) fn later(&mut self, key: &str, default: &str, what: &str, report: &mut Report) {
-        let path = self.below(key);
-        let Some(node) = self.take(key) else { return };
-        let mut ignored = Report::default();
-        let same = node.kind == Kind::Null
-            || parse(default, key, &mut ignored).is_some_and(|default| default.kind == node.kind);
-        if !same {
-            let what = format!("{what} not offered by this version; leave the key out, or write {default}");
-            report.fault(Place::in_file(path, node.line), what);
-        }
     }
 
     /// Whether the section was no mapping, which was reported.

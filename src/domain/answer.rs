@@ -1,4 +1,4 @@
-//! What Gitea and upstream can answer, as far as it makes a difference to us: one enum a call.
+//! What Gitea and upstream can answer, as far as it makes a difference to us: one enum a call, and all of them in one file.
 //!
 //! Owns the vocabulary between the clients, which report, and [`decide`](super::decide), which concludes. Holds no
 //! status codes beyond those that a person is told, and no text that has not passed the redactor.
@@ -327,6 +327,23 @@ pub enum SyncAnswer {
     /// 401 or 403.
     Refused(Refusal),
     /// 5xx, or no answer: asking again is safe, the queue is unique.
+    Unknown(Trouble),
+}
+
+/// `POST /repos/{owner}/{repo}/convert`: a mirror becomes a regular repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConvertAnswer {
+    /// 200.
+    Done,
+    /// 422: it is none.
+    NotAMirror,
+    /// A 404 that is not about the repository, or 405: this server has no such call.
+    NotOffered,
+    /// 404 or a redirect: look again.
+    Gone,
+    /// 401 or 403.
+    Refused(Refusal),
+    /// 5xx, or no answer.
     Unknown(Trouble),
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::MirrorName;
 use super::problem::Problem;
-use super::refs::ObjectId;
+use super::refs::{Difference, ObjectId};
 use super::run::{End, Part, Phase, Run, RunId, labelled};
 use super::status::{Freshness, MirrorStatus};
 
@@ -147,8 +147,17 @@ pub struct FreshnessChanged {
     pub behind_since: Option<Timestamp>,
     /// How many did when it was last seen.
     pub refs_behind: Option<u64>,
+    /// The first of them, by name.
+    #[serde(default)]
+    pub differing: Vec<Difference>,
+    /// Since when looks have not told how things stand.
+    #[serde(default)]
+    pub unknown_since: Option<Timestamp>,
     /// Why it is not fresh.
     pub reason: Option<String>,
+    /// When both sides were last looked at.
+    #[serde(default)]
+    pub observed_at: Option<Timestamp>,
 }
 
 /// A mirror is run in another way.
@@ -231,22 +240,29 @@ pub fn of_mirror(before: &MirrorStatus, after: &MirrorStatus, now: Timestamp) ->
     }
     let freshness = after.freshness(now);
     if before.freshness(now) != freshness {
-        let (behind_since, refs_behind, reason) = match &freshness {
-            Freshness::Fresh => (None, Some(0), None),
-            Freshness::Behind(behind) => {
-                let reason = after.facts.problem.as_ref().map(|problem| problem.code.label());
-                (Some(behind.since), Some(behind.refs), reason)
-            }
-            Freshness::Unknown { reason } => (None, None, Some(*reason)),
-        };
-        events.push(Event::Freshness(FreshnessChanged {
+        let mut changed = FreshnessChanged {
             mirror: mirror.clone(),
             state: freshness.label().to_owned(),
             proven_at: after.facts.proven_at,
-            behind_since,
-            refs_behind,
-            reason: reason.map(str::to_owned),
-        }));
+            behind_since: None,
+            refs_behind: None,
+            differing: Vec::new(),
+            unknown_since: None,
+            reason: None,
+            observed_at: after.facts.observed_at,
+        };
+        match freshness {
+            Freshness::Fresh => changed.refs_behind = Some(0),
+            Freshness::Behind { behind, reason } => {
+                (changed.behind_since, changed.refs_behind) = (Some(behind.since), Some(behind.refs));
+                changed.differing.clone_from(&behind.differing);
+                changed.reason = reason.map(str::to_owned);
+            }
+            Freshness::Unknown { reason, since } => {
+                (changed.reason, changed.unknown_since) = (Some(reason.to_owned()), since);
+            }
+        }
+        events.push(Event::Freshness(changed));
     }
     events
 }
@@ -261,7 +277,7 @@ mod tests {
     use crate::domain::refs::{RefList, RefName};
     use crate::domain::run::{Notes, Outcome, Trigger};
     use crate::domain::spec::Mode;
-    use crate::domain::status::Behind;
+    use crate::domain::status::{Behind, Unknown};
     use crate::domain::tests::spec;
 
     fn at(second: i64) -> Timestamp {
@@ -310,9 +326,11 @@ mod tests {
         };
         let fresh = with(&|status| status.facts.proven_at = Some(at(0)));
         let proven_again = with(&|status| status.facts.proven_at = Some(at(5)));
-        let behind = with(&|status| status.facts.behind = Some(Behind { since: at(1), refs: 3 }));
-        let further = with(&|status| status.facts.behind = Some(Behind { since: at(1), refs: 4 }));
-        let blind = with(&|status| status.facts.problem = Some(Problem::new(Code::UpstreamUnreachable, "x")));
+        let behind = with(&|status| status.facts.behind = Some(Behind { since: at(1), refs: 3, ..Behind::default() }));
+        let further = with(&|status| status.facts.behind = Some(Behind { since: at(1), refs: 4, ..Behind::default() }));
+        let blind = with(&|status| {
+            status.facts.unknown = Some(Unknown { since: at(1), code: Some(Code::UpstreamUnreachable) })
+        });
         let pinned = with(&|status| status.mode = Mode::Pinned);
         for (before, after, expected) in [
             (&unseen, &unseen, None),

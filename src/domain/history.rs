@@ -8,12 +8,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::answer::{
-    CompareAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
-    Repository, RepositoryAnswer, SyncAnswer, Trouble, UpstreamAnswer,
+    CompareAnswer, ConvertAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer,
+    PatchAnswer, Repository, RepositoryAnswer, SyncAnswer, Trouble, UpstreamAnswer,
 };
 use super::aside::Aside;
 use super::evidence::{PruneCertainty, PruneMemory};
-use super::observation::{BranchPatch, Compared, Delete, GivingUp, Lost, Migrate, Patch, RepositorySeen, Streak, Sync};
+use super::mode::{Mode, ModeChange};
+use super::observation::{
+    BranchPatch, Compared, Convert, Delete, GivingUp, Lost, Migrate, Patch, RepositorySeen, Streak, Sync,
+};
 use super::problem::Problem;
 use super::proof::{Intended, Proof};
 use super::refs::{Digest, ObjectId, Prune};
@@ -79,6 +82,8 @@ pub struct History {
     pub without_interval: bool,
     /// The legacy repository that this run renames, or has renamed.
     pub aside: Option<Aside>,
+    /// A legacy repository that an earlier run has renamed and could not give its name back.
+    pub left_aside: Option<Aside>,
     /// The latest rename, there or back.
     pub rename: Option<BranchPatch>,
     /// How many there were.
@@ -103,9 +108,28 @@ pub struct History {
     pub options: RunOptions,
     /// What is known about pruning.
     pub pruning: Option<PruneMemory>,
+    /// How the mirror is run.
+    pub mode: Mode,
+    /// By whose word; `None`: it has always followed.
+    pub mode_change: Option<Box<ModeChange>>,
+    /// Gitea's `Date` when interval and pruning were last sent, by whomever of us.
+    pub settings_sent: Option<Timestamp>,
+    /// Gitea's `Date` when a sync was last asked for, by whichever run.
+    pub sync_asked: Option<Timestamp>,
+    /// The latest call that makes the mirror a regular repository.
+    pub convert: Option<Convert>,
+    /// How many there were.
+    pub converts: u32,
 }
 
 impl History {
+    /// What an observation begins with: that which was proven last, and patience for no second try.
+    #[must_use]
+    pub fn without_patience(proven_refs: Option<u64>, proven_branches: Option<u64>) -> Self {
+        const TRIES: u32 = u32::MAX / 2;
+        Self { proven_refs, proven_branches, upstream_tries: TRIES, git_troubles: TRIES, ..Self::default() }
+    }
+
     /// Takes note of a look at the repository.
     pub fn saw_repository(&mut self, seen: &RepositorySeen) {
         match &seen.answer {
@@ -284,6 +308,12 @@ impl History {
         self.patch =
             Some(Patch { at: self.elapsed, mirror_updated: repository.mirror_updated, answer, settles_pruning });
         self.patches += 1;
+    }
+
+    /// Takes note of a call that makes the mirror a regular repository.
+    pub fn converted(&mut self, answer: ConvertAnswer) {
+        self.converts += 1;
+        self.convert = Some(Convert { at: self.elapsed, answer });
     }
 
     /// Takes note of a PATCH of the default branch.

@@ -14,8 +14,10 @@ pub mod decide;
 pub mod duration;
 pub mod event;
 pub mod evidence;
+pub mod healing;
 pub mod history;
 pub mod key;
+pub mod mode;
 pub mod names;
 pub mod notice;
 pub mod observation;
@@ -36,6 +38,7 @@ pub(crate) mod tests {
     //! What the tables of this layer share.
 
     use super::duration::GoDuration;
+    use super::mode::Mode;
     use super::names::{BranchName, MirrorName, OwnerName, RepoName};
     use super::refs::Prune;
     use super::spec::{MirrorSpec, OnLegacy, Visibility};
@@ -53,6 +56,7 @@ pub(crate) mod tests {
             prune: Prune::Off,
             visibility: Visibility::Public,
             on_legacy: OnLegacy::Refuse,
+            mode: Mode::Follow,
         }
     }
 }

@@ -57,25 +57,26 @@ pub fn edges(before: &Facts, after: &Facts) -> Vec<Kind> {
     if let Some(now) = failed(after).filter(|now| failed(before) != Some(*now)) {
         edges.push(if now.1 { Kind::RunFailed } else { Kind::NeedsAttention });
     }
-    let doubted =
-        |facts: &Facts| facts.behind.is_some() || matches!(facts.last_end, Some(Phase::Failed | Phase::Unverified));
-    if after.last_end == Some(Phase::Succeeded) && doubted(before) && !doubted(after) {
+    // that an observation could not tell for a moment is no doubt that anybody was told of
+    let ended_badly = |facts: &Facts| matches!(facts.last_end, Some(Phase::Failed | Phase::Unverified));
+    let doubted = |facts: &Facts| facts.behind.is_some() || facts.unknown.is_some() && ended_badly(facts);
+    if doubted(before) && after.behind.is_none() && after.unknown.is_none() && after.proven_at.is_some() {
         edges.push(Kind::Fresh);
     }
     edges
 }
 
 impl Notice {
-    /// As it leaves.
+    /// As it leaves; `run`: the one that found it out, if none of our observations did.
     #[must_use]
-    pub fn new(id: Uuid, kind: Kind, spec: &MirrorSpec, facts: &Facts, run: RunId, at: Timestamp) -> Self {
+    pub fn new(id: Uuid, kind: Kind, spec: &MirrorSpec, facts: &Facts, run: Option<RunId>, at: Timestamp) -> Self {
         let problem = facts.problem.as_ref().map(|problem| {
             json!({
                 "error": problem.code, "title": problem.code.title(), "detail": problem.detail,
                 "remedy": problem.remedy, "retryable": problem.retryable,
             })
         });
-        let behind = facts.behind.map(|behind| json!({ "since": behind.since, "refs": behind.refs }));
+        let behind = facts.behind.as_ref().map(|behind| json!({ "since": behind.since, "refs": behind.refs }));
         let event = json!({
             "specversion": "1.0",
             "id": id,
@@ -103,12 +104,15 @@ impl Notice {
 mod tests {
     use super::*;
     use crate::domain::problem::Problem;
-    use crate::domain::status::Behind;
+    use crate::domain::status::{Behind, Unknown};
     use crate::domain::tests::spec;
 
     fn ended(phase: Phase, problem: Option<Code>) -> Facts {
         let problem = problem.map(|code| Problem::new(code, "x"));
-        Facts { last_end: Some(phase), problem, ..Facts::default() }
+        let unknown =
+            problem.as_ref().map(|problem| Unknown { since: Timestamp::UNIX_EPOCH, code: Some(problem.code) });
+        let proven_at = problem.is_none().then_some(Timestamp::UNIX_EPOCH);
+        Facts { last_end: Some(phase), problem, unknown, proven_at, ..Facts::default() }
     }
 
     #[test]
@@ -119,9 +123,12 @@ mod tests {
         let doubt = ended(Phase::Unverified, Some(Code::UpstreamUnreachable));
         let passing = ended(Phase::Failed, Some(Code::GiteaError));
         let lasting = ended(Phase::Failed, Some(Code::NotAMirror));
-        let behind = Facts { behind: Some(Behind { since: at, refs: 2 }), ..good.clone() };
-        let further = Facts { behind: Some(Behind { since: at, refs: 9 }), ..good.clone() };
-        let both = Facts { behind: behind.behind, ..passing.clone() };
+        let behind = Facts { behind: Some(Behind { since: at, refs: 2, ..Behind::default() }), ..good.clone() };
+        let further = Facts { behind: Some(Behind { since: at, refs: 9, ..Behind::default() }), ..good.clone() };
+        let both = Facts { behind: behind.behind.clone(), ..passing.clone() };
+        let seen = Facts { unknown: None, proven_at: Some(at), ..passing.clone() };
+        let blind = Facts { unknown: doubt.unknown, ..good.clone() };
+        let gone = blind.clone();
         for (before, after, expected) in [
             (&never, &good, &[][..]),
             (&never, &lasting, &[Kind::NeedsAttention]),
@@ -138,6 +145,11 @@ mod tests {
             (&lasting, &good, &[Kind::Fresh]),
             (&good, &both, &[Kind::Behind, Kind::RunFailed]),
             (&both, &behind, &[]),
+            // an observation proves it, and the latest run has failed all the same
+            (&passing, &seen, &[Kind::Fresh]),
+            (&seen, &blind, &[]),
+            (&gone, &behind, &[Kind::Behind]),
+            (&behind, &gone, &[]),
         ] {
             assert_eq!(edges(before, after), expected, "{before:?} {after:?}");
         }
@@ -147,7 +159,7 @@ mod tests {
     fn what_leaves_is_a_cloud_event() {
         let at: Timestamp = "2026-11-23T09:00:00Z".parse().unwrap();
         let facts = Facts { proven_at: Some(at), ..ended(Phase::Failed, Some(Code::NotAMirror)) };
-        let notice = Notice::new(Uuid::nil(), Kind::NeedsAttention, &spec(), &facts, RunId(Uuid::max()), at);
+        let notice = Notice::new(Uuid::nil(), Kind::NeedsAttention, &spec(), &facts, Some(RunId(Uuid::max())), at);
         let event: Value = serde_json::from_str(&notice.body).unwrap();
         for (member, value) in [
             ("specversion", "1.0"),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::answer::{
-    CompareAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, RepositoryAnswer,
-    SyncAnswer, Trouble, UpstreamAnswer,
+    CompareAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
+    RepositoryAnswer, SyncAnswer, Trouble, UpstreamAnswer,
 };
 use super::evidence::Seen;
 pub use super::history::History;
@@ -105,6 +105,15 @@ pub struct BranchPatch {
     pub at: Duration,
     /// The answer.
     pub answer: PatchAnswer,
+}
+
+/// The latest call that makes a mirror a regular repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Convert {
+    /// When it was answered.
+    pub at: Duration,
+    /// The answer.
+    pub answer: ConvertAnswer,
 }
 
 /// A sync that this run asked for and that has not ended yet.

@@ -93,7 +93,7 @@ codes! {
     InvalidField = "invalid-field", 422, change, "A member or a parameter is not as it should be",
         "Correct the member of the body, or the parameter, that `detail` names; /openapi.json describes each of them.";
     UnknownField = "unknown-field", 422, change, "The body has a member that is not known",
-        "Leave the member out; there are `mirrors`, `onLegacy`, `acceptUpstream` and `dryRun`, so spelled.";
+        "Leave the member out: a run has `mirrors`, `onLegacy`, `acceptUpstream` and `dryRun`, a mode `mode`, `reason` and `convert`, so spelled.";
     UnknownMirror = "unknown-mirror", 422, change, "No mirror of that name is configured",
         "Use a name that GET /status shows; mirrors are made in the service's configuration only.";
     IdempotencyKeyReused = "idempotency-key-reused", 422, change, "The key stands for another request",
@@ -201,8 +201,10 @@ codes! {
         "Look at the repository in Gitea: if it is empty and no migration is running, delete it there and ask again. We delete nothing that is not proven to be ours.";
     Archived = "archived", 409, change, "The repository is archived",
         "Un-archive it in Gitea's web interface (Settings, Danger Zone): the API refuses that for mirrors.";
-    ModeRefuses = "mode-refuses", 409, change, "The mirror is pinned",
-        "Its interval in Gitea is 0s, which we did not set: somebody stopped it. Set the interval in Gitea (Settings, Mirror Settings) to follow upstream again, then ask again.";
+    ModeRefuses = "mode-refuses", 409, change, "The mirror does not follow upstream",
+        "GET /status/{name} shows since when, by whose word and why. To follow again: PUT /mirrors/{name}/mode with {\"mode\": \"follow\"} as an operator; where the configuration says `severed`, set `mode: follow` there (mirrors[].mode) and restart us.";
+    ConvertNotOffered = "convert-not-offered", 424, change, "This server does not convert mirrors",
+        "Ask without `convert`, or convert the mirror by hand in Gitea's web interface (Settings, Danger Zone, Convert to Regular Repository). Forgejo offers it to programs since 13.";
     RefConflict = "ref-conflict", 409, change, "A local ref blocks one of upstream's",
         "git cannot hold both names. Set `prune: true` for this mirror until the local one is gone, or delete the local one in Gitea.";
 

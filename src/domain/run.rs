@@ -120,6 +120,8 @@ labelled! {
         Api = "api",
         /// A webhook of upstream's.
         Webhook = "webhook",
+        /// We ourselves: the mirror was seen behind for too long.
+        Heal = "heal",
     }
 }
 

@@ -33,6 +33,12 @@ impl Server {
         self.forgejo && forgets
     }
 
+    /// Forgejo makes a mirror a regular repository through its API since 13.
+    #[must_use]
+    pub fn converts_mirrors(self) -> bool {
+        self.forgejo && self.release.0 >= 13
+    }
+
     /// Gitea 1.27 changes a mirror's credential through its API.
     #[must_use]
     pub fn takes_a_new_credential(self) -> bool {
@@ -46,22 +52,23 @@ mod tests {
 
     #[test]
     fn a_release_is_read_from_every_form_of_a_version() {
-        for (version, forgets, takes) in [
-            ("1.22.6", false, false),
-            ("1.27.0+19", false, true),
-            ("1.28.0+dev-5-gabc", false, true),
-            ("7.0.1+gitea-1.21.0", false, false),
-            ("11.0.3+gitea-1.22.0", false, false),
-            ("11.0.15+gitea-1.22.0", true, false),
-            ("12.0.1+gitea-1.22.0", false, false),
-            ("13.0.0+gitea-1.22.0", true, false),
-            ("14.0.2-test+gitea-1.22.0", true, false),
-            ("15.0.0+gitea-1.22.0", false, false),
-            ("16.0.0+gitea-1.22.0", false, false),
-            ("development", false, false),
+        for (version, forgets, takes, converts) in [
+            ("1.22.6", false, false, false),
+            ("1.27.0+19", false, true, false),
+            ("1.28.0+dev-5-gabc", false, true, false),
+            ("7.0.1+gitea-1.21.0", false, false, false),
+            ("11.0.3+gitea-1.22.0", false, false, false),
+            ("11.0.15+gitea-1.22.0", true, false, false),
+            ("12.0.1+gitea-1.22.0", false, false, false),
+            ("13.0.0+gitea-1.22.0", true, false, true),
+            ("14.0.2-test+gitea-1.22.0", true, false, true),
+            ("15.0.0+gitea-1.22.0", false, false, true),
+            ("16.0.0+gitea-1.22.0", false, false, true),
+            ("development", false, false, false),
         ] {
             let server = Server::parse(version);
-            assert_eq!((server.forgets_credentials(), server.takes_a_new_credential()), (forgets, takes), "{version}");
+            let seen = (server.forgets_credentials(), server.takes_a_new_credential(), server.converts_mirrors());
+            assert_eq!(seen, (forgets, takes, converts), "{version}");
         }
     }
 }

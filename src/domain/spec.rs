@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::duration::GoDuration;
+pub use super::mode::Mode;
 use super::names::{BranchName, MirrorName, OwnerName, RepoName};
 use super::refs::{Digest, Prune};
 use super::url::UpstreamUrl;
@@ -32,6 +33,8 @@ pub struct MirrorSpec {
     pub visibility: Visibility,
     /// What becomes of a regular repository in its place, unless a run says otherwise.
     pub on_legacy: OnLegacy,
+    /// How it is run, until somebody asks for another mode.
+    pub mode: Mode,
 }
 
 impl MirrorSpec {
@@ -100,26 +103,6 @@ impl RunOptions {
     }
 }
 
-/// How a mirror is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Gitea follows upstream, and we help.
-    Follow,
-    /// Nothing is asked of Gitea or changed there; drift is shown.
-    Pinned,
-}
-
-impl Mode {
-    /// Its one spelling.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Follow => "follow",
-            Self::Pinned => "pinned",
-        }
-    }
-}
-
 /// The limits that a person may set, and the pace of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -133,8 +116,21 @@ pub struct Policy {
     pub sync: Duration,
     /// How long after the intent (or, without one, after `created_at`) a placeholder counts as dead.
     pub dead_placeholder: Duration,
+    /// How old an observation has to be for a reader to start another.
+    pub observed_for: Duration,
+    /// For how long a mirror has to be behind for a run to be begun by ourselves; `None`: two intervals of it.
+    pub heal_after: Option<Duration>,
     /// What depends on the platform's pivot; `None`: nothing.
     pub pivot: Option<PivotPolicy>,
+}
+
+impl Policy {
+    /// For how long a mirror of this interval has to be behind for a run to be begun by ourselves: within two
+    /// intervals Gitea asks upstream by itself.
+    #[must_use]
+    pub fn heals_after(&self, interval: GoDuration) -> Duration {
+        self.heal_after.unwrap_or(interval.get() * 2)
+    }
 }
 
 /// What may be done depending on whether the platform has moved its source into this very Gitea. Nothing is made past
@@ -180,6 +176,8 @@ impl Default for Policy {
             migrate: Duration::from_mins(15),
             sync: Duration::from_mins(10),
             dead_placeholder: Duration::from_mins(20),
+            observed_for: Duration::from_mins(1),
+            heal_after: None,
             pivot: None,
         }
     }

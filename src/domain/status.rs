@@ -6,13 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
-use super::refs::ObjectId;
+use super::aside::Aside;
+use super::healing::Healing;
+use super::mode::{Mode, ModeChange};
+use super::problem::{Code, Problem};
+use super::refs::{Comparison, Difference, ObjectId};
 use super::run::{Phase, Run};
-use super::spec::{MirrorSpec, Mode};
+use super::spec::MirrorSpec;
 
 /// Everything that `/status` and `/metrics` show.
 #[derive(Clone, Debug)]
@@ -51,6 +54,8 @@ pub struct MirrorStatus {
     pub waiting_for: Option<Problem>,
     /// How it is run.
     pub mode: Mode,
+    /// By whose word, and how far that has been carried out; `None`: it has always followed.
+    pub mode_change: Option<ModeChange>,
     /// What was last seen of it.
     pub facts: Facts,
 }
@@ -65,8 +70,14 @@ pub struct Facts {
     pub proven_refs: Option<u64>,
     /// How many of them were branches.
     pub proven_branches: Option<u64>,
-    /// When the refs were first seen to differ since then, and how many did.
+    /// What was seen to differ since then, and when that was first seen.
     pub behind: Option<Behind>,
+    /// Why the latest look could not tell how things stand, and since when none could.
+    pub unknown: Option<Unknown>,
+    /// When both sides were last looked at, by a run or by an observation, whatever that came to.
+    pub observed_at: Option<Timestamp>,
+    /// What was tried by ourselves since it is behind.
+    pub healing: Option<Healing>,
     /// What kept the latest attempt from a proof.
     pub problem: Option<Problem>,
     /// When the latest attempt ended.
@@ -85,32 +96,68 @@ pub struct Facts {
     pub gitea_refs: Option<u64>,
     /// The tracked branch's commit in Gitea.
     pub gitea_commit: Option<ObjectId>,
+    /// A regular repository that a run has renamed aside and could not give its name back.
+    pub left_aside: Option<Aside>,
+    /// Whether the repository can be pushed to: a mirror cannot, one that was made a regular repository can.
+    pub writable: bool,
 }
 
-/// Refs were seen to differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The mirror was seen not to be as it must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Behind {
     /// When that was first seen.
     pub since: Timestamp,
-    /// How many differed when it was last seen.
+    /// How many refs differed when it was last seen; 0: none, its settings are others.
     pub refs: u64,
+    /// The first of them, by name.
+    pub differing: Vec<Difference>,
+}
+
+impl Behind {
+    /// How many refs are remembered by name: enough to see what kind they are of, however many mirrors there are.
+    pub const NAMED: usize = 10;
+
+    /// Refs differ, as first seen at `since`.
+    #[must_use]
+    pub fn by(since: Timestamp, comparison: &Comparison) -> Self {
+        let differing = &comparison.differing;
+        let refs = u64::try_from(differing.len()).unwrap_or(u64::MAX);
+        Self { since, refs, differing: differing.iter().take(Self::NAMED).cloned().collect() }
+    }
+}
+
+/// Looks could not tell how things stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// When that began.
+    pub since: Timestamp,
+    /// Why; `None`: there is no mirror yet.
+    pub code: Option<Code>,
 }
 
 /// What is known about how far Gitea's copy is from upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Freshness {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness<'a> {
     /// Proven not long ago.
     Fresh,
     /// Seen to differ.
-    Behind(Behind),
+    Behind {
+        /// What differs.
+        behind: &'a Behind,
+        /// `settings`, or the code of what keeps later looks from telling more.
+        reason: Option<&'static str>,
+    },
     /// Nobody knows now.
     Unknown {
-        /// Why: a problem's code, `never-proven`, or `not-observed`.
+        /// Why: a problem's code, `never-proven`, `not-observed`, or `severed`.
         reason: &'static str,
+        /// Since when; `None`: nobody has looked.
+        since: Option<Timestamp>,
     },
 }
 
-impl Freshness {
+impl Freshness<'_> {
     /// The spelling of each state.
     pub const LABELS: [&'static str; 3] = ["fresh", "behind", "unknown"];
 
@@ -119,7 +166,7 @@ impl Freshness {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Fresh => "fresh",
-            Self::Behind(_) => "behind",
+            Self::Behind { .. } => "behind",
             Self::Unknown { .. } => "unknown",
         }
     }
@@ -129,52 +176,100 @@ impl Freshness {
 /// something about now.
 const A_PROOF_LASTS: u32 = 2;
 
+/// Why a mirror is behind whose refs are as they must be.
+const SETTINGS: &str = "settings";
+/// Why nothing is known of a mirror that was never proven.
+const NEVER_PROVEN: &str = "never-proven";
+
 impl MirrorStatus {
     /// A mirror of which nothing is known.
     #[must_use]
     pub fn unseen(spec: Arc<MirrorSpec>) -> Self {
-        Self { spec, phase: Phase::Idle, waiting_for: None, mode: Mode::Follow, facts: Facts::default() }
+        let mode = spec.mode;
+        Self { spec, phase: Phase::Idle, waiting_for: None, mode, mode_change: None, facts: Facts::default() }
     }
 
-    /// How far Gitea's copy is from upstream, as of `now`.
+    /// How far Gitea's copy is from upstream, as of `now`. That it was seen behind wins over why it cannot be told
+    /// anew.
     #[must_use]
-    pub fn freshness(&self, now: Timestamp) -> Freshness {
-        if let Some(behind) = self.facts.behind {
-            return Freshness::Behind(behind);
+    pub fn freshness(&self, now: Timestamp) -> Freshness<'_> {
+        let Facts { behind, unknown, proven_at, .. } = &self.facts;
+        let code = unknown.and_then(|unknown| unknown.code).map(Code::label);
+        if !self.mode.asks_upstream() {
+            return Freshness::Unknown { reason: self.mode.label(), since: None };
         }
-        if let Some(problem) = &self.facts.problem {
-            return Freshness::Unknown { reason: problem.code.label() };
+        if let Some(behind) = behind {
+            return Freshness::Behind { behind, reason: if behind.refs == 0 { Some(SETTINGS) } else { code } };
         }
-        let Some(proven_at) = self.facts.proven_at else {
-            return Freshness::Unknown { reason: "never-proven" };
+        if let Some(unknown) = unknown {
+            return Freshness::Unknown { reason: code.unwrap_or(NEVER_PROVEN), since: Some(unknown.since) };
+        }
+        let Some(proven_at) = proven_at else {
+            return Freshness::Unknown { reason: NEVER_PROVEN, since: None };
         };
-        let age = Duration::try_from(now.duration_since(proven_at)).unwrap_or_default();
-        if age <= self.spec.interval.get() * A_PROOF_LASTS {
-            Freshness::Fresh
-        } else {
-            Freshness::Unknown { reason: "not-observed" }
+        let lasts = self.spec.interval.get() * A_PROOF_LASTS;
+        let age = Duration::try_from(now.duration_since(*proven_at)).unwrap_or_default();
+        if age <= lasts {
+            return Freshness::Fresh;
         }
+        let since = SignedDuration::try_from(lasts).ok().and_then(|lasts| proven_at.checked_add(lasts).ok());
+        Freshness::Unknown { reason: "not-observed", since }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::problem::Code;
     use crate::domain::tests::spec;
 
     #[test]
     fn freshness_follows_from_the_facts() {
         let at = |seconds: i64| Timestamp::from_second(1_000_000 + seconds).unwrap();
+        let unknown = |reason, since| Freshness::Unknown { reason, since };
         let mut mirror = MirrorStatus::unseen(Arc::new(spec()));
-        assert_eq!(mirror.freshness(at(0)), Freshness::Unknown { reason: "never-proven" });
-        mirror.facts.proven_at = Some(at(0));
+        assert_eq!(mirror.freshness(at(0)), unknown("never-proven", None));
+        mirror.facts.unknown = Some(Unknown { since: at(-5), code: None });
+        assert_eq!(mirror.freshness(at(0)), unknown("never-proven", Some(at(-5))));
+        (mirror.facts.proven_at, mirror.facts.unknown) = (Some(at(0)), None);
         assert_eq!(mirror.freshness(at(1_200)), Freshness::Fresh);
         assert_eq!(mirror.freshness(at(-60)), Freshness::Fresh, "a clock that was set back makes nothing stale");
-        assert_eq!(mirror.freshness(at(1_201)), Freshness::Unknown { reason: "not-observed" });
-        mirror.facts.problem = Some(Problem::new(Code::UpstreamUnreachable, "x"));
-        assert_eq!(mirror.freshness(at(0)), Freshness::Unknown { reason: "upstream-unreachable" });
-        mirror.facts.behind = Some(Behind { since: at(5), refs: 3 });
-        assert_eq!(mirror.freshness(at(9)).label(), "behind");
+        assert_eq!(mirror.freshness(at(1_201)), unknown("not-observed", Some(at(1_200))));
+        mirror.facts.problem = Some(Problem::new(Code::NotAMirror, "x"));
+        assert_eq!(mirror.freshness(at(0)), Freshness::Fresh, "a proof after an attempt that failed");
+        mirror.facts.unknown = Some(Unknown { since: at(3), code: Some(Code::UpstreamUnreachable) });
+        assert_eq!(mirror.freshness(at(0)), unknown("upstream-unreachable", Some(at(3))));
+    }
+
+    #[test]
+    fn behind_wins_over_why_it_cannot_be_told_anew() {
+        let since = Timestamp::UNIX_EPOCH;
+        let mut mirror = MirrorStatus::unseen(Arc::new(spec()));
+        mirror.facts.behind = Some(Behind { since, refs: 3, ..Behind::default() });
+        let reason = |mirror: &MirrorStatus| match mirror.freshness(since) {
+            Freshness::Behind { reason, .. } => reason,
+            other @ (Freshness::Fresh | Freshness::Unknown { .. }) => panic!("{other:?}"),
+        };
+        assert_eq!(reason(&mirror), None);
+        mirror.facts.unknown = Some(Unknown { since, code: Some(Code::GiteaUnreachable) });
+        assert_eq!(reason(&mirror), Some("gitea-unreachable"));
+        mirror.facts.behind = Some(Behind::default());
+        assert_eq!(reason(&mirror), Some("settings"));
+    }
+
+    #[test]
+    fn only_the_first_refs_are_remembered_by_name() {
+        let of = |count: usize| {
+            let one = |n: usize| Difference {
+                name: crate::domain::refs::RefName::parse(&format!("refs/heads/{n}")).unwrap(),
+                upstream: None,
+                gitea: None,
+            };
+            Behind::by(
+                Timestamp::UNIX_EPOCH,
+                &Comparison { differing: (0..count).map(one).collect(), only_in_gitea: 0 },
+            )
+        };
+        assert_eq!((of(3).refs, of(3).differing.len()), (3, 3));
+        assert_eq!((of(5_000).refs, of(5_000).differing.len()), (5_000, Behind::NAMED));
     }
 }

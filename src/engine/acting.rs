@@ -12,11 +12,14 @@ use crate::domain::answer::{
 use crate::domain::aside::Aside;
 use crate::domain::decide::Action;
 use crate::domain::duration::GoDuration;
+use crate::domain::mode;
 use crate::domain::observation::{Delete, History, Migrate};
 use crate::domain::proof::{Intended, Proof};
 use crate::domain::refs::{Digest, ObjectId};
 use crate::domain::run::Phase;
-use crate::journal::{DELETE, GIVE_BACK, Intent, IntentId, JournalError, KnownIntent, MIGRATE, RENAME_ASIDE};
+use crate::journal::{
+    DELETE, GIVE_BACK, Intent, IntentId, JournalError, KnownIntent, MIGRATE, RENAME_ASIDE, SETTINGS, SYNC,
+};
 
 impl Driver {
     /// What the journal knows of this mirror: its pruning, what was last proven, and the calls of this run and of
@@ -25,6 +28,9 @@ impl Driver {
         let name = &self.spec.name;
         let remembered = self.around.journal.remembered(name.clone()).await?;
         let mut history = History {
+            mode: mode::standing(self.spec.mode, remembered.mode.as_ref()),
+            mode_change: remembered.mode.filter(|change| change.counts(self.spec.mode)).map(Box::new),
+            left_aside: remembered.facts.left_aside,
             pruning: remembered.pruning,
             proven_refs: remembered.facts.proven_refs,
             proven_branches: remembered.facts.proven_branches,
@@ -64,6 +70,8 @@ impl Driver {
                     history.migrate = Some(Migrate { gitea_date, at: None, answer });
                 }
             }
+            SYNC => history.sync_asked = Some(intent.gitea_date),
+            SETTINGS => history.settings_sent = Some(intent.gitea_date),
             DELETE if ours => {
                 let answer: Option<DeleteAnswer> =
                     intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
@@ -111,7 +119,7 @@ impl Driver {
             Action::Patch { interval, prune } => {
                 self.enter(Phase::Patching, None, work).await;
                 let repository = Self::repository(work);
-                let intent = self.intend("patch_settings", Value::Null, work).await?;
+                let intent = self.intend(SETTINGS, Value::Null, work).await?;
                 let answer = self.around.gitea.patch_settings(&self.spec, interval, prune).await;
                 self.answered(intent, &answer).await?;
                 work.tick();
@@ -133,7 +141,7 @@ impl Driver {
                 self.enter(Phase::Syncing, None, work).await;
                 let repository = Self::repository(work);
                 let (upstream, tracked) = self.before_a_sync(work);
-                let intent = self.intend("mirror_sync", Value::Null, work).await?;
+                let intent = self.intend(SYNC, Value::Null, work).await?;
                 let answer = self.around.gitea.sync(&self.spec).await;
                 self.answered(intent, &answer).await?;
                 work.tick();
@@ -192,7 +200,7 @@ impl Driver {
         Ok(())
     }
 
-    async fn intend(&self, kind: &'static str, about: Value, work: &Work) -> Result<IntentId, JournalError> {
+    pub(super) async fn intend(&self, kind: &'static str, about: Value, work: &Work) -> Result<IntentId, JournalError> {
         tracing::info!(run = %self.run, mirror = %self.spec.name, call = kind, "changing Gitea");
         let mut about = if about.is_object() { about } else { json!({}) };
         about["target"] = self.spec.full_name().into();
@@ -207,7 +215,11 @@ impl Driver {
         self.around.journal.intend(intent).await
     }
 
-    async fn answered(&self, intent: IntentId, answer: &(impl Serialize + Sync)) -> Result<(), JournalError> {
+    pub(super) async fn answered(
+        &self,
+        intent: IntentId,
+        answer: &(impl Serialize + Sync),
+    ) -> Result<(), JournalError> {
         let answer = serde_json::to_value(answer).unwrap_or_default();
         self.around.journal.answered(intent, answer).await
     }

@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, open_parts};
 use super::in_flight::InFlight;
 use super::{Accepted, Ask, NotAccepted};
 use crate::domain::event::Event;
 use crate::domain::key::Keyed;
 use crate::domain::names::MirrorName;
-use crate::domain::run::{Run, RunId};
+use crate::domain::run::{Run, RunId, Trigger};
 use crate::domain::spec::RunOptions;
 use crate::journal::JournalError;
 
@@ -33,8 +33,13 @@ impl Coordinator {
             }
             return Ok(accepted);
         }
-        if let Some((run, mirror)) = self.in_conflict(&names, &ask.options) {
-            return Err(NotAccepted::Conflict { run, mirror });
+        while let Some((run, mirror)) = self.in_conflict(&names, &ask.options) {
+            let trigger = self.in_flight.get(&run).map(|one| one.run.trigger);
+            if trigger != Some(Trigger::Heal) {
+                return Err(NotAccepted::Conflict { run, mirror });
+            }
+            // nobody has asked for that one, and a person does for this one
+            self.cancel(run).await?;
         }
         let id = self.ids.next(now);
         let mut run = Run::accepted(id, ask.trigger, ask.requested_by, now, names.iter().cloned());
@@ -55,7 +60,10 @@ impl Coordinator {
         let accepted = Accepted { coalesced: false, ..in_flight.given() };
         self.in_flight.insert(id, in_flight);
         self.latest = Some(Arc::clone(&run));
-        for name in &names {
+        self.refuse_by_mode(&names).await;
+        let still_open: Vec<MirrorName> =
+            self.in_flight.get(&id).map(|one| open_parts(&one.run).cloned().collect()).unwrap_or_default();
+        for name in &still_open {
             self.start(name, id, &run.options, None);
         }
         self.publish();
@@ -91,7 +99,7 @@ impl Coordinator {
         self.in_flight.values().find_map(|one| {
             let conflict =
                 |name: &&MirrorName| names.contains(name) && !one.run.options.agree_with(options, configured(name));
-            let mirror = super::coordinator::open_parts(&one.run).find(conflict)?;
+            let mirror = open_parts(&one.run).find(conflict)?;
             Some((one.run.id, mirror.clone()))
         })
     }

@@ -8,24 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::Instant;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::asking::unavailable;
 use super::deliveries::Deliveries;
+use super::driven::{Driven, Minder, Task};
 use super::driver::{Driver, Event};
 use super::ending::{Told, Unwritten, log_end};
 use super::ids::Ids;
 use super::in_flight::InFlight;
+use super::looks::Looks;
+use super::observing::{Observing, Watch};
 use super::story::Story;
 use super::surroundings::Surroundings;
 use super::telling::Teller;
 use super::{Command, Mirror, facts};
 use crate::domain::event::{self, PhaseEntered};
+use crate::domain::mode;
 use crate::domain::names::MirrorName;
-use crate::domain::platform::Proven;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::spec::RunOptions;
@@ -51,9 +53,13 @@ pub(super) struct Coordinator {
     pub(super) ids: Ids,
     pub(super) deliveries: Deliveries,
     pub(super) teller: Teller,
-    status: watch::Sender<Arc<Status>>,
-    events: mpsc::Sender<Event>,
-    drivers: TaskTracker,
+    pub(super) observing: Observing,
+    pub(super) status: watch::Sender<Arc<Status>>,
+    pub(super) published_at: Instant,
+    /// When what has changed since is published.
+    pub(super) to_publish: Option<Instant>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) drivers: TaskTracker,
 }
 
 pub(super) struct Slot {
@@ -64,58 +70,26 @@ pub(super) struct Slot {
     told: Arc<MirrorStatus>,
     /// Who is at work on it.
     pub(super) driven: Option<Driven>,
+    /// Who looks at it.
+    pub(super) watch: Watch,
+    /// The proof that the journal knows of.
+    pub(super) written_proof: Option<Timestamp>,
 }
 
 impl Slot {
-    fn new(mirror: Mirror, status: MirrorStatus) -> Self {
+    fn new(mirror: Mirror, status: MirrorStatus, now: Instant) -> Self {
+        let written_proof = status.facts.proven_at;
         let status = Arc::new(status);
-        Self { mirror, told: Arc::clone(&status), status, driven: None }
+        Self { mirror, told: Arc::clone(&status), status, driven: None, watch: Watch::Until(now), written_proof }
     }
 
     /// What followers have not been told yet.
-    fn news(&mut self, now: Timestamp) -> Vec<event::Event> {
+    pub(super) fn news(&mut self, now: Timestamp) -> Vec<event::Event> {
         if Arc::ptr_eq(&self.told, &self.status) {
             return Vec::new();
         }
         let told = std::mem::replace(&mut self.told, Arc::clone(&self.status));
         event::of_mirror(&told, &self.status, now)
-    }
-}
-
-/// A driver at work.
-pub(super) struct Driven {
-    /// The run for which it was begun: what another one still says is not heard.
-    run: RunId,
-    pub(super) began: Instant,
-    pub(super) task: AbortHandle,
-}
-
-/// Sees to it that a driver that ends in a panic is heard of: else its mirror would be at work for ever.
-struct Watch {
-    run: RunId,
-    mirror: MirrorName,
-    events: mpsc::Sender<Event>,
-    metrics: Arc<Metrics>,
-}
-
-impl Watch {
-    async fn over(self, driving: JoinHandle<()>) {
-        let began = Instant::now();
-        if !driving.await.is_err_and(|error| error.is_panic()) {
-            return;
-        }
-        self.metrics.panicked();
-        let problem =
-            Problem::new(Code::Internal, "the work on this mirror ended in a mistake of ours; nothing is claimed");
-        let event = Event::Ended {
-            run: self.run,
-            mirror: self.mirror,
-            end: Box::new(End::Failed { problem }),
-            seen: Box::default(),
-            took: began.elapsed(),
-        };
-        // the coordinator outlives every driver but at the service's end
-        let _ = self.events.send(event).await;
     }
 }
 
@@ -126,13 +100,20 @@ impl Coordinator {
         around: Surroundings,
         metrics: Arc<Metrics>,
         drivers: TaskTracker,
+        looks: Arc<Looks>,
         teller: Teller,
     ) -> Result<(Self, watch::Receiver<Arc<Status>>, mpsc::Receiver<Event>), JournalError> {
+        let now = Instant::now();
         let mut slots = Vec::with_capacity(mirrors.len());
+        let mut newest = None;
         for mirror in mirrors {
             let mut status = MirrorStatus::unseen(Arc::clone(&mirror.spec));
-            status.facts = around.journal.remembered(mirror.spec.name.clone()).await?.facts;
-            slots.push(Slot::new(mirror, status));
+            let remembered = around.journal.remembered(mirror.spec.name.clone()).await?;
+            newest = newest.max(remembered.mode.as_ref().map(|change| change.id));
+            status.facts = remembered.facts;
+            status.mode = mode::standing(mirror.spec.mode, remembered.mode.as_ref());
+            status.mode_change = remembered.mode;
+            slots.push(Slot::new(mirror, status, now));
         }
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
         let latest = around.journal.runs(1, None).await?.pop().map(Arc::new);
@@ -148,16 +129,19 @@ impl Coordinator {
         let coordinator = Self {
             around,
             metrics,
+            observing: Observing::of(slots.len(), looks, now),
             mirrors: slots,
             index,
             in_flight: BTreeMap::new(),
             unwritten: BTreeMap::new(),
             story,
-            ids: Ids::above(latest.as_ref().map(|latest| latest.id)),
+            ids: Ids::above(newest.max(latest.as_ref().map(|latest| latest.id))),
             latest,
             deliveries,
             teller,
             status,
+            published_at: now,
+            to_publish: None,
             events,
             drivers,
         };
@@ -168,6 +152,7 @@ impl Coordinator {
     pub(super) async fn resume(&mut self) -> Result<(), JournalError> {
         let now = self.around.clock.now();
         self.around.journal.retain(now).await?;
+        self.hear_the_configuration().await?;
         for mut run in self.around.journal.in_flight().await? {
             let gone: Vec<MirrorName> = run
                 .parts
@@ -198,17 +183,20 @@ impl Coordinator {
                 self.start(&name, id, &run.options, None);
             }
         }
+        self.stand_as_they_must();
         self.publish();
         Ok(())
     }
 
     /// Works until the service ends.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut events: mpsc::Receiver<Event>) {
-        let shutdown = self.around.shutdown.clone();
+        let (shutdown, looks) = (self.around.shutdown.clone(), Arc::clone(&self.observing.looks));
         loop {
+            let to_publish = self.to_publish;
             tokio::select! {
                 biased;
                 () = shutdown.begun() => break,
+                () = sleep_until(to_publish.unwrap_or_else(Instant::now)), if to_publish.is_some() => self.publish(),
                 Some(event) = events.recv() => {
                     self.event(event).await;
                     // readers want to know where things stand now, not each step on the way there
@@ -216,12 +204,15 @@ impl Coordinator {
                         let Ok(event) = events.try_recv() else { break };
                         self.event(event).await;
                     }
-                    self.publish();
+                    self.publish_soon();
+                    self.write_what_was_observed().await;
                     self.story.settle().await;
                 }
+                looked = looks.taken() => self.looked(&looked),
                 Some(command) = commands.recv() => self.command(command).await,
                 else => break,
             }
+            self.observe_next();
         }
         // commands that are still queued are answered by their closed channels: the service is ending
         self.write_deliveries().await;
@@ -241,6 +232,10 @@ impl Coordinator {
             Command::Cancel { id, answer } => {
                 let canceled = self.cancel(id).await;
                 let _ = answer.send(canceled);
+            }
+            Command::SetMode { wish, answer } => {
+                let set = self.set_mode(wish).await;
+                let _ = answer.send(set);
             }
             Command::Run { id, answer } => {
                 let found = self.find(id).await;
@@ -275,11 +270,14 @@ impl Coordinator {
 
     /// Puts a driver to work on a mirror, after a pause if one is given, unless one is at work.
     pub(super) fn start(&mut self, name: &MirrorName, run: RunId, options: &RunOptions, pause: Option<Duration>) {
-        let slot = &mut self.mirrors[self.index[name]];
-        if slot.driven.is_some() {
+        let at = self.index[name];
+        if self.mirrors[at].driven.is_some() {
             return;
         }
+        self.leave_to_a_driver(at);
+        let slot = &mut self.mirrors[at];
         Arc::make_mut(&mut slot.status).phase = Phase::Queued;
+        let interrupt = Arc::<Notify>::default();
         let driver = Driver {
             run,
             options: options.clone(),
@@ -288,12 +286,12 @@ impl Coordinator {
             upstream_credential: Arc::clone(&slot.mirror.credential),
             around: self.around.clone(),
             events: self.events.clone(),
+            interrupt: Arc::clone(&interrupt),
         };
         let driving = self.drivers.spawn(driver.drive());
-        slot.driven = Some(Driven { run, began: Instant::now(), task: driving.abort_handle() });
-        let watch =
-            Watch { run, mirror: name.clone(), events: self.events.clone(), metrics: Arc::clone(&self.metrics) };
-        self.drivers.spawn(watch.over(driving));
+        let (abort, task) = (driving.abort_handle(), Task::Run { interrupt });
+        slot.driven = Some(Driven { run, began: Instant::now(), abort, task });
+        self.drivers.spawn(Minder::new(self, run, name).over(driving));
     }
 
     async fn event(&mut self, event: Event) {
@@ -318,31 +316,42 @@ impl Coordinator {
                 }
                 self.story.note(now, events);
             }
+            Event::Carried { run, mirror, done, seen } => {
+                if self.driven_for(run, &mirror).is_some() {
+                    self.carried(&mirror, done, &seen).await;
+                }
+            }
             Event::Ended { run, mirror, end, seen, took } => {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
+                // only a panic ends that work so
+                if matches!(slot.driven, Some(Driven { task: Task::Mode, .. })) {
+                    let done = end.problem().map_or(Ok(()), |problem| Err(Box::new(problem.clone())));
+                    return self.carried(&mirror, done, &seen).await;
+                }
                 slot.driven = None;
-                let status = Arc::make_mut(&mut slot.status);
-                let after = facts::after(&status.facts, &seen, &end, now);
-                let before = std::mem::replace(&mut status.facts, after.clone());
+                let (before, interval) = (Arc::clone(&slot.status), slot.mirror.spec.interval);
+                let mut facts = facts::after(&before.facts, *seen, &end, now);
+                self.note_in_vain(&mut facts, interval, &end);
+                let at = self.index[&mirror];
+                let status = Arc::make_mut(&mut self.mirrors[at].status);
+                status.facts = facts.clone();
                 (status.phase, status.waiting_for) = (Phase::Idle, None);
-                let told = self.to_tell(&mirror, &before, &after, run);
-                let news = self.mirrors[self.index[&mirror]].news(now);
+                let news = self.mirrors[at].news(now);
+                let told = self.to_tell(&mirror, &before.facts, &facts, Some(run));
                 log_end(&mirror, &end);
                 self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);
-                let pause = self.end_in_every_run(&mirror, &end, after, Told { events: news, notices: told }).await;
+                // its looks are an observation, if there were any
+                let seen_now = facts.observed_at != before.facts.observed_at;
+                self.rest(at, if seen_now { self.around.policy.observed_for } else { Duration::ZERO });
+                let pause = self.end_in_every_run(&mirror, &end, facts, Told { events: news, notices: told }).await;
                 self.tell();
+                self.mode_after(&mirror, &end).await;
+                self.carry_out_if_due(&mirror);
                 self.prove_anew(&mirror, pause);
                 self.write_deliveries().await;
             }
-        }
-    }
-
-    /// A success of the first mirror is the platform's step.
-    fn tell_the_platform(&self, mirror: &MirrorName, run: RunId, end: &End) {
-        let Some(platform) = self.around.platform.as_ref().filter(|_| self.index[mirror] == 0) else { return };
-        if let Some(proven) = Proven::of(&self.mirrors[0].mirror.spec, run, end) {
-            platform.proven(proven);
+            Event::Observed { mirror, number, observed } => self.observed(mirror, number, observed).await,
         }
     }
 
@@ -351,23 +360,6 @@ impl Coordinator {
     fn driven_for(&mut self, run: RunId, mirror: &MirrorName) -> Option<&mut Slot> {
         let slot = &mut self.mirrors[self.index[mirror]];
         slot.driven.as_ref().is_some_and(|driven| driven.run == run).then_some(slot)
-    }
-
-    /// Lets readers see where everything stands, and followers hear what has changed of the mirrors.
-    pub(super) fn publish(&mut self) {
-        let now = self.around.clock.now();
-        let news: Vec<_> = self.mirrors.iter_mut().flat_map(|slot| slot.news(now)).collect();
-        self.story.note(now, news);
-        self.status.send_replace(self.status_now());
-    }
-
-    /// Where everything stands.
-    pub(super) fn status_now(&self) -> Arc<Status> {
-        let latest = self.latest.as_ref();
-        let latest_run = latest.map(|latest| Arc::clone(self.in_flight.get(&latest.id).map_or(latest, |one| &one.run)));
-        let mirrors = self.mirrors.iter().map(|slot| Arc::clone(&slot.status)).collect();
-        let gitea = self.around.gitea_status();
-        Arc::new(Status { mirrors, latest_run, gitea, cutover_complete: None })
     }
 }
 

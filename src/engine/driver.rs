@@ -7,10 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::facts::LastSeen;
+use super::observer::Observed;
 use super::surroundings::Surroundings;
 use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, TroubleKind, UpstreamAnswer};
 use crate::domain::credential::CredentialSource;
@@ -20,19 +21,23 @@ use crate::domain::names::MirrorName;
 use crate::domain::observation::{History, Observation, RepositorySeen};
 use crate::domain::platform::PivotAnswer;
 use crate::domain::problem::{Code, Problem};
-use crate::domain::refs::{ObjectId, compare};
+use crate::domain::refs::{Comparison, ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
 use crate::domain::server::Server;
 use crate::domain::spec::{MirrorSpec, RunOptions};
 use crate::journal::JournalError;
 
-/// What a driver tells the coordinator.
+/// What drivers and observations tell the coordinator.
 #[derive(Debug)]
 pub(super) enum Event {
     /// It has entered a phase, or something is in its way.
     Phase { run: RunId, mirror: MirrorName, phase: Phase, waiting_for: Option<Problem> },
     /// It has ended; `took` since it was begun.
     Ended { run: RunId, mirror: MirrorName, end: Box<End>, seen: Box<LastSeen>, took: Duration },
+    /// The word on its mode was carried out, or could not be.
+    Carried { run: RunId, mirror: MirrorName, done: Result<(), Box<Problem>>, seen: Box<LastSeen> },
+    /// The observation of this number has ended: of the mirror that stands there. `None`: by a mistake of ours.
+    Observed { mirror: usize, number: u64, observed: Option<Box<Observed>> },
 }
 
 /// One mirror's work for one run.
@@ -45,6 +50,8 @@ pub(super) struct Driver {
     pub(super) upstream_credential: Arc<dyn CredentialSource>,
     pub(super) around: Surroundings,
     pub(super) events: mpsc::Sender<Event>,
+    /// Told when the mirror is to stand still: what the journal knows is then read anew.
+    pub(super) interrupt: Arc<Notify>,
 }
 
 /// What the loop keeps.
@@ -52,13 +59,25 @@ pub(super) struct Work {
     began: Instant,
     pub(super) observation: Observation,
     pub(super) history: History,
-    seen: LastSeen,
+    pub(super) seen: LastSeen,
     phase: Option<(Phase, Option<Problem>)>,
     /// The phase that a look belongs to: what was done or waited for just before.
     pub(super) looking: Phase,
 }
 
 impl Work {
+    /// With nothing seen, and what is known from before.
+    pub(super) fn beginning(began: Instant, history: History) -> Self {
+        Self {
+            began,
+            observation: Observation::default(),
+            history,
+            seen: LastSeen::default(),
+            phase: None,
+            looking: Phase::Inspecting,
+        }
+    }
+
     /// Brings the driver's clock up to now: before each decision, and before an answer is written down that may have
     /// taken long.
     pub(super) fn tick(&mut self) {
@@ -98,7 +117,19 @@ impl Driver {
         // everything beyond this many works in line: a thousand mirrors are not cloned at once
         let _turn = self.around.turns.acquire().await;
         // what was waited for a turn is no part of the time that a run may take
-        let mut work = self.begin(Instant::now()).await?;
+        let began = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                // as after a crash: what was just being done is found out from Gitea and the journal
+                () = self.interrupt.notified() => {}
+                ended = self.work_from(began) => return ended,
+            }
+        }
+    }
+
+    async fn work_from(&self, began: Instant) -> Result<(End, LastSeen), JournalError> {
+        let mut work = self.begin(began).await?;
         loop {
             work.tick();
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
@@ -114,21 +145,17 @@ impl Driver {
                     work.history.gives_up(*problem);
                     work.observation.forget();
                 }
-                Next::End(end) => return Ok((*end, work.seen)),
+                Next::End(end) => {
+                    work.seen.aside(&work.history, &work.observation, &end);
+                    return Ok((*end, work.seen));
+                }
             }
         }
     }
 
     /// Where the loop begins: with nothing seen, and what the journal knows.
     pub(super) async fn begin(&self, began: Instant) -> Result<Work, JournalError> {
-        Ok(Work {
-            began,
-            observation: Observation::default(),
-            history: self.recall().await?,
-            seen: LastSeen::default(),
-            phase: None,
-            looking: Phase::Inspecting,
-        })
+        Ok(Work::beginning(began, self.recall().await?))
     }
 
     pub(super) async fn look(&self, look: Look, work: &mut Work) {
@@ -151,6 +178,7 @@ impl Driver {
             Look::Upstream => {
                 self.enter(looking, None, work).await;
                 let answer = self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential).await;
+                self.around.origins.note(self.spec.upstream.origin(), &answer);
                 work.history.saw_upstream(&answer);
                 work.seen.upstream(&self.spec, &answer);
                 work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
@@ -186,7 +214,7 @@ impl Driver {
                 work.tick();
             }
             Look::Aside => {
-                let Some(aside) = &work.history.aside else { return };
+                let Some(aside) = work.history.aside.as_ref().or(work.history.left_aside.as_ref()) else { return };
                 let answer = self.around.gitea.at(&self.spec, &aside.name).await;
                 work.observation.aside = Some(answer);
             }
@@ -194,9 +222,10 @@ impl Driver {
     }
 
     fn saw_local_refs(&self, answer: LocalRefsAnswer, work: &mut Work) {
-        let differing = self.differing(&work.observation, &answer);
-        work.history.saw_local_refs(&self.spec, &answer, differing == Some(0));
-        work.seen.local_refs(&self.spec, &answer, differing);
+        let compared = self.compared(&work.observation, &answer);
+        let proven = compared.as_ref().is_some_and(|compared| compared.differing.is_empty());
+        work.history.saw_local_refs(&self.spec, &answer, proven);
+        work.seen.local_refs(&self.spec, &answer, compared.as_ref());
         work.observation.local_refs = Some(Seen { at: self.around.clock.now(), value: answer });
     }
 
@@ -232,17 +261,17 @@ impl Driver {
         work.observation.repository = Some(seen);
     }
 
-    /// How many refs differ, where both lists are here.
-    fn differing(&self, observation: &Observation, local: &LocalRefsAnswer) -> Option<usize> {
+    /// The two lists beside each other, where both are here.
+    fn compared(&self, observation: &Observation, local: &LocalRefsAnswer) -> Option<Comparison> {
         match (observation.upstream.as_ref().map(|seen| &seen.value), local) {
             (Some(UpstreamAnswer::List(upstream)), LocalRefsAnswer::List(local)) => {
-                Some(compare(upstream, local, self.spec.prune).differing.len())
+                Some(compare(upstream, local, self.spec.prune))
             }
             _ => None,
         }
     }
 
-    async fn wait(&self, wait: Wait, work: &mut Work) {
+    pub(super) async fn wait(&self, wait: Wait, work: &mut Work) {
         work.looking = if wait.phase == Phase::Connecting { Phase::Inspecting } else { wait.phase };
         self.enter(wait.phase, wait.because, work).await;
         let pause = if wait.jitter {

@@ -3,6 +3,7 @@
 //! Owns the one driver that changes nothing: it calls no method that does, writes nothing to the journal, and conflicts
 //! with nothing. It ends with its caller.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
@@ -76,6 +77,7 @@ impl DryRuns {
             upstream_credential: mirror.credential,
             around: self.around.clone(),
             events,
+            interrupt: Arc::default(),
         };
         look_and_plan(&driver, deadline).await
     }

@@ -6,12 +6,17 @@ use std::time::Duration;
 use super::asking::unavailable;
 use super::coordinator::{Coordinator, open_parts};
 use super::deliveries::NOT_SHOWN_YET;
+use super::driven::{Driven, Task};
 use super::{Canceled, NotAccepted};
+use crate::domain::answer::PatchAnswer;
+use crate::domain::aside::Aside;
 use crate::domain::event::{Event, Recorded, of_ends};
 use crate::domain::names::MirrorName;
 use crate::domain::notice::Notice;
+use crate::domain::platform::Proven;
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::status::Facts;
+use crate::journal::{GIVE_BACK, KnownIntent, RENAME_ASIDE};
 
 /// A run that the journal does not have as it stands, and the events that tell what it lacks.
 #[derive(Debug)]
@@ -57,6 +62,7 @@ impl Coordinator {
         let recorded = self.story.record(now, news);
         // what is older than this end has to be on disk before it, or nothing of it may be written later
         self.write_the_unwritten().await;
+        let (at, proof) = (self.index[mirror], facts.proven_at);
         let older = changed.iter().filter_map(|run| self.unwritten.get(&run.id));
         let events = older.flat_map(|unwritten| &unwritten.events).chain(&recorded).cloned().collect();
         if let Err(error) =
@@ -65,7 +71,10 @@ impl Coordinator {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
             self.keep_unwritten(&changed, &recorded);
+            self.observing.unwritten(at);
         } else {
+            self.mirrors[at].written_proof = proof;
+            self.observing.written(at);
             self.unwritten.retain(|id, _| changed.iter().all(|run| run.id != *id));
         }
         self.story.tell(recorded);
@@ -76,6 +85,14 @@ impl Coordinator {
             tracing::warn!(error = %error, "old runs could not be dropped from the journal");
         }
         pause
+    }
+
+    /// A success of the first mirror is the platform's step.
+    pub(super) fn tell_the_platform(&self, mirror: &MirrorName, run: RunId, end: &End) {
+        let Some(platform) = self.around.platform.as_ref().filter(|_| self.index[mirror] == 0) else { return };
+        if let Some(proven) = Proven::of(&self.mirrors[0].mirror.spec, run, end) {
+            platform.proven(proven);
+        }
     }
 
     /// Puts a driver to work on a mirror again, for a run that needs a newer proof.
@@ -152,7 +169,10 @@ impl Coordinator {
         for name in &open {
             let awaited = self.in_flight.values().any(|one| open_parts(&one.run).any(|other| other == name));
             if !awaited {
-                self.stop(name);
+                if let Some(stopped) = self.stop(name) {
+                    self.note_what_is_left_aside(name, stopped).await;
+                }
+                self.carry_out_if_due(name);
             }
         }
         self.publish();
@@ -160,15 +180,57 @@ impl Coordinator {
     }
 
     /// Stops a driver where it stands: the next one finds out from Gitea and the journal what was done.
-    fn stop(&mut self, name: &MirrorName) {
-        let slot = &mut self.mirrors[self.index[name]];
-        let Some(driven) = slot.driven.take() else { return };
-        driven.task.abort();
+    fn stop(&mut self, name: &MirrorName) -> Option<RunId> {
+        let at = self.index[name];
+        // a mode is carried out whoever waits for what
+        if !matches!(self.mirrors[at].driven, Some(Driven { task: Task::Run { .. }, .. })) {
+            return None;
+        }
+        // what it saw is lost
+        self.rest(at, Duration::ZERO);
+        let slot = &mut self.mirrors[at];
+        let driven = slot.driven.take()?;
+        driven.abort.abort();
         let status = Arc::make_mut(&mut slot.status);
         (status.phase, status.waiting_for) = (Phase::Idle, None);
         log_end(name, &End::Canceled);
         self.metrics.part_ended(name.as_str(), &End::Canceled, driven.began.elapsed());
+        Some(driven.run)
     }
+
+    /// A run that was stopped gives no name back: what it has renamed is told until somebody has seen to it.
+    async fn note_what_is_left_aside(&mut self, name: &MirrorName, run: RunId) {
+        let intents = self.around.journal.intents(name.clone()).await.unwrap_or_default();
+        let mut of_the_run = intents.iter().filter(|intent| intent.run == run);
+        let latest = of_the_run.find(|intent| matches!(intent.kind.as_str(), RENAME_ASIDE | GIVE_BACK));
+        let Some(aside) = latest.and_then(left_aside_by) else { return };
+        let status = Arc::make_mut(&mut self.mirrors[self.index[name]].status);
+        status.facts.left_aside = Some(aside);
+        let facts = status.facts.clone();
+        if let Err(error) = self.around.journal.write_end(name.clone(), facts, Vec::new(), Vec::new(), Vec::new()).await
+        {
+            tracing::error!(mirror = %name, error = %error, "what a run has left aside could not be written to the journal");
+        }
+    }
+}
+
+/// What stands aside after this rename, as far as anybody knows.
+fn left_aside_by(rename: &KnownIntent) -> Option<Aside> {
+    let answer = rename.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
+    let there = match (&answer, rename.kind == GIVE_BACK) {
+        (Some(PatchAnswer::Done), given_back) => !given_back,
+        (
+            Some(
+                PatchAnswer::Refused(_)
+                | PatchAnswer::Invalid { .. }
+                | PatchAnswer::BelowMinimum { .. }
+                | PatchAnswer::Gone,
+            ),
+            given_back,
+        ) => given_back,
+        (Some(PatchAnswer::ServerError | PatchAnswer::Unknown(_)) | None, _) => true,
+    };
+    there.then(|| serde_json::from_value(rename.about["aside"].clone()).ok()).flatten()
 }
 
 pub(super) fn log_end(mirror: &MirrorName, end: &End) {

@@ -5,16 +5,26 @@
 
 mod acting;
 mod asking;
+mod carrying;
 mod coordinator;
 mod deliveries;
+mod driven;
 mod driver;
 mod dry_run;
 mod ending;
 mod facts;
 mod following;
+mod healing;
 mod ids;
 mod in_flight;
 mod jitter;
+mod looks;
+mod modes;
+mod not_accepted;
+mod observer;
+mod observing;
+mod origins;
+mod publishing;
 mod shown;
 mod story;
 mod surroundings;
@@ -28,10 +38,10 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::domain::credential::CredentialSource;
 use crate::domain::key::Keyed;
+use crate::domain::mode::ModeChange;
 use crate::domain::names::MirrorName;
 use crate::domain::plan::DryRun;
 use crate::domain::platform::Platform;
-use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::ObjectId;
 use crate::domain::run::{Run, RunId, Trigger};
 use crate::domain::spec::{MirrorSpec, Policy, RunOptions};
@@ -44,8 +54,12 @@ use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use coordinator::Coordinator;
 use dry_run::DryRuns;
+use looks::Looks;
 use shown::Shown;
 use surroundings::{AT_ONCE, Surroundings};
+
+pub use modes::{ModeSet, ModeWish};
+pub use not_accepted::NotAccepted;
 
 pub use following::{Feed, Over, Place, Snapshot, Told};
 
@@ -123,71 +137,9 @@ pub struct Canceled {
     pub in_gitea: bool,
 }
 
-/// Why no run was accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAccepted {
-    /// A name that is not configured.
-    #[error("no mirror of that name is configured")]
-    UnknownMirror {
-        /// The names that are.
-        configured: Vec<String>,
-    },
-    /// A run in flight may do something else to one of the mirrors.
-    #[error("run {run} is in flight on {mirror} with other options")]
-    Conflict {
-        /// Which.
-        run: RunId,
-        /// On which of them.
-        mirror: MirrorName,
-    },
-    /// The key stands for another request.
-    #[error("the key was sent before with another request")]
-    KeyReused,
-    /// No such run is kept.
-    #[error("no run of this id is kept")]
-    UnknownRun,
-    /// There is nothing left to take out.
-    #[error("the run has ended")]
-    RunEnded,
-    /// Our credential for Gitea cannot be read.
-    #[error("the credential for Gitea cannot be read: {0}")]
-    Credential(String),
-    /// The journal cannot be written, so nothing may be promised.
-    #[error("the journal cannot be written: {0}")]
-    StateUnavailable(String),
-    /// The service is ending.
-    #[error("the service is ending")]
-    ShuttingDown,
-}
-
-impl NotAccepted {
-    /// As a person is told.
-    #[must_use]
-    pub fn problem(&self) -> Problem {
-        match self {
-            Self::UnknownMirror { configured } => Problem::new(
-                Code::UnknownMirror,
-                format!("a name in `mirrors` is not configured; configured are: {}", configured.join(", ")),
-            ),
-            Self::Conflict { run, mirror } => Problem::new(
-                Code::RunConflict,
-                format!("run {run} is in flight on {mirror} with another `onLegacy` or `acceptUpstream`"),
-            ),
-            Self::KeyReused => Problem::new(
-                Code::IdempotencyKeyReused,
-                "this Idempotency-Key was sent before with another body; nothing was accepted",
-            ),
-            Self::UnknownRun => Problem::new(Code::NotFound, "no run of this id is kept"),
-            Self::RunEnded => Problem::new(Code::RunEnded, "the run has ended; nothing of it is left to take out"),
-            Self::Credential(why) => Problem::new(Code::GiteaCredential, why),
-            Self::StateUnavailable(why) => Problem::new(Code::StateUnavailable, why),
-            Self::ShuttingDown => Problem::new(Code::ShuttingDown, "the service is ending and accepts no runs"),
-        }
-    }
-}
-
 enum Command {
     Ask { ask: Ask, answer: oneshot::Sender<Result<Accepted, NotAccepted>> },
+    SetMode { wish: ModeWish, answer: oneshot::Sender<Result<ModeSet, NotAccepted>> },
     Deliver { delivery: Delivery, answer: oneshot::Sender<Result<Delivered, NotAccepted>> },
     Cancel { id: RunId, answer: oneshot::Sender<Result<Canceled, NotAccepted>> },
     Run { id: RunId, answer: oneshot::Sender<Result<Option<Arc<Run>>, NotAccepted>> },
@@ -239,6 +191,7 @@ pub struct Engine {
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<Arc<Status>>,
     dry_runs: Arc<DryRuns>,
+    looks: Arc<Looks>,
     gitea: Client,
     shutdown: Shutdown,
     platform: Option<Arc<dyn Platform>>,
@@ -261,18 +214,23 @@ impl Engine {
             shutdown: parts.shutdown,
             platform: parts.platform,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            mode_turns: Arc::new(Semaphore::new(AT_ONCE)),
             gitea_status: Arc::new(Mutex::new(GiteaStatus::default())),
+            origins: Arc::default(),
         };
         let (gitea, shutdown) = (around.gitea.clone(), around.shutdown.clone());
         let platform = around.platform.clone();
         let dry_runs = Arc::new(DryRuns::new(parts.mirrors.clone(), around.clone()));
         let tasks = TaskTracker::new();
+        let looks = Arc::new(Looks::default());
         let (mut coordinator, status, events) =
-            Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone(), parts.teller).await?;
+            Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone(), Arc::clone(&looks), parts.teller)
+                .await?;
         coordinator.resume().await?;
         let (commands, incoming) = mpsc::channel(COMMANDS);
         tasks.spawn(coordinator.run(incoming, events));
-        Ok((Self { commands, status, dry_runs, gitea, shutdown, platform, shown: Arc::default() }, tasks))
+        let shown = Arc::default();
+        Ok((Self { commands, status, dry_runs, looks, gitea, shutdown, platform, shown }, tasks))
     }
 
     /// Asks for a run. It is written down before this answers, and goes on whatever becomes of the caller.
@@ -307,6 +265,25 @@ impl Engine {
     /// No such run is kept, it has ended, or the journal cannot be written.
     pub async fn cancel(&self, id: RunId) -> Result<Canceled, NotAccepted> {
         self.command(|answer| Command::Cancel { id, answer }).await
+    }
+
+    /// Says how a mirror is to be run. It is written down before this answers, and carried out whatever becomes of the
+    /// caller.
+    ///
+    /// # Errors
+    /// [`NotAccepted`]: nothing was written down and nothing will be done.
+    pub async fn set_mode(&self, wish: ModeWish) -> Result<ModeSet, NotAccepted> {
+        self.command(|answer| Command::SetMode { wish, answer }).await
+    }
+
+    /// Waits until the latest word on a mirror is carried out or was given up. Whoever stops waiting changes nothing.
+    pub async fn mode_settled(&self, mirror: &MirrorName) {
+        let settled = |status: &Arc<Status>| {
+            let mirror = status.mirrors.iter().find(|one| one.spec.name == *mirror);
+            mirror.is_none_or(|mirror| mirror.mode_change.as_ref().is_none_or(ModeChange::is_settled))
+        };
+        // the service is ending: there is nothing to wait for
+        let _ = self.status.clone().wait_for(settled).await;
     }
 
     /// One run, if it is known.
@@ -363,6 +340,17 @@ impl Engine {
             Some(platform) => self.shown.with(status, platform.cutover_complete()),
             None => status,
         }
+    }
+
+    /// Tells that somebody has looked at every mirror: those whose last observation is too old are observed anew, in the
+    /// background. Costs a reader next to nothing, and never waits.
+    pub fn looked_at_all(&self) {
+        self.looks.at_all();
+    }
+
+    /// The same of some mirrors.
+    pub fn looked_at<'a>(&self, names: impl IntoIterator<Item = &'a MirrorName>) {
+        self.looks.at(names);
     }
 
     async fn command<T>(

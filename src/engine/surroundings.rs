@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use super::origins::Origins;
 use crate::clock::Clock;
 use crate::domain::platform::Platform;
 use crate::domain::spec::Policy;
@@ -29,8 +30,12 @@ pub(super) struct Surroundings {
     /// Where our mirror is a step of a greater cutover.
     pub(super) platform: Option<Arc<dyn Platform>>,
     pub(super) turns: Arc<Semaphore>,
+    /// Of those that carry out modes.
+    pub(super) mode_turns: Arc<Semaphore>,
     /// Gitea, as it was seen last.
     pub(super) gitea_status: Arc<Mutex<GiteaStatus>>,
+    /// Which upstream hosts are to be left alone.
+    pub(super) origins: Arc<Origins>,
 }
 
 impl Surroundings {

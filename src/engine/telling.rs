@@ -14,8 +14,14 @@ use crate::domain::status::Facts;
 pub(super) type Teller = Option<Arc<Notify>>;
 
 impl Coordinator {
-    /// What there is to tell of a mirror of which `before` was known, and `after` is since this run.
-    pub(super) fn to_tell(&self, mirror: &MirrorName, before: &Facts, after: &Facts, run: RunId) -> Vec<Notice> {
+    /// What there is to tell of a mirror of which `before` was known, and `after` is, since a run or an observation.
+    pub(super) fn to_tell(
+        &self,
+        mirror: &MirrorName,
+        before: &Facts,
+        after: &Facts,
+        run: Option<RunId>,
+    ) -> Vec<Notice> {
         if self.teller.is_none() {
             return Vec::new();
         }

@@ -10,8 +10,8 @@ use http::{Response, header};
 use super::conflicts::{self, read_refs};
 use super::wire::{WireComparison, WireError, WireRepository};
 use crate::domain::answer::{
-    CompareAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
-    Refusal, RepositoryAnswer, SyncAnswer, Trouble, TroubleKind,
+    CompareAnswer, ConvertAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer,
+    PatchAnswer, Refusal, RepositoryAnswer, SyncAnswer, Trouble, TroubleKind,
 };
 use crate::domain::credential::Redactor;
 use crate::domain::duration::GoDuration;
@@ -293,6 +293,25 @@ pub(super) fn delete(response: &Response<Bytes>, redactor: &Redactor) -> DeleteA
         Sorted::Refused(refusal) => DeleteAnswer::Refused(refusal),
         Sorted::Trouble(trouble) => DeleteAnswer::Unknown(trouble),
         Sorted::Said { status, message } => DeleteAnswer::Unknown(other(status, &message)),
+    }
+}
+
+/// `POST /repos/{owner}/{repo}/convert` of a repository that was just seen.
+pub(super) fn convert(response: &Response<Bytes>, redactor: &Redactor) -> ConvertAnswer {
+    // a path that no Gitea has is answered in plain text; a proxy's page is none of its words
+    let unknown = matches!(response.status().as_u16(), 404 | 405) && has_media_type(response, "text/plain");
+    if unknown {
+        return ConvertAnswer::NotOffered;
+    }
+    match sort(response, redactor, false) {
+        Sorted::Said { status: 200, .. } => ConvertAnswer::Done,
+        Sorted::Said { status: 405, .. } => ConvertAnswer::NotOffered,
+        Sorted::Said { status: 422, .. } => ConvertAnswer::NotAMirror,
+        Sorted::Said { status: 404, .. } | Sorted::Renamed => ConvertAnswer::Gone,
+        Sorted::Said { status: 403, message } => ConvertAnswer::Refused(Refusal::Forbidden { message }),
+        Sorted::Refused(refusal) => ConvertAnswer::Refused(refusal),
+        Sorted::Trouble(trouble) => ConvertAnswer::Unknown(trouble),
+        Sorted::Said { status, message } => ConvertAnswer::Unknown(other(status, &message)),
     }
 }
 

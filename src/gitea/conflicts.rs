@@ -1,5 +1,5 @@
-//! The calls that only conflicts need: deleting our own placeholder, renaming aside and back, refs through the API, and
-//! whether history was rewritten.
+//! The calls that only conflicts and modes need: deleting our own placeholder, renaming aside and back, making a mirror a
+//! regular repository, refs through the API, and whether history was rewritten.
 //!
 //! The one `DELETE` of this program is here, and takes a [`Proof`]. Each change reads the id just before it is sent.
 
@@ -7,7 +7,8 @@ use http::Method;
 
 use super::{Answered, CHANGE, Client, READ, classify, wire};
 use crate::domain::answer::{
-    CompareAnswer, DeleteAnswer, LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer, Trouble, TroubleKind,
+    CompareAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer, Trouble,
+    TroubleKind,
 };
 use crate::domain::aside::Aside;
 use crate::domain::names::RepoName;
@@ -47,6 +48,15 @@ impl Client {
     pub async fn give_back(&self, spec: &MirrorSpec, aside: &Aside) -> PatchAnswer {
         let is_legacy = |repository: &Repository| repository.id == aside.repository;
         self.rename(spec, &aside.name, &spec.repo, is_legacy).await
+    }
+
+    /// `POST /repos/{owner}/{repo}/convert`: the mirror becomes a regular repository, for good.
+    pub async fn convert(&self, spec: &MirrorSpec) -> ConvertAnswer {
+        let path = format!("/repos/{}/convert", spec.full_name());
+        match self.send("convert", Method::POST, &path, None::<&()>, CHANGE).await {
+            Ok(Answered { response, redactor }) => classify::convert(&response, &redactor),
+            Err(trouble) => ConvertAnswer::Unknown(trouble),
+        }
     }
 
     async fn rename(

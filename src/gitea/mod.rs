@@ -27,7 +27,7 @@ use crate::domain::names::{BranchName, OwnerName};
 use crate::domain::refs::Prune;
 use crate::domain::spec::{MirrorSpec, Visibility};
 use crate::domain::url::GiteaUrl;
-use crate::transport::{Call, Route, Transport};
+use crate::transport::{Call, Route, Transport, date};
 
 /// How long a read may take. Basic authentication with a password costs Gitea seconds on a busy machine.
 const READ: Duration = Duration::from_secs(10);
@@ -302,9 +302,4 @@ impl Client {
         known.extend(self.credential.read().ok().flatten());
         Answered { response, redactor: Redactor::knowing(&known) }
     }
-}
-
-fn date(response: &Response<Bytes>) -> Option<Timestamp> {
-    let text = response.headers().get(header::DATE)?.to_str().ok()?;
-    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }

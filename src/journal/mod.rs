@@ -6,6 +6,7 @@
 mod deliveries;
 mod events;
 mod keys;
+mod modes;
 mod notices;
 mod store;
 
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use crate::domain::event::{EventId, Recorded};
 use crate::domain::evidence::PruneMemory;
 use crate::domain::key::{Fingerprint, Keyed};
+use crate::domain::mode::ModeChange;
 use crate::domain::names::MirrorName;
 use crate::domain::notice::Notice;
 use crate::domain::run::{Run, RunId};
@@ -98,6 +100,12 @@ pub const RENAME_ASIDE: &str = "rename_aside";
 /// The kind of the [`Intent`] of its name's return.
 pub const GIVE_BACK: &str = "give_back";
 
+/// The kind of the [`Intent`] of a change of interval and pruning.
+pub const SETTINGS: &str = "patch_settings";
+
+/// The kind of the [`Intent`] of a sync: its latest is looked for when a mirror is stopped.
+pub const SYNC: &str = "mirror_sync";
+
 /// The kind of a migrate's [`Intent`]: the one that is looked for after a restart.
 pub const MIGRATE: &str = "migrate";
 
@@ -136,6 +144,8 @@ pub struct Remembered {
     pub facts: Facts,
     /// What was sent about pruning.
     pub pruning: Option<PruneMemory>,
+    /// The latest word on how it is run.
+    pub mode: Option<ModeChange>,
 }
 
 /// A handle on the open journal; cheap to clone.
@@ -273,6 +283,14 @@ impl Journal {
         self.with(move |store| store.write_end(&mirror, &facts, &runs, &events, &told)).await
     }
 
+    /// Writes what is now known of mirrors, and what is to be told of that: all or nothing.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn write_facts(&self, facts: Vec<(MirrorName, Facts)>, told: Vec<Notice>) -> Result<(), JournalError> {
+        self.with(move |store| store.write_facts(&facts, &told)).await
+    }
+
     /// One run.
     ///
     /// # Errors
@@ -335,6 +353,14 @@ impl Journal {
     /// It is not on disk.
     pub async fn remember_pruning(&self, mirror: MirrorName, memory: PruneMemory) -> Result<(), JournalError> {
         self.with(move |store| store.remember_pruning(&mirror, &memory)).await
+    }
+
+    /// Writes a word on how a mirror is run, new or further carried out.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub async fn write_mode(&self, mirror: MirrorName, change: ModeChange) -> Result<(), JournalError> {
+        self.with(move |store| store.write_mode(&mirror, &change)).await
     }
 
     /// Whether it can be written: the latest write succeeded, or one does now.

@@ -8,7 +8,9 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use serde::de::DeserializeOwned;
 
 use super::events::Ledger;
-use super::{Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, deliveries, keys, notices};
+use super::{
+    Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, deliveries, keys, modes, notices,
+};
 use crate::domain::event::Recorded;
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
@@ -17,16 +19,17 @@ use crate::domain::run::{Run, RunId};
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 6;
+const SCHEMA: i64 = 7;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
     include_str!("schema-5.sql"),
     include_str!("schema-6.sql"),
+    include_str!("schema-7.sql"),
 ];
 
 /// How many ended runs are kept, and for how many days.
@@ -111,12 +114,17 @@ impl Store {
         let facts = json(facts)?;
         let bodies = runs.iter().map(|run| json(&**run)).collect::<Result<Vec<_>, _>>()?;
         self.write_telling(events, |transaction| {
-            transaction.execute(
-                "INSERT INTO mirrors (name, facts) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET facts = ?2",
-                params![mirror.as_str(), facts],
-            )?;
+            put_facts(transaction, mirror, &facts)?;
             told.iter().try_for_each(|notice| notices::put(transaction, notice))?;
             runs.iter().zip(&bodies).try_for_each(|(run, body)| put_run(transaction, run, body))
+        })
+    }
+
+    pub(super) fn write_facts(&mut self, facts: &[(MirrorName, Facts)], told: &[Notice]) -> Result<(), JournalError> {
+        let facts = facts.iter().map(|(mirror, facts)| Ok((mirror, json(facts)?))).collect::<Result<Vec<_>, _>>()?;
+        self.write(|transaction| {
+            facts.iter().try_for_each(|(mirror, facts)| put_facts(transaction, mirror, facts))?;
+            told.iter().try_for_each(|notice| notices::put(transaction, notice))
         })
     }
 
@@ -201,11 +209,13 @@ impl Store {
             })
             .optional()
             .map_err(failed)?;
-        let Some((facts, pruning)) = row else { return Ok(Remembered::default()) };
+        let mode = self.mode(mirror)?;
+        let Some((facts, pruning)) = row else { return Ok(Remembered { mode, ..Remembered::default() }) };
         Ok(Remembered {
             facts: facts.and_then(|facts| readable(&facts)).unwrap_or_default(),
             // not known is safe: it is sent again
             pruning: pruning.and_then(|pruning| readable(&pruning)),
+            mode,
         })
     }
 
@@ -233,6 +243,7 @@ impl Store {
         let oldest = now.checked_sub((DAYS_KEPT * 24).hours()).unwrap_or(Timestamp::MIN).to_string();
         let runs = self.write(|transaction| {
             keys::drop_old(transaction, now)?;
+            modes::drop_old(transaction, &oldest)?;
             deliveries::drop_old(transaction, now)?;
             // a key that is kept promises its run
             let runs = transaction.execute(
@@ -242,8 +253,8 @@ impl Store {
             )?;
             // a migrate's intent outlives its run: it is what tells our own placeholder from somebody else's
             transaction.execute(
-                "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND seq NOT IN \
-                 (SELECT MAX(seq) FROM intents WHERE kind = ?1 GROUP BY mirror)",
+                "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND run NOT IN (SELECT id FROM mode_changes) AND \
+                 seq NOT IN (SELECT MAX(seq) FROM intents WHERE kind = ?1 GROUP BY mirror)",
                 params![MIGRATE],
             )?;
             Ok(runs)
@@ -276,6 +287,15 @@ pub(super) fn put_run(transaction: &Transaction<'_>, run: &Run, body: &str) -> R
         .map(drop)
 }
 
+fn put_facts(transaction: &Transaction<'_>, mirror: &MirrorName, facts: &str) -> Result<(), rusqlite::Error> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO mirrors (name, facts) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET facts = ?2",
+        )?
+        .execute(params![mirror.as_str(), facts])
+        .map(drop)
+}
+
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, JournalError> {
     serde_json::to_string(value).map_err(|_| JournalError("a value has no JSON form".into()))
 }
@@ -285,7 +305,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, JournalError> {
 }
 
 /// What can be read; what cannot is told to the log and forgotten.
-fn readable<T: DeserializeOwned>(text: &str) -> Option<T> {
+pub(super) fn readable<T: DeserializeOwned>(text: &str) -> Option<T> {
     read(text).inspect_err(|error| tracing::error!("what was known of a mirror is forgotten: {error}")).ok()
 }
 
@@ -304,90 +324,4 @@ pub(super) fn failed(error: rusqlite::Error) -> JournalError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::problem::{Code, Problem};
-    use crate::domain::run::{End, Trigger};
-    use uuid::Uuid;
-
-    fn run(age: u128, ended: bool) -> Run {
-        let at = Timestamp::UNIX_EPOCH;
-        let name = MirrorName::parse("openova").unwrap();
-        let mut run = Run::accepted(RunId(Uuid::from_u128(age)), Trigger::Api, "ops".into(), at, [name.clone()]);
-        if ended {
-            run.end_part(&name, &End::Failed { problem: Problem::new(Code::NotAMirror, "x") }, at);
-        }
-        run
-    }
-
-    #[test]
-    fn runs_come_back_as_they_were_written_newest_first() {
-        let mut store = Store::in_memory().unwrap();
-        for age in 1..=5 {
-            store.write_run(&run(age, age != 3), &[]).unwrap();
-        }
-        let ids = |runs: Vec<Run>| runs.iter().map(|run| run.id.0.as_u128()).collect::<Vec<_>>();
-        assert_eq!(ids(store.runs(2, None).unwrap()), [5, 4]);
-        assert_eq!(ids(store.runs(9, Some(RunId(Uuid::from_u128(4)))).unwrap()), [3, 2, 1]);
-        assert_eq!(ids(store.in_flight().unwrap()), [3]);
-        assert_eq!(store.run(RunId(Uuid::from_u128(2))).unwrap(), Some(run(2, true)));
-        assert_eq!(store.run(RunId(Uuid::from_u128(9))).unwrap(), None);
-    }
-
-    #[test]
-    fn retention_drops_old_runs_and_never_one_in_flight_nor_the_latest_migrate() {
-        let mut store = Store::in_memory().unwrap();
-        let intent = |age: u128, kind| Intent {
-            run: RunId(Uuid::from_u128(age)),
-            mirror: MirrorName::parse("openova").unwrap(),
-            kind,
-            written_at: Timestamp::UNIX_EPOCH,
-            gitea_date: Timestamp::UNIX_EPOCH,
-            about: serde_json::Value::Null,
-        };
-        store.write_run(&run(1, true), &[]).unwrap();
-        store.write_run(&run(2, false), &[]).unwrap();
-        for (age, kind) in [(1, MIGRATE), (1, "mirror_sync"), (2, "mirror_sync")] {
-            store.intend(&intent(age, kind)).unwrap();
-        }
-        store.retain(Timestamp::UNIX_EPOCH + 31.hours() * 24).unwrap();
-        assert_eq!(store.runs(9, None).unwrap().len(), 1);
-        let known = store.intents(&MirrorName::parse("openova").unwrap()).unwrap();
-        assert_eq!(known.iter().filter(|intent| intent.kind == MIGRATE).count(), 1);
-        let left: i64 = store.connection.query_row("SELECT count(*) FROM intents", [], |row| row.get(0)).unwrap();
-        assert_eq!(left, 2);
-    }
-
-    #[test]
-    fn a_journal_of_version_1_is_taken_over_with_what_it_holds() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.sqlite3");
-        let old = Connection::open(&path).unwrap();
-        old.execute_batch(concat!(include_str!("schema.sql"), "PRAGMA user_version = 1;")).unwrap();
-        let body = serde_json::to_string(&run(1, false)).unwrap();
-        old.execute("INSERT INTO runs (id, body) VALUES (?1, ?2)", params![run(1, false).id.to_string(), body])
-            .unwrap();
-        drop(old);
-        for _ in 0..2 {
-            let mut store = Store::open(&path).unwrap();
-            assert_eq!(store.in_flight().unwrap(), [run(1, false)]);
-            let version: i64 = store.connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-            assert_eq!(version, SCHEMA);
-            let keys: i64 =
-                store.connection.query_row("SELECT count(*) FROM idempotency_keys", [], |row| row.get(0)).unwrap();
-            assert_eq!(keys, 0);
-        }
-    }
-
-    #[test]
-    fn a_journal_of_a_newer_version_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.sqlite3");
-        let store = Store::open(&path).unwrap();
-        store.connection.pragma_update(None, "user_version", 99).unwrap();
-        drop(store);
-        assert!(matches!(Store::open(&path), Err(OpenError::Schema { found: 99, known: SCHEMA })));
-        std::fs::write(&path, "this is no database, whatever its name says").unwrap();
-        assert!(matches!(Store::open(&path), Err(OpenError::Database { .. })));
-    }
-}
+mod tests;

@@ -4,8 +4,6 @@
 
 use std::fmt::Write as _;
 
-use prometheus::proto::MetricType;
-
 /// One family.
 #[derive(Debug)]
 pub struct Family {
@@ -40,15 +38,6 @@ impl Kind {
             Self::Histogram(_) => "histogram",
         }
     }
-
-    /// As the encoder calls it.
-    pub(super) const fn proto(self) -> MetricType {
-        match self {
-            Self::Gauge => MetricType::GAUGE,
-            Self::Counter => MetricType::COUNTER,
-            Self::Histogram(_) => MetricType::HISTOGRAM,
-        }
-    }
 }
 
 /// Our own answers come from memory and one journal. Few bounds, since every route has them all: with one mirror the
@@ -74,18 +63,24 @@ families! {
 
     MIRROR_PHASE = "cutover_mirror_phase", Kind::Gauge, ["mirror", "phase"],
         "1 for the phase in which the mirror is; `idle` when nothing is under way. The other phases are absent.";
+    MIRROR_MODE = "cutover_mirror_mode", Kind::Gauge, ["mirror", "mode"],
+        "1 for how the mirror is run: follow, pinned, severed. The other modes are absent.";
+    MIRROR_MODE_APPLIED = "cutover_mirror_mode_applied", Kind::Gauge, ["mirror"],
+        "1 if Gitea was seen to stand as the mode says, 0 while that is being carried out or could not be; absent while the mode has never been another than `follow`.";
     MIRROR_FRESHNESS = "cutover_mirror_freshness", Kind::Gauge, ["mirror", "state"],
         "1 for what is known about the distance to upstream, 0 for the others: fresh, behind, unknown.";
     MIRROR_LAST_SUCCESS = "cutover_mirror_last_success_timestamp_seconds", Kind::Gauge, ["mirror"],
         "Unix time for which the refs were last proven equal to upstream's; absent if never.";
     MIRROR_LAST_RUN_SUCCESS = "cutover_mirror_last_run_success", Kind::Gauge, ["mirror"],
-        "1 if the latest attempt ended with a proof, 0 if not; absent before the first.";
+        "1 if the latest attempt ended with a proof, 0 if not; absent before the first, and while the mirror is not to follow.";
     MIRROR_FAILURES = "cutover_mirror_consecutive_failures", Kind::Gauge, ["mirror"],
-        "How many attempts in a row have failed.";
+        "How many attempts in a row have failed; absent while the mirror is not to follow.";
     MIRROR_BEHIND_SINCE = "cutover_mirror_behind_since_timestamp_seconds", Kind::Gauge, ["mirror"],
         "Unix time at which refs were first seen to differ since the last proof; absent unless the mirror is behind.";
+    MIRROR_OBSERVED = "cutover_mirror_last_observation_timestamp_seconds", Kind::Gauge, ["mirror"],
+        "Unix time at which both sides were last looked at, by an attempt or because somebody read the status, whatever that came to; absent before.";
     MIRROR_INTERVAL = "cutover_mirror_interval_seconds", Kind::Gauge, ["mirror"],
-        "How often Gitea is to ask upstream by itself, as configured.";
+        "How often Gitea is to ask upstream by itself, as configured; absent while the mirror is not to follow, so that nobody is alerted.";
     MIRROR_REFS = "cutover_mirror_refs", Kind::Gauge, ["mirror", "side"],
         "Heads and tags as last seen, by side: upstream, gitea; absent until seen.";
     MIRROR_REFS_DIFFERING = "cutover_mirror_refs_differing", Kind::Gauge, ["mirror"],
@@ -98,6 +93,10 @@ families! {
         "How long an attempt on a mirror took, by what a success did, else by how it ended.";
     REWRITES = "cutover_mirror_rewrites_total", Kind::Counter, [],
         "Proven attempts whose sync replaced the history of the tracked branch.";
+    HEALS = "cutover_mirror_heals_total", Kind::Counter, ["mirror"],
+        "Runs begun by the service itself, since the mirror was seen behind for too long.";
+    OBSERVATIONS = "cutover_observations_total", Kind::Counter, ["result"],
+        "Observations that have ended, by what they came to: fresh, behind, unknown. Attempts are not among them.";
 
     RUN_TIMEOUT = "cutover_run_timeout_seconds", Kind::Gauge, [],
         "The longest a run may take.";

@@ -19,8 +19,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus::core::Collector;
-use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
+use crate::domain::decide::Finding;
 use crate::domain::run::{End, Outcome};
 use crate::domain::status::Status;
 
@@ -75,6 +76,8 @@ pub struct Metrics {
     run_failures: IntCounterVec,
     run_duration: HistogramVec,
     rewrites: IntCounterVec,
+    heals: IntCounterVec,
+    observations: IntCounterVec,
     gitea_requests: IntCounterVec,
     gitea_duration: HistogramVec,
     upstream_requests: IntCounterVec,
@@ -105,6 +108,10 @@ struct Made {
     text: Bytes,
 }
 
+/// About how long a text is, and how much more with each mirror.
+const A_TEXT: usize = 16 * 1024;
+const OF_A_MIRROR: usize = 1_200;
+
 /// A longer text is made each time: keeping it would cost more memory than its one reader costs time.
 const WORTH_KEEPING: usize = 256 * 1024;
 
@@ -126,6 +133,8 @@ impl Metrics {
             run_failures: counter(&registry, &families::RUN_FAILURES),
             run_duration: histogram(&registry, &families::RUN_DURATION),
             rewrites: counter(&registry, &families::REWRITES),
+            heals: counter(&registry, &families::HEALS),
+            observations: counter(&registry, &families::OBSERVATIONS),
             gitea_requests: counter(&registry, &families::GITEA_REQUESTS),
             gitea_duration: histogram(&registry, &families::GITEA_DURATION),
             upstream_requests: counter(&registry, &families::UPSTREAM_REQUESTS),
@@ -146,6 +155,9 @@ impl Metrics {
             latest: Mutex::default(),
             registry,
         };
+        for result in Finding::LABELS {
+            new.observations.with_label_values(&[result]);
+        }
         // these two have no label, so that they are known to be 0 from the start
         new.panics.with_label_values::<&str>(&[]);
         new.rewrites.with_label_values::<&str>(&[]);
@@ -183,6 +195,18 @@ impl Metrics {
             }
             End::Succeeded { .. } | End::Unverified { .. } | End::Canceled => {}
         }
+        self.changed();
+    }
+
+    /// An observation has ended, with one of [`Finding::LABELS`].
+    pub fn observed(&self, result: &'static str) {
+        self.observations.with_label_values(&[result]).inc();
+        self.changed();
+    }
+
+    /// A run was begun by ourselves.
+    pub fn heals(&self, mirror: &str) {
+        self.heals.with_label_values(&[mirror]).inc();
         self.changed();
     }
 
@@ -246,12 +270,23 @@ impl Metrics {
     }
 
     fn text(&self, status: &Status, at: Timestamp) -> Bytes {
-        let mut families = self.registry.gather();
-        families.extend(scrape::families(self, status, at));
-        families.retain(|family| !family.get_metric().is_empty());
-        families.sort_by(|a, b| a.name().cmp(b.name()));
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&families, &mut text).expect("every family has a name, a type and a metric");
+        let mut counted = self.registry.gather();
+        counted.retain(|family| !family.get_metric().is_empty());
+        let mut computed = scrape::families(self, status, at);
+        counted.sort_by(|a, b| a.name().cmp(b.name()));
+        computed.sort_by_key(|series| series.family.name);
+        let (mut counted, encoder) = (counted.into_iter().peekable(), TextEncoder::new());
+        let mut text = String::with_capacity(A_TEXT + status.mirrors.len() * OF_A_MIRROR);
+        let encode = |family, text: &mut String| {
+            encoder.encode_utf8(&[family], text).expect("every family has a name, a type and a metric");
+        };
+        for series in &computed {
+            while let Some(family) = counted.next_if(|family| family.name() < series.family.name) {
+                encode(family, &mut text);
+            }
+            series.write_to(&mut text);
+        }
+        counted.for_each(|family| encode(family, &mut text));
         text.into()
     }
 

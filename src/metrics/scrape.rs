@@ -1,73 +1,92 @@
-//! The gauges that follow from what is known now: computed at each scrape, in one pass over the mirrors.
+//! The gauges that follow from what is known now: computed at each scrape, in one pass over the mirrors for each family.
 //!
-//! Owns the way from a [`Status`] to series. Counts nothing and remembers nothing.
+//! Owns the way from a [`Status`] to the lines of a text: with ten thousand mirrors there is nothing between the two that
+//! would cost as much again. Counts nothing and remembers nothing.
 
-use std::sync::Arc;
+use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily};
 
 use super::process::Process;
-use super::{Family, Kind, Metrics, families};
+use super::{Family, Metrics, families};
 use crate::domain::run::Phase;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
 
-/// One family's series.
-struct Series {
-    family: &'static Family,
-    metrics: Vec<Metric>,
+/// One computed family: what writes its series.
+pub(super) struct Series<'a> {
+    pub(super) family: &'static Family,
+    write: Box<dyn Fn(&mut Lines<'_>) + 'a>,
 }
 
-impl Series {
-    fn of(family: &'static Family) -> Self {
-        Self { family, metrics: Vec::new() }
+impl<'a> Series<'a> {
+    fn of(family: &'static Family, write: impl Fn(&mut Lines<'_>) + 'a) -> Self {
+        Self { family, write: Box::new(write) }
     }
 
-    fn with(family: &'static Family, value: Option<f64>) -> MetricFamily {
-        let mut series = Self::of(family);
-        series.put(&[], value);
-        series.done()
+    /// A family of one series without a label, if its value is known.
+    fn with(family: &'static Family, value: Option<f64>) -> Self {
+        Self::of(family, move |lines| lines.put(&[], value))
     }
 
+    /// Appends the family in Prometheus's text format; nothing when it has no series.
+    pub(super) fn write_to(&self, text: &mut String) {
+        (self.write)(&mut Lines { family: self.family, text, begun: false });
+    }
+}
+
+/// A family's lines, as they are written.
+pub(super) struct Lines<'a> {
+    family: &'static Family,
+    text: &'a mut String,
+    begun: bool,
+}
+
+impl Lines<'_> {
     /// Adds a series, if its value is known.
     fn put(&mut self, labels: &[&str], value: Option<f64>) {
         let Some(value) = value else { return };
-        let pairs = self.family.labels.iter().zip(labels).map(|(name, value)| {
-            let mut pair = LabelPair::default();
-            pair.set_name((*name).to_owned());
-            pair.set_value((*value).to_owned());
-            pair
-        });
-        let mut metric = Metric::from_label(pairs.collect());
-        match self.family.kind {
-            Kind::Counter => {
-                let mut counter = Counter::default();
-                counter.set_value(value);
-                metric.set_counter(counter);
-            }
-            Kind::Gauge => {
-                let mut gauge = Gauge::default();
-                gauge.set_value(value);
-                metric.set_gauge(gauge);
-            }
-            Kind::Histogram(_) => unreachable!("no histogram is computed at a scrape"),
+        let Family { name, help, kind, .. } = self.family;
+        let written = if std::mem::replace(&mut self.begun, true) {
+            Ok(())
+        } else {
+            writeln!(self.text, "# HELP {name} {}\n# TYPE {name} {}", Escaped(help, false), kind.label())
+        };
+        self.text.push_str(name);
+        let mut separator = '{';
+        for (label, value) in self.family.labels.iter().zip(labels) {
+            let _ = write!(self.text, "{separator}{label}=\"{}\"", Escaped(value, true));
+            separator = ',';
         }
-        self.metrics.push(metric);
-    }
-
-    fn done(self) -> MetricFamily {
-        let mut family = MetricFamily::default();
-        family.set_name(self.family.name.to_owned());
-        family.set_help(self.family.help.to_owned());
-        family.set_field_type(self.family.kind.proto());
-        family.set_metric(self.metrics);
-        family
+        if separator == ',' {
+            self.text.push('}');
+        }
+        written.and_then(|()| writeln!(self.text, " {value}")).expect("writing to a String cannot fail");
     }
 }
 
-/// Every computed family; those without a series are empty.
-pub(super) fn families(metrics: &Metrics, status: &Status, now: Timestamp) -> Vec<MetricFamily> {
-    let mut all = mirrors(&status.mirrors, now);
+/// A text in which what would end it early is escaped; in a label, that is a quotation mark as well.
+struct Escaped<'a>(&'a str, bool);
+
+impl std::fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let special = |c: char| matches!(c, '\\' | '\n') || self.1 && c == '"';
+        let mut rest = self.0;
+        while let Some(at) = rest.find(special) {
+            f.write_str(&rest[..at])?;
+            f.write_str(match &rest[at..=at] {
+                "\n" => "\\n",
+                "\"" => "\\\"",
+                _ => "\\\\",
+            })?;
+            rest = &rest[at + 1..];
+        }
+        f.write_str(rest)
+    }
+}
+
+/// Every computed family.
+pub(super) fn families<'a>(metrics: &'a Metrics, status: &'a Status, now: Timestamp) -> Vec<Series<'a>> {
+    let mut all = mirrors(status, now);
     all.extend(program(metrics));
     let run = status.latest_run.as_ref().filter(|run| run.finished_at.is_none());
     all.push(Series::with(&families::RUN_SINCE, run.and_then(|run| run.started_at).map(seconds)));
@@ -75,20 +94,20 @@ pub(super) fn families(metrics: &Metrics, status: &Status, now: Timestamp) -> Ve
     all.push(Series::with(&families::GITEA_UP, gitea.reachable.map(truth)));
     all.push(Series::with(&families::GITEA_LAST_SUCCESS, gitea.last_answer_at.map(seconds)));
     all.push(Series::with(&families::PLATFORM_COMPLETE, status.cutover_complete.map(truth)));
-    if let (Some(flavour), Some(version)) = (gitea.flavour, &gitea.version) {
-        let mut info = Series::of(&families::GITEA_INFO);
-        info.put(&[flavour, version], Some(1.0));
-        all.push(info.done());
-    }
+    all.push(Series::of(&families::GITEA_INFO, move |lines| {
+        if let (Some(flavour), Some(version)) = (gitea.flavour, &gitea.version) {
+            lines.put(&[flavour, version], Some(1.0));
+        }
+    }));
     all
 }
 
-fn program(metrics: &Metrics) -> Vec<MetricFamily> {
-    let mut build = Series::of(&families::BUILD_INFO);
-    build.put(&metrics.build.each_ref().map(String::as_str), Some(1.0));
+fn program(metrics: &Metrics) -> [Series<'_>; 7] {
     let process = Process::read();
-    vec![
-        build.done(),
+    [
+        Series::of(&families::BUILD_INFO, |lines| {
+            lines.put(&metrics.build.each_ref().map(String::as_str), Some(1.0));
+        }),
         Series::with(&families::RUN_TIMEOUT, Some(metrics.run_timeout.as_secs_f64())),
         Series::with(&families::PROCESS_START, process.start_time),
         Series::with(&families::PROCESS_CPU, process.cpu_seconds),
@@ -98,38 +117,61 @@ fn program(metrics: &Metrics) -> Vec<MetricFamily> {
     ]
 }
 
-fn mirrors(mirrors: &[Arc<MirrorStatus>], now: Timestamp) -> Vec<MetricFamily> {
-    let mut phase = Series::of(&families::MIRROR_PHASE);
-    let mut freshness = Series::of(&families::MIRROR_FRESHNESS);
-    let mut last_success = Series::of(&families::MIRROR_LAST_SUCCESS);
-    let mut last_run = Series::of(&families::MIRROR_LAST_RUN_SUCCESS);
-    let mut failures = Series::of(&families::MIRROR_FAILURES);
-    let mut behind = Series::of(&families::MIRROR_BEHIND_SINCE);
-    let mut interval = Series::of(&families::MIRROR_INTERVAL);
-    let mut refs = Series::of(&families::MIRROR_REFS);
-    let mut differing = Series::of(&families::MIRROR_REFS_DIFFERING);
-    for mirror in mirrors {
-        let (name, facts, fresh) = (mirror.spec.name.as_str(), &mirror.facts, mirror.freshness(now));
-        phase.put(&[name, mirror.phase.label()], Some(1.0));
-        for state in Freshness::LABELS {
-            freshness.put(&[name, state], Some(truth(fresh.label() == state)));
-        }
-        last_success.put(&[name], facts.proven_at.map(seconds));
-        last_run.put(&[name], facts.last_end.map(|end| truth(end == Phase::Succeeded)));
-        failures.put(&[name], Some(f64::from(facts.consecutive_failures)));
-        interval.put(&[name], Some(mirror.spec.interval.get().as_secs_f64()));
-        refs.put(&[name, "upstream"], facts.upstream_refs.map(count));
-        refs.put(&[name, "gitea"], facts.gitea_refs.map(count));
-        match fresh {
-            Freshness::Fresh => differing.put(&[name], Some(0.0)),
-            Freshness::Behind(seen) => {
-                differing.put(&[name], Some(count(seen.refs)));
-                behind.put(&[name], Some(seconds(seen.since)));
+/// The families that have series of each mirror, each of them written in one pass. Those that alerts are built on are
+/// left out for a mirror that stands still because somebody wants it so.
+fn mirrors(status: &Status, now: Timestamp) -> Vec<Series<'_>> {
+    let each = |family, one: fn(&mut Lines<'_>, &str, &MirrorStatus, Timestamp)| {
+        Series::of(family, move |lines| {
+            for mirror in &status.mirrors {
+                one(lines, mirror.spec.name.as_str(), mirror, now);
             }
+        })
+    };
+    vec![
+        each(&families::MIRROR_PHASE, |lines, name, mirror, _| lines.put(&[name, mirror.phase.label()], Some(1.0))),
+        each(&families::MIRROR_MODE, |lines, name, mirror, _| lines.put(&[name, mirror.mode.label()], Some(1.0))),
+        each(&families::MIRROR_MODE_APPLIED, |lines, name, mirror, _| {
+            lines.put(&[name], mirror.mode_change.as_ref().map(|change| truth(change.applied_at.is_some())));
+        }),
+        each(&families::MIRROR_FRESHNESS, |lines, name, mirror, now| {
+            let is = mirror.freshness(now).label();
+            for state in Freshness::LABELS {
+                lines.put(&[name, state], Some(truth(is == state)));
+            }
+        }),
+        each(&families::MIRROR_LAST_SUCCESS, |lines, name, mirror, _| {
+            lines.put(&[name], mirror.facts.proven_at.map(seconds));
+        }),
+        each(&families::MIRROR_LAST_RUN_SUCCESS, |lines, name, mirror, _| {
+            let last = mirror.facts.last_end.filter(|_| mirror.mode.follows());
+            lines.put(&[name], last.map(|end| truth(end == Phase::Succeeded)));
+        }),
+        each(&families::MIRROR_FAILURES, |lines, name, mirror, _| {
+            let failures = f64::from(mirror.facts.consecutive_failures);
+            lines.put(&[name], mirror.mode.follows().then_some(failures));
+        }),
+        each(&families::MIRROR_BEHIND_SINCE, |lines, name, mirror, now| {
+            if let Freshness::Behind { behind, .. } = mirror.freshness(now) {
+                lines.put(&[name], Some(seconds(behind.since)));
+            }
+        }),
+        each(&families::MIRROR_OBSERVED, |lines, name, mirror, _| {
+            lines.put(&[name], mirror.facts.observed_at.map(seconds));
+        }),
+        each(&families::MIRROR_INTERVAL, |lines, name, mirror, _| {
+            let interval = mirror.spec.interval.get().as_secs_f64();
+            lines.put(&[name], mirror.mode.follows().then_some(interval));
+        }),
+        each(&families::MIRROR_REFS, |lines, name, mirror, _| {
+            lines.put(&[name, "upstream"], mirror.facts.upstream_refs.map(count));
+            lines.put(&[name, "gitea"], mirror.facts.gitea_refs.map(count));
+        }),
+        each(&families::MIRROR_REFS_DIFFERING, |lines, name, mirror, now| match mirror.freshness(now) {
+            Freshness::Fresh => lines.put(&[name], Some(0.0)),
+            Freshness::Behind { behind, .. } => lines.put(&[name], Some(count(behind.refs))),
             Freshness::Unknown { .. } => {}
-        }
-    }
-    [phase, freshness, last_success, last_run, failures, behind, interval, refs, differing].map(Series::done).into()
+        }),
+    ]
 }
 
 fn truth(value: bool) -> f64 {

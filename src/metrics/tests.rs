@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::domain::mode::{Mode, ModeChange, Source};
 use crate::domain::problem::{Code, Problem};
+use crate::domain::run::RunId;
 use crate::domain::status::{Behind, GiteaStatus, MirrorStatus};
 use crate::domain::tests::spec;
 
@@ -61,6 +63,8 @@ fn what_nobody_knows_is_absent() {
         "cutover_mirror_refs{",
         "cutover_mirror_refs_differing",
         "cutover_mirror_behind_since_timestamp_seconds",
+        "cutover_mirror_last_observation_timestamp_seconds",
+        "cutover_mirror_heals_total",
         "cutover_gitea_up",
         "cutover_gitea_info",
         "cutover_run_in_flight_since_timestamp_seconds",
@@ -75,27 +79,53 @@ fn what_nobody_knows_is_absent() {
     assert_eq!(find(&text, "cutover_panics_total"), Some(0.0));
 }
 
+fn pinned() -> ModeChange {
+    ModeChange {
+        id: RunId(uuid::Uuid::nil()),
+        mode: Mode::Pinned,
+        source: Source::Api,
+        by: Some("ops".into()),
+        reason: None,
+        at: at(600),
+        configured: Mode::Follow,
+        convert: false,
+        applied_at: None,
+        problem: None,
+    }
+}
+
 #[test]
-fn what_is_known_is_there_and_a_mirror_has_at_most_twelve_gauges() {
+fn what_is_known_is_there_and_a_mirror_has_at_most_fifteen_gauges() {
     let mut mirror = MirrorStatus::unseen(Arc::new(spec()));
     mirror.facts.proven_at = Some(at(500));
+    mirror.facts.observed_at = Some(at(800));
     mirror.facts.last_end = Some(crate::domain::run::Phase::Failed);
-    mirror.facts.behind = Some(Behind { since: at(700), refs: 3 });
+    mirror.facts.behind = Some(Behind { since: at(700), refs: 3, ..Behind::default() });
     (mirror.facts.upstream_refs, mirror.facts.gitea_refs) = (Some(9), Some(8));
-    let mut status = status(vec![mirror]);
+    let mut still = mirror.clone();
+    (still.mode, still.mode_change) = (Mode::Pinned, Some(pinned()));
+    let mut status = self::status(vec![mirror]);
     status.gitea = GiteaStatus {
         flavour: Some("gitea"),
         version: Some("1.26.4\"\n".into()),
         reachable: Some(true),
         last_answer_at: Some(Timestamp::from_millisecond(1_500).unwrap()),
     };
-    let text = text(&metrics(), status, 1_000);
+    let text = self::text(&metrics(), status, 1_000);
     assert_eq!(find(&text, r#"cutover_mirror_behind_since_timestamp_seconds{mirror="openova"}"#), Some(700.0));
     assert_eq!(find(&text, r#"cutover_mirror_refs_differing{mirror="openova"}"#), Some(3.0));
     assert_eq!(find(&text, r#"cutover_mirror_last_run_success{mirror="openova"}"#), Some(0.0));
     assert_eq!(find(&text, "cutover_gitea_last_success_timestamp_seconds"), Some(1.5));
     assert!(text.contains(r#"version="1.26.4\"\n""#), "{text}");
-    assert_eq!(series(&text).iter().filter(|(key, _)| key.contains("mirror=\"")).count(), 12);
+    assert_eq!(series(&text).iter().filter(|(key, _)| key.contains("mirror=\"")).count(), 13);
+    let text = self::text(&metrics(), self::status(vec![still]), 1_000);
+    assert_eq!(find(&text, r#"cutover_mirror_mode{mirror="openova",mode="pinned"}"#), Some(1.0));
+    assert_eq!(find(&text, r#"cutover_mirror_mode_applied{mirror="openova"}"#), Some(0.0));
+    assert_eq!(find(&text, r#"cutover_mirror_refs_differing{mirror="openova"}"#), Some(3.0), "that it drifts is shown");
+    for alerting in ["interval_seconds", "consecutive_failures", "last_run_success"] {
+        assert_eq!(find(&text, &format!("cutover_mirror_{alerting}{{mirror=\"openova\"}}")), None, "{alerting}");
+    }
+    assert_eq!(series(&text).iter().filter(|(key, _)| key.contains("mirror=\"")).count(), 11);
 }
 
 #[test]
@@ -163,7 +193,7 @@ fn every_family_stands_in_the_table_once_and_keeps_the_naming_rules() {
 }
 
 #[test]
-fn ten_thousand_mirrors_are_rendered_in_one_pass() {
+fn ten_thousand_mirrors_are_rendered() {
     let mirrors = vec![MirrorStatus::unseen(Arc::new(spec())); 10_000];
     let text = text(&metrics(), status(mirrors), 0);
     assert_eq!(text.matches("cutover_mirror_interval_seconds{").count(), 10_000);

@@ -14,6 +14,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::{Response, header};
+use jiff::Timestamp;
 
 use crate::domain::answer::{Sent, Trouble, TroubleKind};
 
@@ -77,14 +78,29 @@ pub trait Observer: Send + Sync {
 #[must_use]
 pub fn status_trouble(response: &Response<Bytes>) -> Trouble {
     let status = response.status().as_u16();
-    let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let kind = match status {
         408 | 429 | 502..=504 => TroubleKind::Busy,
         500..=599 => TroubleKind::ServerError,
         _ => TroubleKind::Foreign,
     };
-    let retry_after = seconds.map(Duration::from_secs);
-    Trouble { kind, detail: format!("it answers {status}"), sent: Sent::Maybe, retry_after }
+    Trouble { kind, detail: format!("it answers {status}"), sent: Sent::Maybe, retry_after: retry_after(response) }
+}
+
+/// How long a server asks to be left alone: in seconds, or until a date, which counts from its own.
+fn retry_after(response: &Response<Bytes>) -> Option<Duration> {
+    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(until.duration_since(date(response)?)).unwrap_or_default())
+}
+
+/// The server's own time.
+#[must_use]
+pub fn date(response: &Response<Bytes>) -> Option<Timestamp> {
+    let text = response.headers().get(header::DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }
 
 /// Whether an answer says that it is of this media type, whatever its parameters.
@@ -95,4 +111,31 @@ pub fn has_media_type(response: &Response<Bytes>, wanted: &str) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_asks_to_be_left_alone_in_seconds_or_until_a_date_of_its_own_clock() {
+        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (asked, date, pause) in [
+            ("7", None, Some(7)),
+            ("0", None, Some(0)),
+            ("Sun, 06 Nov 1994 08:51:37 GMT", Some(DATE), Some(120)),
+            ("Sun, 06 Nov 1994 08:40:00 GMT", Some(DATE), Some(0)),
+            ("Sun, 06 Nov 1994 08:51:37 GMT", None, None),
+            ("soon", Some(DATE), None),
+            ("-1", Some(DATE), None),
+        ] {
+            let mut response = Response::builder().status(429).header(header::RETRY_AFTER, asked);
+            if let Some(date) = date {
+                response = response.header(header::DATE, date);
+            }
+            let trouble = status_trouble(&response.body(Bytes::new()).unwrap());
+            assert_eq!(trouble.retry_after, pause.map(Duration::from_secs), "{asked}");
+            assert_eq!(trouble.kind, TroubleKind::Busy);
+        }
+    }
 }

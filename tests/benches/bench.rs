@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,11 +19,11 @@ const HOOK_SECRET: &str = "a webhook's secret that is long enough";
 
 /// A clock for figures: nothing of ours is decided by it.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-fn milliseconds(since: Instant) -> f64 {
+pub(crate) fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1_000.0
 }
 
@@ -76,25 +77,7 @@ impl Bed {
 
     /// The release binary, serving; returns when it is ready.
     pub(crate) fn serve(&self) -> Service {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let child = Command::new(BINARY)
-            .args(["serve", "--listen", &address.to_string()])
-            .arg("--config")
-            .arg(self.folder.path().join("config.yaml"))
-            .arg("--tokens-file")
-            .arg(self.folder.path().join("tokens"))
-            .arg("--state-dir")
-            .arg(self.folder.path().join("state"))
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let service = Service { child, address };
-        let began = now();
-        while service.try_call("GET", "/readyz").is_none_or(|(status, _)| status != 200) {
-            assert!(began.elapsed() < Duration::from_secs(20), "the service does not get ready");
-            std::thread::sleep(Duration::from_micros(500));
-        }
-        service
+        Service::start(self.folder.path())
     }
 
     /// From the start of a process until it is ready, in milliseconds.
@@ -216,6 +199,29 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// The release binary on the configuration in a folder; returns when it is ready.
+    pub(crate) fn start(folder: &Path) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new(BINARY)
+            .args(["serve", "--listen", &address.to_string()])
+            .arg("--config")
+            .arg(folder.join("config.yaml"))
+            .arg("--tokens-file")
+            .arg(folder.join("tokens"))
+            .arg("--state-dir")
+            .arg(folder.join("state"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let service = Self { child, address };
+        let began = now();
+        while service.try_call("GET", "/readyz").is_none_or(|(status, _)| status != 200) {
+            assert!(began.elapsed() < Duration::from_secs(20), "the service does not get ready");
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        service
+    }
+
     /// A signed webhook.
     fn hook(&self, path: &str, body: &str) -> (u16, Value) {
         #[expect(clippy::disallowed_methods, reason = "a signature holds the real time")]
@@ -233,8 +239,13 @@ impl Service {
         self.try_call_with_headers(method, path, media, body)
     }
 
-    /// A request by hand, on a connection of its own.
     fn try_call_with_headers(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
+        let (status, body) = self.exchange(method, path, headers, body)?;
+        Some((status, serde_json::from_str(&body).unwrap_or_default()))
+    }
+
+    /// A request by hand, on a connection of its own.
+    fn exchange(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.address).ok()?;
         let length = body.len();
         let request = format!(
@@ -245,7 +256,16 @@ impl Service {
         stream.read_to_string(&mut answer).ok()?;
         let status = answer.split(' ').nth(1)?.parse().ok()?;
         let (_, body) = answer.split_once("\r\n\r\n")?;
-        Some((status, serde_json::from_str(body).unwrap_or_default()))
+        Some((status, body.to_owned()))
+    }
+
+    /// What a path answers, and how long that took in milliseconds.
+    pub(crate) fn get(&self, path: &str) -> (String, f64) {
+        let began = now();
+        let (status, text) = self.exchange("GET", path, "", "").expect("the service answers");
+        let took = milliseconds(began);
+        assert_eq!(status, 200, "{path}: {text:.300}");
+        (text, took)
     }
 
     fn try_call(&self, method: &str, path: &str) -> Option<(u16, Value)> {
@@ -327,6 +347,11 @@ impl Table {
             format!("{what:36} {ours:9.1} ms   limit {limit:9.1} ms   raw calls {raw:.1} ms, ratio {ratio:.2}"),
             ours <= limit,
         ));
+    }
+
+    /// Something that has no limit of its own.
+    pub(crate) fn line(&mut self, text: &str) {
+        self.lines.push((text.to_owned(), true));
     }
 
     /// Whether every figure is within its limit.

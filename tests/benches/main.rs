@@ -13,6 +13,7 @@
 
 mod bench;
 mod http;
+mod scale;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -71,6 +72,8 @@ fn main() -> ExitCode {
     table.figure("1,000 identical POSTs, p99", p99, 50.0, "ms");
     #[expect(clippy::cast_precision_loss, reason = "there are few")]
     table.figure("runs that they made", runs as f64, 1.0, "");
+
+    scale::figures(&mut table);
 
     table.print();
     // lets a log that is read from the other end see the whole table

@@ -157,3 +157,60 @@ fn half_a_list_of_refs_is_never_a_list() {
         }
     });
 }
+
+#[test]
+fn waiting_for_a_turn_is_no_part_of_the_time_that_a_run_may_take() {
+    story(async |mut world| {
+        let names: Vec<String> = (0..9).map(|number| format!("m{number}")).collect();
+        let mirrors: Vec<_> = names.iter().map(|name| (name.as_str(), "one", name.as_str(), "")).collect();
+        let yaml = world.yaml_of(&mirrors);
+        world.start_with(&yaml).await;
+        let router = world.in_process.down(crate::world::GITEA).unwrap();
+        let id = world.ask().await;
+        // eight are at work, each for as long as it may; the ninth waits for all of that time
+        tokio::time::sleep(minutes(29)).await;
+        let run = world.run_now(&id).await;
+        let queued = run["mirrors"].as_array().unwrap().iter().filter(|mirror| mirror["phase"] == "queued").count();
+        assert_eq!(queued, 1, "{run:#}");
+        tokio::time::sleep(minutes(3)).await;
+        world.in_process.up(crate::world::GITEA, router);
+        let run = world.end_of(&id).await;
+        let ends: Vec<_> = run["mirrors"].as_array().unwrap().iter().map(|mirror| mirror["phase"].clone()).collect();
+        assert_eq!(ends.iter().filter(|end| **end == "failed").count(), 8, "{ends:?}");
+        assert_eq!(ends.iter().filter(|end| **end == "succeeded").count(), 1, "{ends:?}");
+    });
+}
+
+#[test]
+fn a_foreign_error_that_repeats_our_secrets_is_told_without_them() {
+    story(async |mut world| {
+        let secret = "s3cret-upstream-token";
+        world.upstream.require(Some(("oauth2", secret)));
+        std::fs::write(world.path("upstream-token"), secret).unwrap();
+        let file = world.path("upstream-token");
+        let yaml = world.yaml().replace("branch: main }", &format!("branch: main, tokenFile: {} }}", file.display()));
+        world.keep_the_journal_on_disk();
+        world.start_with(&yaml).await;
+        let ours = world.gitea_token.clone();
+        let message = format!("Migration failed: fatal: https://oauth2:{secret}@host/ said no to token {ours}");
+        let body = json!({ "message": message, "url": "http://gitea.test:3000/api/swagger" }).to_string();
+        world.gitea().fault(CallKind::Migrate, Fault::Status(422, "application/json", body));
+        let run = world.run().await;
+        let problem = &run["mirrors"][0]["problem"];
+        assert_eq!(problem["error"], "migrate-failed", "{run:#}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("[redacted]@host/ said no to token [redacted]"),
+            "{problem}"
+        );
+        let mut told = vec![run.to_string()];
+        for path in ["/status", "/cutover/runs", "/metrics"] {
+            told.push(world.get(path).await.text);
+        }
+        for file in std::fs::read_dir(world.path("state")).unwrap().flatten() {
+            told.push(String::from_utf8_lossy(&std::fs::read(file.path()).unwrap()).into_owned());
+        }
+        for text in told {
+            assert!(!text.contains(secret) && !text.contains(&ours), "{text:.2000}");
+        }
+    });
+}

@@ -83,6 +83,8 @@ impl Scene {
         let address = self.address.to_string();
         let mut command = self.command(&["serve", "--listen", &address, "--config", "config.yaml"]);
         command.args(["--tokens-file", "tokens", "--state-dir", "state"]);
+        // whatever may be logged is, so that whoever looks for secrets there looks at all of it
+        command.env("CUTOVER_LOG", "debug");
         command
     }
 

@@ -10,6 +10,11 @@ pub(super) fn of(content: &Content) -> Option<Value> {
         "Run" => Some(run()),
         "RunList" => Some(json!({"runs": [run()], "nextCursor": null})),
         "Mirror" => Some(mirror()),
+        "MirrorMode" => Some(json!({
+            "name": "openova", "mode": "pinned", "configured": "follow", "source": "api", "by": "ops",
+            "at": "2026-11-23T09:00:06Z", "reason": "release freeze until Monday", "convert": false, "applied": true,
+            "lasting": true, "problem": null,
+        })),
         "Status" => Some(json!({
             "mirrors": [mirror()],
             "latestRun": run(),
@@ -106,5 +111,10 @@ fn mirror() -> Value {
         },
         "problem": null,
         "waitingFor": null,
+        "leftAside": null,
+        "modeChange": {
+            "source": "configuration", "by": null, "at": null, "reason": null, "convert": false, "applied": true,
+            "lasting": true, "problem": null,
+        },
     })
 }

@@ -37,6 +37,7 @@ fn the_specification_has_every_route_and_says_who_may_use_it() {
         ("delete /cutover/runs/{id}", true),
         ("get /cutover/runs/{id}/events", true),
         ("get /events", true),
+        ("put /mirrors/{name}/mode", true),
         ("get /status", true),
         ("get /status/{name}", true),
         ("post /hooks/{mirror}", true),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Phase;
-use super::run::{PartBody, RunBody};
+use super::run::{DifferenceBody, PartBody, RunBody};
 use super::status::{FreshnessBody, StatusBody, WaitingBody};
 use crate::domain::event::{FreshnessChanged, ModeChanged, PartEnded, PhaseEntered, Rewrite};
 
@@ -158,7 +158,10 @@ struct FreshnessTold {
     proven_at: Option<Timestamp>,
     behind_since: Option<Timestamp>,
     refs_behind: Option<u64>,
+    differing: Vec<DifferenceBody>,
+    unknown_since: Option<Timestamp>,
     reason: Option<String>,
+    observed_at: Option<Timestamp>,
 }
 
 /// A mirror is run in another way.
@@ -240,7 +243,10 @@ impl FreshnessEvent {
             proven_at: changed.proven_at,
             behind_since: changed.behind_since,
             refs_behind: changed.refs_behind,
+            differing: changed.differing.iter().map(DifferenceBody::new).collect(),
+            unknown_since: changed.unknown_since,
             reason: changed.reason.clone(),
+            observed_at: changed.observed_at,
         };
         Self { at, mirror: MirrorFreshness { name: changed.mirror.to_string(), freshness } }
     }

@@ -3,6 +3,7 @@
 //! Owns the names of members. Decides nothing; every word of a closed set comes from the domain's own `label()`.
 
 mod event;
+mod mode;
 mod run;
 mod status;
 
@@ -19,6 +20,7 @@ pub(super) use event::{
     EventBody, FreshnessEvent, ModeEvent, PartEndEvent, PhaseEvent, PlatformEvent, RewriteEvent, RunEvent,
     ShutdownEvent, SnapshotEvent,
 };
+pub(super) use mode::{ModeBody, ModeRequest};
 pub(super) use run::{CLONE_GOES_ON, PartBody, RunBody, RunList};
 pub(super) use status::{MirrorBody, StatusBody};
 
@@ -71,6 +73,14 @@ label! {
     Trigger(crate::domain::run::Trigger)
 }
 
+label! {
+    /// How a mirror is run.
+    Mode(crate::domain::mode::Mode)
+}
+label! {
+    /// Who has a say in a mirror's mode.
+    ModeSource(crate::domain::mode::Source)
+}
 label! {
     /// Why a webhook with a good signature led to no run.
     HookReason(crate::domain::webhook::Reason)

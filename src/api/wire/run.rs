@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{Outcome, Phase, ProblemBody, RunStatus, Trigger};
 use crate::domain::evidence::Evidence;
 use crate::domain::plan::{DryRun, Planned};
+use crate::domain::refs::Difference;
 use crate::domain::run::{End, Part, Run};
 
 /// One accepted request to bring mirrors in sync.
@@ -137,6 +138,16 @@ pub(in crate::api) struct DifferenceBody {
     /// Its object in Gitea; null: missing.
     #[schema(required = true)]
     gitea: Option<String>,
+}
+
+impl DifferenceBody {
+    pub(super) fn new(difference: &Difference) -> Self {
+        Self {
+            name: difference.name.to_string(),
+            upstream: difference.upstream.as_ref().map(ToString::to_string),
+            gitea: difference.gitea.as_ref().map(ToString::to_string),
+        }
+    }
 }
 
 /// A page of runs, newest first.

@@ -1,11 +1,15 @@
 //! `/status` on the wire: every mirror, and the members that the platform's console reads.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::openapi::{self, schema::Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{Phase, ProblemBody, RunBody, words};
+use super::mode::ModeChangeBody;
+use super::run::DifferenceBody;
+use super::{Mode, Phase, ProblemBody, RunBody, words};
 use crate::domain::problem::Problem;
 use crate::domain::run;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
@@ -17,6 +21,9 @@ use crate::domain::status::{Freshness, MirrorStatus, Status};
 pub(in crate::api) struct StatusBody {
     /// Every configured mirror, in the order of the configuration.
     mirrors: Vec<MirrorBody>,
+    /// What to give as `cursor` for the next page of mirrors; null: these are the last.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
     /// The run that was accepted last; null before the first.
     #[schema(required = true)]
     latest_run: Option<RunBody>,
@@ -60,9 +67,9 @@ pub(in crate::api) struct MirrorBody {
     name: String,
     /// Where it stands; `idle` when nothing is under way.
     phase: Phase,
-    /// How it is run: `follow` or `pinned`.
-    mode: &'static str,
-    /// Whether the copy can be pushed to: a pull mirror cannot.
+    /// How it is run.
+    mode: Mode,
+    /// Whether the copy can be pushed to, as last seen: a pull mirror cannot, one that was made a regular repository can.
     writable: bool,
     /// How far the copy is from upstream.
     freshness: FreshnessBody,
@@ -71,7 +78,7 @@ pub(in crate::api) struct MirrorBody {
     last_attempt_at: Option<Timestamp>,
     /// How many attempts in a row have failed.
     consecutive_failures: u32,
-    /// How often Gitea is to ask upstream by itself: a Go duration.
+    /// How often Gitea is to ask upstream by itself, while the mirror follows: a Go duration.
     #[schema(example = "10m0s")]
     interval: String,
     /// The original.
@@ -84,6 +91,11 @@ pub(in crate::api) struct MirrorBody {
     /// What the work that is under way is waiting for, if something is in its way.
     #[schema(required = true)]
     waiting_for: Option<WaitingBody>,
+    /// A regular repository, as `owner/repo`, that a run has renamed and could not give its name back; null without one.
+    #[schema(required = true)]
+    left_aside: Option<String>,
+    /// By whose word it is run as it is, and how far that has been carried out.
+    mode_change: ModeChangeBody,
 }
 
 /// How far a copy is from upstream.
@@ -102,9 +114,20 @@ pub(in crate::api) struct FreshnessBody {
     /// How many differ; null when nobody knows.
     #[schema(required = true)]
     refs_behind: Option<u64>,
-    /// Why it is not `fresh`: a problem's `error`, `never-proven` or `not-observed`; null when nothing more is known.
+    /// The first of them, by name.
+    #[schema(max_items = 10)]
+    differing: Vec<DifferenceBody>,
+    /// Since when looks have not told how things stand; null unless `unknown`, and while nobody has looked.
+    #[schema(required = true)]
+    unknown_since: Option<Timestamp>,
+    /// Why it is not `fresh`: a problem's `error`; `settings` (the refs are right, and somebody has changed interval,
+    /// pruning, default branch or the mirror itself in Gitea); `never-proven`; `not-observed`, when the proof is too old
+    /// and nobody has looked since; or the mode in which upstream is not asked. Null when nothing more is known.
     #[schema(required = true)]
     reason: Option<&'static str>,
+    /// When both sides were last looked at, by a run or since somebody read the status, whatever that came to.
+    #[schema(required = true)]
+    observed_at: Option<Timestamp>,
 }
 
 /// The state of a [`Freshness`].
@@ -213,8 +236,15 @@ const STEP: &str = "gitea-mirror";
 
 impl StatusBody {
     pub(in crate::api) fn new(status: &Status, now: Timestamp) -> Self {
+        Self::page(status, 0..status.mirrors.len(), now)
+    }
+
+    /// With some of the mirrors, by their places.
+    pub(in crate::api) fn page(status: &Status, shown: Range<usize>, now: Timestamp) -> Self {
+        let last = shown.end.checked_sub(1).filter(|_| shown.end < status.mirrors.len());
         Self {
-            mirrors: status.mirrors.iter().map(|mirror| MirrorBody::new(mirror, now)).collect(),
+            mirrors: status.mirrors[shown].iter().map(|mirror| MirrorBody::new(mirror, now)).collect(),
+            next_cursor: last.map(|last| status.mirrors[last].spec.name.to_string()),
             latest_run: status.latest_run.as_ref().map(|run| RunBody::new(run, false)),
             ..Self::without_mirrors(status)
         }
@@ -229,6 +259,7 @@ impl StatusBody {
         let problem = failed.and_then(|mirror| mirror.facts.problem.as_ref());
         Self {
             mirrors: Vec::new(),
+            next_cursor: None,
             latest_run: status.latest_run.as_ref().map(|run| RunBody::without_mirrors(run)),
             gitea: GiteaBody {
                 flavour: status.gitea.flavour,
@@ -281,8 +312,8 @@ impl MirrorBody {
         Self {
             name: spec.name.to_string(),
             phase: Phase(mirror.phase),
-            mode: mirror.mode.label(),
-            writable: false,
+            mode: Mode(mirror.mode),
+            writable: facts.writable,
             freshness: FreshnessBody::new(mirror, now),
             last_attempt_at: facts.last_attempt_at,
             consecutive_failures: facts.consecutive_failures,
@@ -300,6 +331,8 @@ impl MirrorBody {
             },
             problem: ProblemBody::of(facts.problem.as_ref()),
             waiting_for: mirror.waiting_for.as_ref().map(WaitingBody::new),
+            left_aside: facts.left_aside.as_ref().map(|aside| format!("{}/{}", spec.owner, aside.name)),
+            mode_change: ModeChangeBody::new(mirror),
         }
     }
 }
@@ -312,17 +345,27 @@ impl WaitingBody {
 
 impl FreshnessBody {
     fn new(mirror: &MirrorStatus, now: Timestamp) -> Self {
-        let freshness = mirror.freshness(now);
-        let (behind_since, refs_behind, reason) = match &freshness {
-            Freshness::Fresh => (None, Some(0), None),
-            Freshness::Behind(behind) => {
-                let reason = mirror.facts.problem.as_ref().map(|problem| problem.code.label());
-                (Some(behind.since), Some(behind.refs), reason)
-            }
-            Freshness::Unknown { reason } => (None, None, Some(*reason)),
+        let (facts, freshness) = (&mirror.facts, mirror.freshness(now));
+        let mut body = Self {
+            state: FreshnessState(freshness.label()),
+            proven_at: facts.proven_at,
+            behind_since: None,
+            refs_behind: None,
+            differing: Vec::new(),
+            unknown_since: None,
+            reason: None,
+            observed_at: facts.observed_at,
         };
-        let state = FreshnessState(freshness.label());
-        Self { state, proven_at: mirror.facts.proven_at, behind_since, refs_behind, reason }
+        match freshness {
+            Freshness::Fresh => body.refs_behind = Some(0),
+            Freshness::Behind { behind, reason } => {
+                (body.behind_since, body.refs_behind) = (Some(behind.since), Some(behind.refs));
+                body.differing = behind.differing.iter().map(DifferenceBody::new).collect();
+                body.reason = reason;
+            }
+            Freshness::Unknown { reason, since } => (body.reason, body.unknown_since) = (Some(reason), since),
+        }
+        body
     }
 }
 

@@ -5,7 +5,8 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn status_is_for_a_person_and_cannot_move_the_cursor() {
     let mirror = json!({ "name": "openova", "phase": "syncing", "mode": "follow",
-        "freshness": { "state": "behind", "provenAt": "2026-01-01T00:00:00Z", "behindSince": "2026-01-02T00:00:00Z", "refsBehind": 3 },
+        "freshness": { "state": "behind", "provenAt": "2026-01-01T00:00:00Z", "behindSince": "2026-01-02T00:00:00Z", "refsBehind": 3,
+            "differing": [{ "ref": "refs/heads/a\u{1b}b" }, { "ref": "refs/heads/main" }], "observedAt": "2026-01-03T00:00:00Z" },
         "lastAttemptAt": "2026-01-02T00:00:00Z", "consecutiveFailures": 2, "interval": "10m0s",
         "upstream": { "url": "https://github.com/a/b", "refs": 812, "commit": "9f2c0123456789" },
         "gitea": { "repository": "a/b", "id": 7, "refs": null, "commit": null },
@@ -16,6 +17,8 @@ async fn status_is_for_a_person_and_cannot_move_the_cursor() {
         shown.out,
         "✗ openova  behind, 3 refs, since 2026-01-02T00:00:00Z  now syncing
     proven      2026-01-01T00:00:00Z
+    looked at   2026-01-03T00:00:00Z
+    differing   refs/heads/a b, refs/heads/main, …
     upstream    https://github.com/a/b  9f2c01234567  812 refs
     Gitea       a/b
     interval    10m0s (follow)

@@ -1,5 +1,7 @@
 //! Files, right and wrong.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
@@ -29,7 +31,7 @@ mirrors:
   - name: b
     upstream: { url: https://github.com/b }
     target: { owner: Own, repo: Repo }
-    mode: pinned
+    mode: mirror
   - name: b
     upstream: { url: https://github.com/b }
     target: { owner: own, repo: repo }
@@ -105,7 +107,7 @@ fn a_file_that_cannot_be_read_is_a_fault_with_its_line() {
         ("mirrors: {}", "write a list"),
         (&format!("a: {}", "x".repeat(5_000)), "4096 bytes"),
         (&"[".repeat(10_000), "not YAML"),
-        (&format!("#{}", "x".repeat(1_100_000)), "1024 KiB"),
+        (&format!("#{}", "x".repeat(9_000_000)), "8192 KiB"),
     ] {
         let faults = place.load_file(yaml).expect_err(yaml);
         assert!(faults.to_string().contains(part), "{yaml:.40}: {faults}");
@@ -161,14 +163,8 @@ proptest! {
 }
 
 #[test]
-fn what_this_version_does_not_do_is_refused_and_its_default_taken() {
+fn an_empty_section_stands_for_its_defaults() {
     let place = Home::new();
-    for (key, value) in
-        [("    mode:", "severed"), ("observation:", "{ ttl: 5s }"), ("observation:", "{ healAfter: 20m }")]
-    {
-        let faults = place.load_file(&format!("{GOOD}{key} {value}\n")).expect_err(key);
-        assert!(faults.faults.len() == 1 && faults.to_string().contains("not offered by this version"), "{faults}");
-    }
     assert!(place.load_file(GOOD).is_ok());
     assert!(place.load_file(&format!("{GOOD}    mode: follow\nkubernetes:\nserver:\nlimits: {{ run: }}\n")).is_ok());
 }
@@ -181,6 +177,28 @@ fn with_a_file_the_variables_are_ignored_and_one_is_told() {
     let loaded = load(&options, &|name| (name == "GITEA_ORG").then(|| "other".into())).unwrap();
     assert_eq!(loaded.config.mirrors[0].spec.owner.as_str(), "openova");
     assert!(loaded.warnings.len() == 1 && loaded.warnings[0].starts_with("GITEA_ORG"), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn ten_thousand_mirrors_fit_into_a_file() {
+    let place = Home::new();
+    let mut yaml =
+        String::from("gitea: { url: 'http://gitea-http.gitea.svc:3000', tokenFile: TOKEN_FILE }\nmirrors:\n");
+    for n in 0..10_000 {
+        writeln!(
+            yaml,
+            "  - name: mirror-{n}\n    upstream:\n      url: https://git.example.org/some/longer/path/repository-{n}\n      \
+             branch: main\n    target:\n      owner: organisation\n      repo: repository-{n}\n    interval: 10m0s\n    \
+             prune: false\n    private: false\n    mode: follow\n    onLegacy: refuse"
+        )
+        .unwrap();
+    }
+    let config = place.load_file(&yaml).unwrap().config;
+    assert_eq!(config.mirrors.len(), 10_000);
+    let twice = format!(
+        "{yaml}  - name: mirror-5000\n    upstream: {{ url: https://git.example.org/x }}\n    target: {{ owner: o, repo: r }}\n"
+    );
+    assert_eq!(place.load_file(&twice).unwrap_err().faults.len(), 1);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::credential::Credential;
+use crate::domain::mode::Mode;
 use crate::domain::refs::Prune;
 use crate::domain::spec::OnLegacy;
 
@@ -99,11 +100,11 @@ mirrors:
     interval: 1h30m
     prune: true
     private: true
-    mode: follow
+    mode: severed
     onLegacy: renameAside
     webhook: { secretFiles: [] }
   - { name: b, upstream: { url: https://example.com/x/b }, target: { owner: o, repo: s } }
-observation: { ttl: 60s, healAfter: null }
+observation: { ttl: 30s, healAfter: 45m }
 limits: { run: 1h, migrate: 20m, sync: 15m, deadPlaceholder: 25m, connections: 32 }
 server: { hosts: [cutover.example.org, '[::1]', 10.0.0.1], origins: ['https://console.example.org'] }
 kubernetes: { enabled: false, audiences: [], operators: [], viewers: [], statusConfigMap: catalyst/self-sovereign-cutover-status, pastPivotGuard: true }
@@ -113,11 +114,14 @@ notifications: { url: null, secretFile: null }
     let [a, b] = &config.mirrors[..] else { panic!("two mirrors") };
     assert_eq!(a.spec.interval.to_string(), "1h30m0s");
     assert_eq!((a.spec.on_legacy, b.spec.on_legacy), (OnLegacy::RenameAside, OnLegacy::Refuse));
+    assert_eq!((a.spec.mode, b.spec.mode), (Mode::Severed, Mode::Follow));
     assert_eq!((a.spec.prune, a.spec.branch.as_str()), (Prune::On, "release/1.2"));
     assert!(matches!(a.credential.read(), Ok(Some(Credential::Token(_)))));
     assert!(matches!(b.credential.read(), Ok(None)));
     assert!(matches!(config.gitea.credential.read(), Ok(Some(Credential::Basic { .. }))));
     assert_eq!(config.policy.run, Duration::from_hours(1));
+    assert_eq!(config.policy.observed_for, Duration::from_secs(30));
+    assert_eq!(config.policy.heals_after(b.spec.interval), Duration::from_mins(45));
     assert_eq!(config.policy.dead_placeholder, Duration::from_mins(25));
     assert_eq!(config.connections, 32);
     assert_eq!(config.hosts, ["cutover.example.org", "[::1]", "10.0.0.1"]);

@@ -174,6 +174,14 @@ pub(super) fn patch(answer: &PatchAnswer, interval: &str) -> Option<Problem> {
     }
 }
 
+/// Only some servers make a mirror a regular repository through their API.
+pub(super) fn convert_not_offered() -> Problem {
+    Problem::new(
+        Code::ConvertNotOffered,
+        "the mirror is severed, and this server's API does not make a mirror a regular repository: Forgejo's does, since 13",
+    )
+}
+
 /// A rename was refused. `None`: it may have been done, or is worth another look.
 pub(super) fn rename(answer: &PatchAnswer, name: &str) -> Option<Problem> {
     match answer {

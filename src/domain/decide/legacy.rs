@@ -14,7 +14,7 @@ use crate::domain::aside::Aside;
 use crate::domain::observation::{GivingUp, RepositorySeen};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::RefList;
-use crate::domain::run::Phase;
+use crate::domain::run::{End, Phase};
 use crate::domain::spec::OnLegacy;
 
 /// Between two tries to rename.
@@ -112,6 +112,36 @@ impl Table<'_> {
         }
         let since = self.history.since(rename.at);
         (since < BETWEEN_RENAMES).then(|| wait(Phase::Patching, BETWEEN_RENAMES.saturating_sub(since)))
+    }
+
+    /// What an earlier run has left aside is told at each end, until it is not there any more or a mirror is proven in
+    /// its place.
+    pub(super) fn with_what_was_left(&self, next: Next) -> Next {
+        let (Some(left), Next::End(end)) = (&self.history.left_aside, &next) else { return next };
+        let place = match &self.seen.aside {
+            None if **end != End::Canceled => return Next::Look(Look::Aside),
+            Some(RepositoryAnswer::Present(repository)) if repository.id == left.repository => {
+                format!("{}/{}", self.spec.owner, left.name)
+            }
+            // nobody can tell now
+            Some(RepositoryAnswer::Trouble(_) | RepositoryAnswer::Refused(_)) => {
+                format!("{}/{} (which cannot be looked at now)", self.spec.owner, left.name)
+            }
+            Some(RepositoryAnswer::Present(_) | RepositoryAnswer::Absent) | None => return next,
+        };
+        let name = self.spec.full_name();
+        let told = format!("an earlier run renamed {name} to {place} and could not give its name back");
+        let end = match (**end).clone() {
+            End::Failed { problem } => End::Failed { problem: problem.after(&told) },
+            End::Unverified { problem } => End::Unverified { problem: problem.after(&told) },
+            End::Succeeded { outcome, evidence, mut notes } => {
+                notes.remarks.push(format!("{told}: it stays there, since the mirror has its name now"));
+                notes.kept_aside.get_or_insert(format!("{}/{}", self.spec.owner, left.name));
+                End::Succeeded { outcome, evidence, notes }
+            }
+            End::Canceled => End::Canceled,
+        };
+        Next::End(Box::new(end))
     }
 
     /// Where it is, in words.

@@ -13,6 +13,7 @@ use super::{
 use crate::domain::answer::{LocalRefsAnswer, Repository, SyncAnswer, TroubleKind};
 use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{PruneCertainty, Seen};
+use crate::domain::mode;
 use crate::domain::observation::Sync;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::{Comparison, Prune, RefList, compare};
@@ -43,11 +44,8 @@ impl Table<'_> {
         if repository.archived {
             return fail(failing::archived(&name));
         }
-        if interval == GoDuration::ZERO && self.spec.interval != GoDuration::ZERO {
-            return fail(Problem::new(
-                Code::ModeRefuses,
-                format!("the interval of {name} is 0s in Gitea, and not by us"),
-            ));
+        if interval == GoDuration::ZERO && !self.stopped_by_us(repository) {
+            return fail(mode::found_stopped(&self.spec.name));
         }
         if let Some(next) = self.refused_settings(repository) {
             return next;
@@ -70,7 +68,17 @@ impl Table<'_> {
         }
     }
 
-    fn local_refs(&self) -> Result<Seen<&RefList>, Next> {
+    /// An interval of `0s` that we have set, once, is set back by this run at the latest: the mirror is to follow again,
+    /// and that was not carried out yet; or a sync that was running when it was has written the old interval back. That
+    /// one ended within the time that a sync may take, and Gitea has asked for none since.
+    fn stopped_by_us(&self, repository: &Repository) -> bool {
+        let Some(change) = &self.history.mode_change else { return false };
+        let limit = SignedDuration::try_from(self.policy.sync).unwrap_or(SignedDuration::MAX);
+        let since = self.history.settings_sent.map(|sent| repository.mirror_updated.duration_since(sent));
+        change.applied_at.is_none() || since.is_some_and(|since| since.is_positive() && since <= limit)
+    }
+
+    pub(super) fn local_refs(&self) -> Result<Seen<&RefList>, Next> {
         let Some(seen) = &self.seen.local_refs else {
             return Err(Next::Look(Look::LocalRefs));
         };
@@ -123,7 +131,7 @@ impl Table<'_> {
         if let Some(next) = self.history.sync.as_ref().and_then(|sync| self.until_it_ends(sync)) {
             return next;
         }
-        self.settle(repository, upstream, local)
+        self.settle(repository, date, upstream, local)
     }
 
     /// With pruning, a sync deletes what upstream does not show: more than half of Gitea's branches is the guard's
@@ -144,7 +152,7 @@ impl Table<'_> {
     }
 
     /// A sync is needed: with everything before it that it needs.
-    fn ask_for_a_sync(
+    pub(super) fn ask_for_a_sync(
         &self,
         repository: &Repository,
         date: Timestamp,
@@ -226,7 +234,7 @@ impl Table<'_> {
         })
     }
 
-    fn refused_sync(&self, sync: &Sync) -> Option<Next> {
+    pub(super) fn refused_sync(&self, sync: &Sync) -> Option<Next> {
         if let Some(problem) = failing::sync(&sync.answer, &self.spec.full_name()) {
             return Some(fail(problem));
         }
@@ -337,7 +345,7 @@ impl Table<'_> {
 
 /// When a sync is to be asked for again that Gitea did not take, or nobody knows; `None`: it is queued, or refused for
 /// good.
-const fn again_after(answer: &SyncAnswer) -> Option<Duration> {
+pub(super) const fn again_after(answer: &SyncAnswer) -> Option<Duration> {
     match answer {
         SyncAnswer::Unknown(_) => Some(ASK_AGAIN),
         SyncAnswer::NotAMirror | SyncAnswer::Gone => Some(ASK_A_REFUSED_ONE_AGAIN),

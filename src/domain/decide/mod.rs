@@ -6,12 +6,15 @@
 //!
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
 //! (`placeholder`), a regular repository in the way (`legacy`), a mirror that is there (`mirror`) and its settings
-//! (`settings`); `pivot` is the gate before what makes a mirror, and `failing` words the problems.
+//! (`settings`); `observe` concludes from looks alone, `pivot` is the gate before what makes a mirror, and `failing` words
+//! the problems. `carrying` decides for a mode what [`decide`] decides for a run.
 
 mod absent;
+mod carrying;
 mod failing;
 mod legacy;
 mod mirror;
+mod observe;
 mod pivot;
 mod placeholder;
 mod settings;
@@ -25,6 +28,7 @@ use super::aside::Aside;
 use super::backoff;
 use super::duration::GoDuration;
 use super::evidence::{PruneMemory, Seen};
+use super::mode;
 use super::names::BranchName;
 use super::observation::{History, Observation, RepositorySeen};
 use super::problem::{Code, Problem};
@@ -32,6 +36,9 @@ use super::proof::Proof;
 use super::refs::{Prune, RefList};
 use super::run::{End, Phase};
 use super::spec::{MirrorSpec, Policy};
+pub use observe::{Finding, observe, too_slow};
+
+pub use carrying::{Carrying, carry_out};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +146,7 @@ impl Table<'_> {
     /// While a legacy repository stands aside, no failure is the end before that has its name back.
     fn next(&self) -> Next {
         let Some(aside) = &self.history.aside else {
-            return self.guarded(self.go_on());
+            return self.with_what_was_left(self.guarded(self.go_on()));
         };
         if let Some(giving_up) = &self.history.giving_up {
             return self.undo(aside, giving_up);
@@ -158,6 +165,9 @@ impl Table<'_> {
     }
 
     fn go_on(&self) -> Next {
+        if !self.history.mode.follows() {
+            return fail(mode::refusal(&self.spec.name, self.history.mode, self.history.mode_change.as_deref()));
+        }
         if self.history.elapsed >= self.policy.run {
             return fail(self.deadline());
         }

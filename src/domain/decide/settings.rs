@@ -6,28 +6,41 @@
 
 use std::time::Duration;
 
-use super::{Action, FEW_TRIES, Look, Next, Table, fail, failing, interval_is_right, wait};
-use crate::domain::answer::{CompareAnswer, PatchAnswer, Repository};
+use jiff::Timestamp;
+
+use super::mirror::again_after;
+use super::{Action, FEW_TRIES, Look, Next, Table, backoff, fail, failing, interval_is_right, wait};
+use crate::domain::answer::{CompareAnswer, PatchAnswer, Repository, RepositoryAnswer};
 use crate::domain::aside::STAYS;
 use crate::domain::evidence::{Evidence, NotProven, PruneCertainty, PruneMemory, Seen};
 use crate::domain::observation::{Lost, Patch};
 use crate::domain::problem::{Code, Problem};
-use crate::domain::refs::RefList;
+use crate::domain::refs::{Prune, RefList};
 use crate::domain::run::{End, Notes, Outcome, Phase};
 
+/// What a first proof cannot say: the guard holds upstream's list against the one before.
+const NO_EARLIER_PROOF: &str = "no earlier proof of this mirror is known here: whether upstream's list has shrunk before this run \
+                                could not be told, and is watched from now on";
+
 /// How long a setting has to stand, with no sync ending, before it counts.
-const SETTLED_AFTER: Duration = Duration::from_secs(3);
+pub(super) const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// How often settings are sent in one run: each time after a sync has ended in between, so Gitea is busy by then.
-const PATCHES: u32 = 6;
+pub(super) const PATCHES: u32 = 6;
 
 /// Gitea answers a PATCH of the default branch with 500 while another change of the repository is queued.
-const AFTER_A_500: Duration = Duration::from_secs(1);
+pub(super) const AFTER_A_500: Duration = Duration::from_secs(1);
 
 impl Table<'_> {
     /// Everything that is left to do once the refs are as they must be.
-    pub(super) fn settle(&self, repository: &Repository, upstream: &Seen<&RefList>, local: &Seen<&RefList>) -> Next {
-        if let Some(next) = self.default_branch(repository, upstream.value, local.value) {
+    pub(super) fn settle(
+        &self,
+        repository: &Repository,
+        date: Timestamp,
+        upstream: &Seen<&RefList>,
+        local: &Seen<&RefList>,
+    ) -> Next {
+        if let Some(next) = self.default_branch(repository, date, upstream.value, local.value) {
             return next;
         }
         if let Some(next) = self.settings(repository) {
@@ -37,7 +50,16 @@ impl Table<'_> {
     }
 
     /// The default branch follows upstream's `HEAD`: Gitea takes that over once, when it migrates, and never again.
-    fn default_branch(&self, repository: &Repository, upstream: &RefList, local: &RefList) -> Option<Next> {
+    ///
+    /// Gitea looks branches up in a table of its own. Killed in the middle of a sync, it has refs that are not in there:
+    /// it answers such a PATCH with 200 and does nothing, until the next sync that ends well has written the table.
+    pub(super) fn default_branch(
+        &self,
+        repository: &Repository,
+        date: Timestamp,
+        upstream: &RefList,
+        local: &RefList,
+    ) -> Option<Next> {
         let head = upstream.head().filter(|head| local.commit_of(head).is_some())?;
         if head.as_str() == repository.default_branch {
             return None;
@@ -46,17 +68,57 @@ impl Table<'_> {
             return Some(Next::Act(Action::SetDefaultBranch(head.clone())));
         };
         let since = self.history.elapsed.saturating_sub(last.at);
-        if self.history.branch_patches >= FEW_TRIES {
+        if since >= AFTER_A_500 && self.history.branch_patches >= FEW_TRIES {
             let (name, seen) = (self.spec.full_name(), &repository.default_branch);
-            return Some(fail(Problem::new(
-                Code::DefaultBranchRefused,
-                format!("the default branch of {name} stays {seen}, and upstream's is {head}"),
-            )));
+            let refused = || {
+                fail(Problem::new(
+                    Code::DefaultBranchRefused,
+                    format!("the default branch of {name} stays {seen}, and upstream's is {head}"),
+                ))
+            };
+            if self.history.branch_patches >= 2 * FEW_TRIES {
+                return Some(refused());
+            }
+            if self.history.branch_patches == FEW_TRIES {
+                match self.sync_since(last.at, repository, date, local) {
+                    Ok(true) => {}
+                    Ok(false) => return Some(refused()),
+                    Err(next) => return Some(next),
+                }
+            }
         }
         if since < AFTER_A_500 {
             return Some(wait(Phase::Patching, AFTER_A_500.saturating_sub(since)));
         }
         Some(Next::Act(Action::SetDefaultBranch(head.clone())))
+    }
+
+    /// Whether a sync that was asked for after `at` has ended; `false`: it does not end. Asks for one.
+    fn sync_since(
+        &self,
+        at: Duration,
+        repository: &Repository,
+        date: Timestamp,
+        local: &RefList,
+    ) -> Result<bool, Next> {
+        let Some(sync) = self.history.sync.as_ref().filter(|sync| sync.at >= at) else {
+            return Err(self.ask_for_a_sync(repository, date, None, local));
+        };
+        if sync.moved_at.is_some() {
+            return Ok(true);
+        }
+        if let Some(next) = self.refused_sync(sync) {
+            return Err(next);
+        }
+        let waited = self.history.since(sync.at);
+        if again_after(&sync.answer).is_some_and(|pause| waited >= pause) {
+            return Err(self.ask_for_a_sync(repository, date, None, local));
+        }
+        if waited >= self.policy.sync {
+            return Ok(false);
+        }
+        let pause = backoff::polling(waited, Duration::from_millis(200), Duration::from_secs(5));
+        Err(wait(Phase::Syncing, pause))
     }
 
     /// Interval and pruning: sent when needed, read back until they stand. `None`: they do.
@@ -204,21 +266,26 @@ impl Table<'_> {
                 .remarks
                 .push(format!("Gitea had {here} refs where {proven} had been proven: a sync has restored them"));
         }
+        let found = self.present().is_some_and(|repository| !self.history.made(repository));
+        if found && self.spec.prune == Prune::Off && self.history.proven_branches.is_none() {
+            notes.remarks.push(NO_EARLIER_PROOF.to_owned());
+        }
         if self.history.refs_by_api {
             notes.remarks.push("Gitea serves no git over HTTP: its refs were read through its API".to_owned());
         }
         notes
     }
 
+    fn present(&self) -> Option<&Repository> {
+        match &self.seen.repository.as_ref()?.answer {
+            RepositoryAnswer::Present(repository) => Some(repository),
+            RepositoryAnswer::Absent | RepositoryAnswer::Refused(_) | RepositoryAnswer::Trouble(_) => None,
+        }
+    }
+
     /// What this run did, the first that applies.
     fn outcome(&self) -> Outcome {
-        let repository = self.seen.repository.as_ref().and_then(|seen| match &seen.answer {
-            crate::domain::answer::RepositoryAnswer::Present(repository) => Some(repository),
-            crate::domain::answer::RepositoryAnswer::Absent
-            | crate::domain::answer::RepositoryAnswer::Refused(_)
-            | crate::domain::answer::RepositoryAnswer::Trouble(_) => None,
-        });
-        let made = repository.is_some_and(|repository| self.history.made(repository));
+        let made = self.present().is_some_and(|repository| self.history.made(repository));
         if made && self.history.aside.is_some() {
             Outcome::Replaced
         } else if made && self.history.deletes > 0 {

@@ -171,7 +171,7 @@ impl Code {
                 "We can read upstream with our credential, and Gitea's syncs fail: Gitea keeps the credential that it was given when the mirror was made, and that one no longer works."
             }
             Self::UpstreamSuspect => {
-                "Upstream answered with something that is no sound list of refs: HTML, nothing, a cut list, no branches, or less than half of the branches last proven. A pruning mirror that syncs from that can lose everything, so nothing was asked of Gitea."
+                "Upstream answered with something that is no sound list of refs: HTML, nothing, a cut list, no branches, or less than half of the branches last proven. A pruning mirror that syncs from that can lose everything, so nothing was asked of Gitea. Of a mirror that was found, and of which the journal knows no earlier proof, nobody can say whether upstream has lost branches before: the first proven run says so in its `notes`."
             }
             Self::UpstreamBranchMissing => "Upstream's list is sound, and the configured branch is not on it.",
             Self::UpstreamNotAllowed => {
@@ -190,7 +190,10 @@ impl Code {
             }
             Self::Archived => "The repository is archived in Gitea; archived mirrors do not sync.",
             Self::ModeRefuses => {
-                "The mirror's interval in Gitea is 0s and this service did not set it: somebody stopped the mirror on purpose. It is left as it is."
+                "The mirror is `pinned` or `severed`: by a caller, by the configuration, or because its interval in Gitea was found to be 0s, which this service had not set, so that somebody stopped it on purpose. Gitea asks upstream for nothing then, and no run changes anything."
+            }
+            Self::ConvertNotOffered => {
+                "Making a mirror a regular repository was asked for (`convert`), and the server in Gitea's place has no such call. Where it has been found out only then, the mirror is severed all the same."
             }
             Self::RefConflict => {
                 "git keeps refs as paths: while `a` exists there can be no `a/b`. A ref that only Gitea has stands in the way of one that upstream has. Everything else was synced."

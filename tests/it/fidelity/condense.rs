@@ -1,6 +1,6 @@
 //! From a recorded answer to what we read of it. The same function is applied to the recording and to the stand-in, so
 //! what it leaves out is compared nowhere; whatever the service comes to read of Gitea must be added to [`READ`].
-//! Must never look at the name of a scene or a step.
+//! Must never look at what the name of a scene or a step says.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -62,10 +62,18 @@ impl Condenser {
         line
     }
 
-    /// Condenses a whole recording.
-    pub(super) fn file(text: &str) -> Vec<Line> {
+    /// Condenses a whole recording; `apart`: each of its scenes is a server of its own.
+    pub(super) fn file(text: &str, apart: bool) -> Vec<Line> {
         let mut condenser = Self::default();
-        text.lines().map(|raw| condenser.line(&serde_json::from_str(raw).expect("a recording is JSON lines"))).collect()
+        let mut lines: Vec<Line> = Vec::new();
+        for raw in text.lines() {
+            let raw: Value = serde_json::from_str(raw).expect("a recording is JSON lines");
+            if apart && lines.last().is_some_and(|last| raw["scene"] != last.scene.as_str()) {
+                condenser = Self::default();
+            }
+            lines.push(condenser.line(&raw));
+        }
+        lines
     }
 
     /// Condenses the response to a request.

@@ -13,11 +13,13 @@ pub(super) const UPSTREAM: &str = "http://upstream.test:PORT";
 pub(super) const SERVERS: [&str; 6] =
     ["gitea-1.22", "gitea-1.24", "gitea-1.26", "gitea-1.27", "forgejo-11", "forgejo-16"];
 
-/// Recordings that are not condensed, each with the reason.
-pub(super) const FILES_LEFT_OUT: [(&str, &str); 2] = [
-    ("gitea-1.26.settings.jsonl", "unusual settings of the server: a later issue gives the stand-in those"),
-    ("forgejo-16.settings.jsonl", "unusual settings of the server: a later issue gives the stand-in those"),
-];
+/// The recorded servers under unusual settings: each scene is a server of its own, with one setting changed.
+pub(super) const UNDER_SETTINGS: [&str; 2] = ["gitea-1.26.settings", "forgejo-16.settings"];
+
+/// Every recording.
+pub(super) fn recorded() -> impl Iterator<Item = &'static str> {
+    SERVERS.into_iter().chain(UNDER_SETTINGS)
+}
 
 /// What was asked, what came back; or, without a request, what was observed beside the API.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

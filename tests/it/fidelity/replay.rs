@@ -70,41 +70,58 @@ pub(super) async fn replay(profile: Profile) -> Outcome {
     let mut condenser = Condenser::default();
     let mut outcome = Outcome::default();
     for scene in lines.chunk_by(|a, b| a.scene == b.scene) {
-        for line in scene {
-            if is_left_out(server, line) {
-                outcome.left_out += 1;
-                continue;
-            }
-            scenes::before(&mut stage, line, scene).await;
-            let effect = Effect::of(&stage, line);
-            let played = scenes::play(&mut stage, line).await;
-            let mut standin = match &line.request {
-                Some(request) => condenser.response(request, &played.response),
-                None => played.response,
-            };
-            let mut recorded = line.expected.clone();
-            if let (Some(seen), Some((_, expected))) = (played.seen, scenes::awaited(&line.step)) {
-                standin["seen"] = seen.into();
-                recorded["seen"] = expected.into();
-            }
-            if let Some(effect) = effect {
-                let (expected, found) = effect.look(&stage, &mut condenser);
-                recorded["folder"] = expected;
-                standin["folder"] = found;
-            }
-            outcome.steps += 1;
-            outcome.differences.extend(stage.troubles.drain(..).map(|trouble| Difference {
-                scene: line.scene.clone(),
-                step: line.step.clone(),
-                field: "before it".to_owned(),
-                recorded: "nothing".to_owned(),
-                standin: trouble,
-            }));
-            compare(line, &recorded, &standin, &mut outcome.differences);
-        }
+        play(server, scene, &mut stage, &mut condenser, &mut outcome).await;
     }
     assert_eq!(outcome.steps + outcome.left_out, lines.len(), "every step is played or listed");
     outcome
+}
+
+/// Plays the scenes of one server under unusual settings, each on a stage of its own.
+pub(super) async fn replay_settings(server: &str, profile: Profile) -> Outcome {
+    let lines = line::read(server);
+    let mut outcome = Outcome::default();
+    for scene in lines.chunk_by(|a, b| a.scene == b.scene) {
+        let (mut stage, mut condenser) = (Stage::new(profile), Condenser::default());
+        stage.gitea.configure(scenes::setting_of(&scene[0].scene));
+        play(server, scene, &mut stage, &mut condenser, &mut outcome).await;
+    }
+    assert_eq!(outcome.steps + outcome.left_out, lines.len(), "every step is played or listed");
+    outcome
+}
+
+async fn play(server: &str, scene: &[Line], stage: &mut Stage, condenser: &mut Condenser, outcome: &mut Outcome) {
+    for line in scene {
+        if is_left_out(server, line) {
+            outcome.left_out += 1;
+            continue;
+        }
+        scenes::before(stage, line, scene).await;
+        let effect = Effect::of(stage, line);
+        let played = scenes::play(stage, line).await;
+        let mut standin = match &line.request {
+            Some(request) => condenser.response(request, &played.response),
+            None => played.response,
+        };
+        let mut recorded = line.expected.clone();
+        if let (Some(seen), Some((_, expected))) = (played.seen, scenes::awaited(&line.step)) {
+            standin["seen"] = seen.into();
+            recorded["seen"] = expected.into();
+        }
+        if let Some(effect) = effect {
+            let (expected, found) = effect.look(stage, condenser);
+            recorded["folder"] = expected;
+            standin["folder"] = found;
+        }
+        outcome.steps += 1;
+        outcome.differences.extend(stage.troubles.drain(..).map(|trouble| Difference {
+            scene: line.scene.clone(),
+            step: line.step.clone(),
+            field: "before it".to_owned(),
+            recorded: "nothing".to_owned(),
+            standin: trouble,
+        }));
+        compare(line, &recorded, &standin, &mut outcome.differences);
+    }
 }
 
 fn compare(line: &Line, recorded: &Value, standin: &Value, differences: &mut Vec<Difference>) {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use standin::UpstreamFault;
+use standin::{Settings, UpstreamFault};
 
 use super::line::{Body, Line, Request};
 use super::stage::{PATIENCE, Stage};
@@ -39,8 +39,28 @@ fn fault_of(scene: &str) -> Option<UpstreamFault> {
     Some(fault)
 }
 
+/// The one setting that a scene's name says was changed.
+pub(super) fn setting_of(scene: &str) -> fn(&mut Settings) {
+    match scene.strip_prefix("settings: ") {
+        Some("mirror-disabled") => |settings| settings.mirror_feature_off = true,
+        Some("new-pull-disabled") => |settings| settings.new_pull_disabled = true,
+        Some("migrations-disabled") => |settings| settings.migrations_disabled = true,
+        Some("private-instance") => |settings| settings.require_signin = true,
+        Some("force-private") => |settings| settings.force_private = true,
+        Some("http-git-disabled") => |settings| settings.http_git_disabled = true,
+        Some("local-networks-refused") => |settings| settings.allow_local_networks = false,
+        Some("min-interval-1h") => |settings| settings.min_interval = Duration::from_hours(1),
+        Some("regular-org-off") => |settings| settings.regular_org_creation_disabled = true,
+        Some("not-installed") => |settings| settings.not_installed = true,
+        _ => panic!("{scene}: which setting is this?"),
+    }
+}
+
 /// Does what the recorder did before a step. `scene` has the lines of the scene.
 pub(super) async fn before(stage: &mut Stage, line: &Line, scene: &[Line]) {
+    if line.scene.starts_with("settings: ") {
+        return before_under_a_setting(stage, line).await;
+    }
     match fault_of(&line.scene) {
         Some(fault) => before_with_fault(stage, line, fault).await,
         None if line.scene.contains("sync") || line.scene.contains("upstream") => {
@@ -165,6 +185,22 @@ async fn before_others(stage: &mut Stage, line: &Line, scene: &[Line]) {
             begin(stage, scene, "migrate (server killed meanwhile)").await;
         }
         ("the server is killed while it migrates", "8 s after restart") => stage.pass(SLOW).await,
+        _ => {}
+    }
+}
+
+async fn before_under_a_setting(stage: &mut Stage, line: &Line) {
+    match line.step.as_str() {
+        "mirror-sync" => {
+            stage.upstream.commit("one", "main", 1);
+            stage.pass(PAUSE).await;
+        }
+        "after the sync" => {
+            if !stage.reaches_upstream("one").await {
+                stage.troubles.push("the sync did not bring what upstream has".to_owned());
+            }
+            stage.pass(PAUSE).await;
+        }
         _ => {}
     }
 }

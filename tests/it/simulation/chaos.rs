@@ -86,7 +86,9 @@ pub(super) async fn happens(story: &mut Story) {
         48..=56 => upstream_fails(story, &mut rng),
         57..=70 => gitea_fails(story, &mut rng),
         71..=80 => gitea_lives(story, &mut rng),
-        81..=95 => we_fail(story, &mut rng).await,
+        81..=91 => we_fail(story, &mut rng).await,
+        92..=95 if story.modes => story.sets_a_mode(&mut rng).await,
+        92..=95 => we_fail(story, &mut rng).await,
         _ => somebody_else(story, &mut rng),
     }
 }
@@ -282,4 +284,27 @@ fn somebody_else(story: &mut Story, rng: &mut Rng) {
         _ => return,
     };
     story.shared.note(&format!("-- somebody {what}"));
+}
+
+impl Story {
+    /// Nothing can be written into a table of a journal any more.
+    pub(super) fn fill_the_disk(&mut self, who: usize, table: &'static str) {
+        if self.full.contains(&(who, table)) {
+            return;
+        }
+        for event in ["INSERT", "UPDATE"] {
+            let trigger = format!("CREATE TRIGGER full_{table}_{event} BEFORE {event} ON {table}");
+            self.shared.tamper(who, &format!("{trigger} BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"));
+        }
+        self.full.push((who, table));
+    }
+
+    /// There is room again.
+    pub(super) fn make_room(&mut self) {
+        for (who, table) in self.full.drain(..) {
+            for event in ["INSERT", "UPDATE"] {
+                self.shared.tamper(who, &format!("DROP TRIGGER IF EXISTS full_{table}_{event}"));
+            }
+        }
+    }
 }

@@ -4,12 +4,16 @@
 //! `CUTOVER_SIM_SEEDS=N` plays N seeds instead of [`SEEDS`]; `CUTOVER_SIM_SEED=n` plays that one and prints its record.
 
 mod chaos;
+mod modes;
 mod oracle;
+mod readers;
 mod rng;
 mod service;
 mod story;
 mod wire;
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use story::{Told, play};
@@ -47,6 +51,7 @@ fn no_seed_breaks_a_rule() {
     }
     let seeds = number("CUTOVER_SIM_SEEDS").unwrap_or(SEEDS);
     let (next, runs, succeeded, changes) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let freshness = Mutex::new(BTreeMap::<String, u64>::new());
     let worker = || {
         let mut broken = Vec::new();
         loop {
@@ -58,6 +63,9 @@ fn no_seed_breaks_a_rule() {
             runs.fetch_add(told.runs as u64, Ordering::Relaxed);
             succeeded.fetch_add(told.succeeded as u64, Ordering::Relaxed);
             changes.fetch_add(told.changes as u64, Ordering::Relaxed);
+            for (state, count) in &told.freshness {
+                *freshness.lock().unwrap().entry(state.clone()).or_default() += count;
+            }
             if !told.violations.is_empty() {
                 broken.push((seed, told));
             }
@@ -75,6 +83,8 @@ fn no_seed_breaks_a_rule() {
         count(&changes),
         broken.len()
     );
+    let freshness = freshness.into_inner().unwrap();
+    println!("readers were told {freshness:?}");
     broken.sort_by_key(|(seed, _)| *seed);
     for (seed, told) in &broken {
         println!("seed {seed}: {:.400}", told.violations[0]);
@@ -84,6 +94,10 @@ fn no_seed_breaks_a_rule() {
     }
     // chaos that lets nothing through proves nothing
     assert!(count(&succeeded) * 3 > count(&runs), "hardly a run succeeds");
+    let told = |state: &str| freshness.get(state).copied().unwrap_or_default();
+    for state in ["fresh", "behind", "unknown"] {
+        assert!(told(state) * 20 > freshness.values().sum(), "hardly a reader is told {state}: {freshness:?}");
+    }
 }
 
 #[test]

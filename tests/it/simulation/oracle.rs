@@ -91,12 +91,6 @@ fn proven(shared: &Shared, who: usize, run: &Value, prune: bool) -> Result<(), S
     Ok(())
 }
 
-/// How many branches the mirror's git holds.
-pub(super) fn branches_in_git(shared: &Shared) -> usize {
-    let refs = shared.gitea.heads_and_tags(OWNER, REPO);
-    refs.keys().filter(|name| name.starts_with("refs/heads/")).count()
-}
-
 /// Judges what a success must have left behind.
 pub(super) fn judge_settings(shared: &Shared) {
     let interval = shared.gitea.repository(OWNER, REPO).and_then(|view| view.interval);

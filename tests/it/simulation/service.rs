@@ -127,6 +127,8 @@ impl Sut {
     pub(super) fn lose_the_journal(&mut self) {
         self.crash();
         self.look_for_canaries();
+        // a severed mirror is found pinned, if Gitea shows that at all
+        self.shared.state().still.remove(&self.who);
         self.journal = None;
     }
 

@@ -1,6 +1,7 @@
 //! One seed's story: a Gitea, an upstream, one service or two, the chaos, and the quiet after it in which everything has
 //! to come right.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub(super) struct Told {
     pub(super) changes: usize,
     pub(super) runs: usize,
     pub(super) succeeded: usize,
+    pub(super) freshness: BTreeMap<String, u64>,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a chance of its own")]
@@ -50,16 +52,20 @@ pub(super) struct Story {
     pub(super) conflicts: bool,
     /// Whether upstream is ever emptied.
     pub(super) empties: bool,
-    prune: bool,
+    /// Whether anybody ever says how the mirror is to be run.
+    pub(super) modes: bool,
+    pub(super) prune: bool,
     private: bool,
     /// What every request asks for.
     body: &'static str,
     /// Runs that are under way, and whose.
     open: Vec<(usize, String)>,
     /// Tables that cannot be written, by service.
-    full: Vec<(usize, &'static str)>,
+    pub(super) full: Vec<(usize, &'static str)>,
     runs: usize,
     succeeded: usize,
+    /// How often each state of freshness was told.
+    pub(super) freshness: BTreeMap<String, u64>,
 }
 
 /// Plays a seed.
@@ -119,7 +125,7 @@ impl Story {
         for who in 0..=count {
             shared.seed(who, rng.fork());
         }
-        let (conflicts, empties) = (rng.percent(15), rng.percent(15));
+        let (conflicts, empties, modes) = (rng.percent(15), rng.percent(15), rng.percent(30));
         let body = *rng.pick(&["{}", "{\"onLegacy\":\"renameAside\"}"]);
         let mut story = Self {
             rng,
@@ -129,6 +135,7 @@ impl Story {
             precious: Precious::new(),
             conflicts,
             empties,
+            modes,
             prune,
             private,
             body,
@@ -136,6 +143,7 @@ impl Story {
             full: Vec::new(),
             runs: 0,
             succeeded: 0,
+            freshness: BTreeMap::new(),
         };
         let line = format!("{}, pruning {prune}, twins {twins}, private {private}, {body}", profile.name());
         story.shared.note(&format!("seed {seed}: {line}"));
@@ -190,26 +198,6 @@ impl Story {
         self.shared.gitea.set_token("bot", &self.token, &SCOPES);
     }
 
-    /// Nothing can be written into a table of a journal any more.
-    pub(super) fn fill_the_disk(&mut self, who: usize, table: &'static str) {
-        if self.full.contains(&(who, table)) {
-            return;
-        }
-        for event in ["INSERT", "UPDATE"] {
-            let trigger = format!("CREATE TRIGGER full_{table}_{event} BEFORE {event} ON {table}");
-            self.shared.tamper(who, &format!("{trigger} BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"));
-        }
-        self.full.push((who, table));
-    }
-
-    fn make_room(&mut self) {
-        for (who, table) in self.full.drain(..) {
-            for event in ["INSERT", "UPDATE"] {
-                self.shared.tamper(who, &format!("DROP TRIGGER IF EXISTS full_{table}_{event}"));
-            }
-        }
-    }
-
     /// Asks one of the services for a run.
     pub(super) async fn ask(&mut self, rng: &mut Rng) {
         let who = usize::try_from(rng.below(self.services.len() as u64)).unwrap();
@@ -229,13 +217,20 @@ impl Story {
         for _ in 0..events {
             let pause = self.rng.pause();
             self.pass(pause).await;
+            if self.rng.percent(60) {
+                self.readers().await;
+                // what they have started ends, or is in the middle of what comes next
+                let pause = Duration::from_millis(self.rng.below(15_000));
+                self.pass(pause).await;
+                self.readers().await;
+            }
             chaos::happens(self).await;
             self.look_at_runs().await;
         }
     }
 
     /// Lets time pass; a service that dies meanwhile is started again a little later.
-    async fn pass(&mut self, pause: Duration) {
+    pub(super) async fn pass(&mut self, pause: Duration) {
         let until = tokio::time::Instant::now() + pause;
         loop {
             tokio::select! {
@@ -287,8 +282,10 @@ impl Story {
                 return;
             }
             self.pass(Duration::from_secs(5)).await;
+            self.readers().await;
             self.look_at_runs().await;
         }
+        self.all_follow().await;
         // what was queued in Gitea has its time, a fetch that hangs too
         self.pass(GIT_TIMEOUT + Duration::from_mins(2)).await;
         for who in 0..self.services.len() {
@@ -345,6 +342,7 @@ impl Story {
         if run["status"] == "succeeded" {
             self.succeeded += 1;
             oracle::judge_settings(&self.shared);
+            self.stays_fresh(who).await;
         } else if !self.needs_a_person(problem) {
             self.shared.broken(&format!("without a fault a run does not succeed: {run}"));
         }
@@ -366,16 +364,11 @@ impl Story {
             "ref-conflict" => self.conflicts && !self.prune,
             // or the mirror was made by somebody without our credential
             "sync-failing" | "upstream-credential-stale" => forgets || self.private && !self.made_by_us(view.id),
-            // Gitea was killed in mid-sync, its table of branches is behind its git, and the refs give no cause for a
-            // sync: it heals with Gitea's own next poll, of which there is none here
-            "default-branch-refused" => view.branch_count != oracle::branches_in_git(&self.shared),
             // more than half of what was last proven is gone: an operator has to look at that
             "upstream-suspect" => self.empties || self.conflicts,
             _ => return false,
         };
-        really
-            && (NEEDS_A_PERSON.contains(&problem)
-                || matches!(problem, "sync-failing" | "upstream-suspect" | "default-branch-refused"))
+        really && (NEEDS_A_PERSON.contains(&problem) || matches!(problem, "sync-failing" | "upstream-suspect"))
     }
 
     fn made_by_us(&self, id: u64) -> bool {
@@ -394,6 +387,7 @@ impl Story {
             changes: state.changes,
             runs: self.runs,
             succeeded: self.succeeded,
+            freshness: std::mem::take(&mut self.freshness),
         }
     }
 }

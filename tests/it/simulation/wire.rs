@@ -71,6 +71,8 @@ pub(super) struct State {
     migrating: BTreeSet<usize>,
     /// Who may have made a repository.
     pub(super) makers: BTreeMap<u64, BTreeSet<usize>>,
+    /// Services whose mirror is pinned or severed.
+    pub(super) still: BTreeMap<usize, &'static str>,
     /// Who changed something when, by that service's own clock.
     pub(super) changed: Vec<(usize, Timestamp)>,
     /// Every ref that the mirror was seen to hold, by the repository's id.
@@ -240,6 +242,15 @@ impl Wire {
         }
     }
 
+    /// On a mirror that stands still nothing is fetched, and a severed one is not even looked at upstream.
+    fn stands_still(&self, to_gitea: bool, changes: bool, path: &str) {
+        let still = self.shared.state().still.get(&self.who).copied();
+        let fetches = changes && (path.ends_with("/mirror-sync") || path.ends_with("/migrate"));
+        if still.is_some() && fetches || still == Some("severed") && !to_gitea {
+            self.shared.broken(&format!("{path} was called although the mirror is {still:?}"));
+        }
+    }
+
     fn understand(&self, result: &Result<Response<Bytes>, Trouble>, path: &str) {
         let shown = match result {
             Err(_) => Shown::Silence,
@@ -294,6 +305,7 @@ impl Wire {
         let changes = to_gitea && method != Method::GET && !path.ends_with("/git-upload-pack");
         let reads = path.ends_with("/git-upload-pack") || path.ends_with("/info/refs");
         self.shared.slot(self.who).await;
+        self.stands_still(to_gitea, changes, &path);
         if changes {
             self.intended(&method, &path, &body);
             if self.crashes(false) {

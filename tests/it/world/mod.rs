@@ -237,6 +237,17 @@ impl World {
         self.service = Some(service);
     }
 
+    /// Executes a statement in the journal that is kept on disk.
+    pub(crate) fn tamper_with_the_journal(&self, statement: &str) {
+        let file = self.path("state").join(cutover_api::journal::FILE);
+        rusqlite::Connection::open(file).unwrap().execute_batch(statement).unwrap();
+    }
+
+    /// Opens the journal in a file before the service starts.
+    pub(crate) fn keep_the_journal_on_disk(&mut self) {
+        self.journal = Some(Journal::open(&self.path("state")).unwrap());
+    }
+
     /// Ends the service as a crash does: nothing is waited for. The journal stays.
     pub(crate) fn crash(&mut self) {
         self.shutdown.force();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::problem::Code;
 
-use crate::domain::status::{Behind, GiteaStatus};
+use crate::domain::status::{Behind, GiteaStatus, Unknown};
 use crate::domain::tests::spec;
 
 fn at(second: i64) -> Timestamp {
@@ -28,15 +28,18 @@ fn a_service_that_has_seen_nothing_says_so() {
         "mirrors": [{
             "name": "openova", "phase": "idle", "mode": "follow", "writable": false,
             "freshness": {
-                "state": "unknown", "provenAt": null, "behindSince": null, "refsBehind": null,
-                "reason": "never-proven",
+                "state": "unknown", "provenAt": null, "behindSince": null, "refsBehind": null, "differing": [],
+                "unknownSince": null, "reason": "never-proven", "observedAt": null,
             },
             "lastAttemptAt": null, "consecutiveFailures": 0, "interval": "10m0s",
             "upstream": {"url": "https://github.com/openova-io/openova", "refs": null, "commit": null},
             "gitea": {"repository": "openova/openova", "id": null, "refs": null, "commit": null},
-            "problem": null, "waitingFor": null,
+            "problem": null, "waitingFor": null, "leftAside": null, "modeChange": {
+                "source": "configuration", "by": null, "at": null, "reason": null, "convert": false, "applied": true,
+                "lasting": true, "problem": null,
+            },
         }],
-        "latestRun": null, "gitea": {"flavour": null, "version": null, "reachable": null},
+        "nextCursor": null, "latestRun": null, "gitea": {"flavour": null, "version": null, "reachable": null},
         "state": "tethered", "cutoverComplete": false, "steps": [{"name": "gitea-mirror", "result": ""}],
         "failedStep": null, "lastError": null, "mirroredCommitSHA": null,
     });
@@ -66,6 +69,7 @@ fn a_failure_of_the_first_mirror_is_told_to_the_console() {
         mirror.facts.last_end = Some(run::Phase::Failed);
         mirror.facts.consecutive_failures = 2;
         mirror.facts.problem = Some(Problem::new(Code::NotAMirror, "a regular repository is there"));
+        mirror.facts.unknown = Some(Unknown { since: at(5), code: Some(Code::NotAMirror) });
     });
     let body = body(&failed);
     assert_eq!(body["failedStep"], "gitea-mirror");
@@ -77,7 +81,7 @@ fn a_failure_of_the_first_mirror_is_told_to_the_console() {
 #[test]
 fn behind_says_since_when_and_how_far_and_waiting_says_for_what() {
     let seen = status(|mirror| {
-        mirror.facts.behind = Some(Behind { since: at(900), refs: 3 });
+        mirror.facts.behind = Some(Behind { since: at(900), refs: 3, ..Behind::default() });
         mirror.waiting_for = Some(Problem::new(Code::GiteaUnreachable, "refused"));
     });
     let body = body(&seen);

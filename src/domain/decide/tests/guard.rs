@@ -47,9 +47,14 @@ fn an_upstream_that_has_lost_more_than_half_of_its_branches_is_synced_only_when_
 fn a_smaller_loss_and_a_journal_that_knows_of_none_are_no_matter_of_the_guard() {
     let mut world = shrunk_to(3);
     assert_eq!(world.succeeds(), "synced");
+    assert!(world.remarks().is_empty(), "{:?}", world.remarks());
     let mut world = shrunk_to(1);
     (world.history.proven_refs, world.history.proven_branches) = (None, None);
     assert_eq!(world.succeeds(), "synced");
+    assert!(world.remarks()[0].starts_with("no earlier proof"), "an operator is told that it could not be guarded");
+    world.next_run();
+    assert_eq!(world.succeeds(), "noop");
+    assert!(world.remarks().is_empty(), "{:?}", world.remarks());
 }
 
 #[test]

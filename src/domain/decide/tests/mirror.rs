@@ -1,11 +1,16 @@
 //! A mirror that is there: its refs, and the sync that brings them.
 
+use jiff::SignedDuration;
+
 use super::super::Look;
 use super::world::{World, mirror, refs, secs, trouble, upstream};
 use crate::domain::answer::{LocalRefsAnswer, Refusal, Repository, SyncAnswer, TroubleKind};
+use crate::domain::duration::GoDuration;
 use crate::domain::evidence::PruneCertainty;
+use crate::domain::mode::{Mode, ModeChange, Source};
 use crate::domain::problem::Code;
 use crate::domain::refs::Prune;
+use crate::domain::run::RunId;
 use crate::domain::server::Server;
 
 /// Upstream is one commit ahead; pruning is known to be off.
@@ -260,13 +265,59 @@ fn git_that_refuses_us_fails_with_what_to_do() {
 }
 
 #[test]
+fn an_interval_of_zero_is_ours_only_where_the_journal_and_the_last_sync_say_so() {
+    let stopped = || {
+        let mut world = World::with(Repository { interval: Some(GoDuration::ZERO), ..mirror() });
+        world.remembers_pruning();
+        world.history.mode_change = Some(Box::new(followed_again()));
+        world
+    };
+    let updated = mirror().mirror_updated;
+    let at = |seconds: i64| Some(updated + SignedDuration::from_secs(seconds));
+    for (sent, ours) in
+        [(None, false), (at(1), false), (at(0), false), (at(-1), true), (at(-600), true), (at(-601), false)]
+    {
+        let mut world = stopped();
+        world.history.settings_sent = sent;
+        if ours {
+            assert_eq!(world.succeeds(), "updated", "{sent:?}");
+        } else {
+            assert_eq!(world.fails(), Code::ModeRefuses, "{sent:?}");
+            assert!(world.acts().is_empty());
+        }
+    }
+    let mut world = stopped();
+    world.history.mode_change.as_mut().unwrap().applied_at = None;
+    assert_eq!(world.succeeds(), "updated");
+    // nobody has ever asked us to stop it
+    let mut world = stopped();
+    (world.history.mode_change, world.history.settings_sent) = (None, at(-1));
+    assert_eq!(world.fails(), Code::ModeRefuses);
+}
+
+fn followed_again() -> ModeChange {
+    ModeChange {
+        id: RunId(uuid::Uuid::nil()),
+        mode: Mode::Follow,
+        source: Source::Api,
+        by: None,
+        reason: None,
+        at: jiff::Timestamp::UNIX_EPOCH,
+        configured: Mode::Follow,
+        convert: false,
+        applied_at: Some(jiff::Timestamp::UNIX_EPOCH),
+        problem: None,
+    }
+}
+
+#[test]
 fn git_that_is_switched_off_is_read_through_the_api_and_that_is_said() {
     let mut world = World::with(mirror());
     world.remembers_pruning();
     (world.by_api, world.local) = (world.local.clone(), LocalRefsAnswer::HttpGitDisabled);
     assert_eq!(world.succeeds(), "noop");
     assert_eq!(world.looks, [Look::Repository, Look::Upstream, Look::LocalRefs, Look::LocalRefsByApi]);
-    assert!(world.remarks()[0].contains("through its API"), "{:?}", world.remarks());
+    assert!(world.remarks().iter().any(|remark| remark.contains("through its API")), "{:?}", world.remarks());
 }
 
 #[test]

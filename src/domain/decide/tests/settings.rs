@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use super::world::{World, mirror, refs, secs, trouble, upstream, upstream_with_head};
-use crate::domain::answer::{LocalRefsAnswer, PatchAnswer, Refusal, Repository, TroubleKind, UpstreamAnswer};
+use crate::domain::answer::{
+    LocalRefsAnswer, PatchAnswer, Refusal, Repository, SyncAnswer, TroubleKind, UpstreamAnswer,
+};
 use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{PruneCertainty, PruneMemory};
 use crate::domain::observation::History;
 use crate::domain::problem::Code;
 use crate::domain::refs::Prune;
+use crate::domain::spec::Policy;
 use crate::domain::tests::spec;
 
 fn interval(text: &str) -> GoDuration {
@@ -230,15 +233,33 @@ fn a_500_that_was_done_all_the_same_is_not_sent_again() {
 }
 
 #[test]
-fn a_default_branch_that_gitea_never_takes_over_is_sent_three_times() {
+fn a_default_branch_that_gitea_knows_only_after_a_sync_is_sent_again_after_one() {
+    let mut world = renamed();
+    let nothing = || Box::new(|_: &mut World| PatchAnswer::Done);
+    (0..3).for_each(|_| world.branches.push_back(nothing()));
+    assert_eq!(world.succeeds(), "updated");
+    let branch = "default branch trunk";
+    assert_eq!(world.acts(), [branch, branch, branch, "sync", branch]);
+    // one that does not end tells nothing new
+    let mut world = renamed();
+    (0..9).for_each(|_| world.branches.push_back(nothing()));
+    world.syncs.push_back(Box::new(|_| SyncAnswer::Queued));
+    assert_eq!(world.fails(), Code::DefaultBranchRefused);
+    assert_eq!(world.acts(), [branch, branch, branch, "sync"]);
+    assert!(world.took() >= Policy::default().sync);
+}
+
+#[test]
+fn a_default_branch_that_gitea_never_takes_over_is_sent_three_times_before_a_sync_and_after_one() {
     for answer in [PatchAnswer::Done, PatchAnswer::ServerError] {
         let mut world = renamed();
-        for _ in 0..4 {
+        for _ in 0..9 {
             let answer = answer.clone();
             world.branches.push_back(Box::new(move |_| answer));
         }
         assert_eq!(world.fails(), Code::DefaultBranchRefused);
-        assert_eq!(world.acts(), ["default branch trunk"; 3]);
+        let branch = "default branch trunk";
+        assert_eq!(world.acts(), [branch, branch, branch, "sync", branch, branch, branch]);
         assert!(world.took() >= secs(2));
         let detail = &world.problem().detail;
         assert!(detail.contains("stays main") && detail.contains("is trunk"), "{detail}");

@@ -23,6 +23,20 @@ fn a_deletion_is_done_with_204_and_404_and_a_redirect_is_another_repository() {
 }
 
 #[test]
+fn a_server_without_the_call_that_converts_answers_in_plain_text_and_a_proxys_page_tells_nothing() {
+    assert_eq!(convert(&answer(200, JSON, r#"{"id":1,"mirror":false}"#), &none()), ConvertAnswer::Done);
+    assert_eq!(convert(&answer(404, PLAIN, "404 page not found\n"), &none()), ConvertAnswer::NotOffered);
+    assert_eq!(convert(&says(422, "Repository is not a mirror"), &none()), ConvertAnswer::NotAMirror);
+    assert_eq!(convert(&says(404, "not found"), &none()), ConvertAnswer::Gone);
+    assert_eq!(convert(&renamed(307), &none()), ConvertAnswer::Gone);
+    let refused = convert(&says(403, "user should be the owner of the repo"), &none());
+    assert!(matches!(refused, ConvertAnswer::Refused(Refusal::Forbidden { .. })), "{refused:?}");
+    for lost in [says(500, ""), answer(404, HTML, "<html></html>"), answer(504, HTML, ""), not_installed()] {
+        assert!(matches!(convert(&lost, &none()), ConvertAnswer::Unknown(_)), "{lost:?}");
+    }
+}
+
+#[test]
 fn refs_come_as_a_list_or_as_one_object_and_none_as_a_404() {
     let one = format!(r#"{{"ref":"refs/heads/main","object":{{"type":"commit","sha":"{}"}}}}"#, "a".repeat(40));
     for body in [one.clone(), format!("[{one}]")] {

@@ -1,6 +1,8 @@
 //! What every request passes before and after its own answer: the record, the server's life, hooks and
 //! faults. Knows no endpoint; the answer comes from [`super::dispatch`].
 
+use std::time::Duration;
+
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use crate::fault::{self, Cut, Fault};
 use crate::upstream::{authorization, header_text};
 
 /// A request, taken apart.
+#[derive(Clone)]
 pub(super) struct Asked {
     pub(super) parts: http::request::Parts,
     pub(super) body: Bytes,
@@ -101,9 +104,7 @@ impl Gitea {
             return self.dispatch(asked).await;
         };
         if let Fault::ProxyTimeout(patience) = after {
-            return tokio::time::timeout(patience, self.dispatch(asked))
-                .await
-                .unwrap_or_else(|_| fault::proxy_page(504));
+            return self.behind_a_proxy(patience, asked.clone()).await;
         }
         let response = self.dispatch(asked).await;
         match after {
@@ -113,6 +114,22 @@ impl Gitea {
             Fault::Truncate(keep) => fault::with_body(response, None, keep, true).await,
             Fault::EmptyBody => fault::with_body(response, None, 0, false).await,
             _ => fault::cut(),
+        }
+    }
+
+    /// Gitea does not hear that the proxy has hung up: it goes on, unless it is killed.
+    async fn behind_a_proxy(&self, patience: Duration, asked: Asked) -> Response {
+        let (gitea, mut life) = (self.clone(), self.inner.life.subscribe());
+        let going_on = tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                _ = life.changed() => fault::cut(),
+                response = gitea.dispatch(&asked) => response,
+            }
+        });
+        match tokio::time::timeout(patience, going_on).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) | Err(_) => fault::proxy_page(504),
         }
     }
 

@@ -136,6 +136,7 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
                 return fault::answer(200, "text/html", page.to_owned());
             }
             UpstreamFault::Status(status) => return refusal(status),
+            UpstreamFault::Response(status, headers) => return fault::answer_with(status, &headers, "no\n".to_owned()),
             UpstreamFault::Redirect if parts.uri.path().starts_with("/moved/") => {}
             UpstreamFault::Redirect => return moved(parts),
         }

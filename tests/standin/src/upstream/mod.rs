@@ -53,6 +53,8 @@ pub enum UpstreamFault {
     Drop,
     /// This status with the body `no`; a 401 with a challenge, a 429 with `Retry-After`.
     Status(u16),
+    /// This status with these headers, and the body `no`.
+    Response(u16, Vec<(&'static str, String)>),
     /// Never answers.
     Hang,
     /// Waits, then goes on. By the clock of whoever serves: real time for what a socket in the background

@@ -132,6 +132,24 @@ async fn a_fault_is_for_one_call_or_until_cleared() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_proxy_gives_up_on_is_done_all_the_same_whichever_call_it_is() {
+    let stage = Stage::new(Profile::Gitea126);
+    stage.migrate("one").await;
+    for (body, done) in [
+        (
+            json!({ "mirror_interval": "0s" }),
+            (|view| view.interval == Some(Duration::ZERO)) as fn(&standin::View) -> bool,
+        ),
+        (json!({ "default_branch": "feature" }), |view| view.default_branch == "feature"),
+    ] {
+        stage.gitea.fault_once(CallKind::PatchRepository, Fault::ProxyTimeout(Duration::ZERO));
+        assert_eq!(stage.call("PATCH", "/api/v1/repos/acme/one", body).await.0, 504);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(done(&stage.gitea.repository("acme", "one").unwrap()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn somebody_else_makes_the_organisation_between_look_and_call() {
     let stage = Stage::new(Profile::Gitea122);
     stage.gitea.before_next(CallKind::CreateOrg, |gitea| gitea.add_org("late", "bot"));

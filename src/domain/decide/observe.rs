@@ -1,0 +1,157 @@
+//! What an observation comes to: each side looked at once, nothing waited for, nothing changed.
+//!
+//! The same rows of the table read as for a run, so that an observation proves by the rules by which a run does; where a run would
+//! wait or fail, it is not known how things stand.
+
+use super::{Look, Next, Table, failing, interval_is_right, list};
+use crate::domain::answer::{Repository, RepositoryAnswer, Trouble, TroubleKind, UpstreamAnswer};
+use crate::domain::evidence::{Evidence, Seen};
+use crate::domain::mode::Mode;
+use crate::domain::observation::{History, Observation, RepositorySeen};
+use crate::domain::problem::{Code, Problem};
+use crate::domain::refs::{Comparison, compare};
+use crate::domain::run::End;
+use crate::domain::spec::{MirrorSpec, Policy};
+
+/// What is known after an observation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The refs are as they must be, and so are the settings.
+    Proven(Box<Evidence>),
+    /// Refs are not as they must be.
+    Differing(Comparison),
+    /// Somebody has changed how the mirror is run. The refs are as they must be, if they were read.
+    Settings(Option<Box<Evidence>>),
+    /// Nothing is there, or a migration that has not ended.
+    Absent,
+    /// It cannot be told.
+    Unknown(Problem),
+    /// Upstream is not asked, by the mirror's mode.
+    NotAsked,
+}
+
+impl Finding {
+    /// Every [`Finding::label`].
+    pub const LABELS: [&'static str; 3] = ["fresh", "behind", "unknown"];
+
+    /// The freshness that follows from it.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Proven(_) => "fresh",
+            Self::Differing(_) | Self::Settings(_) => "behind",
+            Self::Absent | Self::Unknown(_) | Self::NotAsked => "unknown",
+        }
+    }
+}
+
+/// What the looks so far come to, or what is to be looked at next: the repository, upstream, Gitea's refs. Each is
+/// asked for once, given a history [without patience](History::without_patience). `known`: the id of the repository
+/// that was last seen as the mirror.
+///
+/// # Errors
+/// The next look.
+pub fn observe(
+    spec: &MirrorSpec,
+    mode: Mode,
+    seen: &Observation,
+    history: &History,
+    known: Option<u64>,
+) -> Result<Finding, Look> {
+    Table { spec, seen, history, policy: &Policy::default() }.observe(mode, known)
+}
+
+/// A look that was not over when an observation had to be.
+#[must_use]
+pub fn too_slow(look: Look) -> Finding {
+    let trouble = Trouble::maybe_sent(TroubleKind::Timeout, "no whole answer within the time of an observation");
+    Finding::Unknown(match look {
+        Look::Upstream => failing::upstream_unreachable(&trouble),
+        Look::Repository
+        | Look::Owner
+        | Look::LocalRefs
+        | Look::LocalRefsByApi
+        | Look::Comparison
+        | Look::Aside
+        | Look::Pivot => failing::gitea_trouble(&trouble),
+    })
+}
+
+impl Table<'_> {
+    fn observe(&self, mode: Mode, known: Option<u64>) -> Result<Finding, Look> {
+        let Some(RepositorySeen { answer, date }) = &self.seen.repository else { return Err(Look::Repository) };
+        let repository = match answer {
+            RepositoryAnswer::Trouble(trouble) => {
+                return Ok(Finding::Unknown(failing::gitea_trouble(trouble)));
+            }
+            RepositoryAnswer::Refused(refusal) => return Ok(Finding::Unknown(failing::refused(refusal))),
+            RepositoryAnswer::Absent => return Ok(Finding::Absent),
+            RepositoryAnswer::Present(repository) => repository,
+        };
+        let name = self.spec.full_name();
+        if !repository.mirror {
+            return Ok(if known == Some(repository.id) {
+                Finding::Settings(None)
+            } else {
+                Finding::Unknown(Problem::new(Code::NotAMirror, format!("{name} is a regular repository")))
+            });
+        }
+        if !self.spec.upstream.is_the_upstream_of(&repository.original_url) {
+            let detail = format!("{name} mirrors another upstream than the one that is configured");
+            return Ok(Finding::Unknown(Problem::new(Code::UpstreamMismatch, detail)));
+        }
+        if repository.interval.is_none() {
+            return Ok(Finding::Absent);
+        }
+        if !mode.asks_upstream() {
+            return self.local_refs().map_or_else(told, |_| Ok(Finding::NotAsked));
+        }
+        if let Some(Seen { value: UpstreamAnswer::Trouble(trouble), .. }) = &self.seen.upstream
+            && trouble.kind != TroubleKind::Credential
+        {
+            return Ok(Finding::Unknown(failing::upstream_unreachable(trouble)));
+        }
+        let upstream = match self.upstream() {
+            Ok(upstream) => upstream.and_then(list).ok_or(Look::Upstream)?,
+            Err(next) => return told(next),
+        };
+        let local = match self.local_refs() {
+            Ok(local) => local,
+            Err(next) => return told(next),
+        };
+        let comparison = compare(upstream.value, local.value, self.spec.prune);
+        if !comparison.differing.is_empty() {
+            return Ok(Finding::Differing(comparison));
+        }
+        let changed = mode.follows()
+            && (self.settings_have_changed(repository)
+                || self.default_branch(repository, *date, upstream.value, local.value).is_some());
+        Ok(match Evidence::prove(self.spec, &upstream, &local, None) {
+            Ok(evidence) if changed => Finding::Settings(Some(Box::new(evidence))),
+            Ok(evidence) => Finding::Proven(Box::new(evidence)),
+            // an empty list and one without the tracked branch have been told above
+            Err(_) => Finding::Differing(comparison),
+        })
+    }
+
+    /// The interval is another, or pruning has come back: without it Gitea never has fewer refs than were proven.
+    fn settings_have_changed(&self, repository: &Repository) -> bool {
+        !interval_is_right(self.spec, repository) || self.history.lost.is_some()
+    }
+}
+
+/// What a run would do next, as far as it tells what is known.
+fn told(next: Next) -> Result<Finding, Look> {
+    let problem = match next {
+        Next::Look(look) => return Err(look),
+        Next::Wait(wait) => wait.because,
+        Next::GiveUp(problem) => Some(*problem),
+        Next::End(end) => match *end {
+            End::Failed { problem } | End::Unverified { problem } => Some(problem),
+            End::Succeeded { .. } | End::Canceled => None,
+        },
+        Next::Act(_) | Next::Remember(_) => None,
+    };
+    let problem = problem.unwrap_or_else(|| Problem::new(Code::GiteaGitBroken, "Gitea's refs cannot be read"));
+    Ok(Finding::Unknown(problem))
+}

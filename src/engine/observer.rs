@@ -1,0 +1,62 @@
+//! One observation: each side is asked once, within ten seconds, and nothing is changed, waited for or tried again.
+//!
+//! Owns that limit. The looks are a driver's own, and what they come to is the domain's to say.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::driver::{Driver, Work};
+use super::facts::LastSeen;
+use crate::domain::decide::{Finding, Look, observe, too_slow};
+use crate::domain::observation::History;
+use crate::domain::spec::Mode;
+use crate::domain::status::Facts;
+
+/// The longest that an observation may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What an observation came to.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) finding: Finding,
+    pub(super) seen: LastSeen,
+}
+
+/// What an observation has to know of the mirror beforehand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    mode: Mode,
+    repository: Option<u64>,
+    refs: Option<u64>,
+    branches: Option<u64>,
+}
+
+impl Known {
+    pub(super) fn of(mode: Mode, facts: &Facts) -> Self {
+        // only one that was proven was a mirror of ours
+        let repository = facts.gitea_id.filter(|_| facts.proven_at.is_some());
+        Self { mode, repository, refs: facts.proven_refs, branches: facts.proven_branches }
+    }
+}
+
+/// Observes a mirror with the looks of a driver that nobody listens to.
+pub(super) async fn one(driver: &Driver, known: Known) -> Observed {
+    let began = Instant::now();
+    let mut work = Work::beginning(began, History::without_patience(known.refs, known.branches));
+    let finding = loop {
+        work.tick();
+        match observe(&driver.spec, known.mode, &work.observation, &work.history, known.repository) {
+            Ok(finding) => break finding,
+            Err(look) => {
+                if timeout_at(began + LIMIT, driver.look(look, &mut work)).await.is_err() {
+                    if look == Look::Repository {
+                        driver.around.note_gitea(false, driver.around.clock.now()).await;
+                    }
+                    break too_slow(look);
+                }
+            }
+        }
+    };
+    Observed { finding, seen: work.seen }
+}

@@ -1,0 +1,88 @@
+//! Words on how mirrors are run: written before they are carried out, and the latest kept for ever.
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+use super::JournalError;
+use super::store::{Store, failed, json, readable};
+use crate::domain::mode::ModeChange;
+use crate::domain::names::MirrorName;
+
+impl Store {
+    pub(super) fn write_mode(&mut self, mirror: &MirrorName, change: &ModeChange) -> Result<(), JournalError> {
+        let body = json(change)?;
+        self.write(|transaction| {
+            transaction
+                .execute(
+                    "INSERT INTO mode_changes (id, mirror, at, body) VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT (id) DO UPDATE SET body = ?4",
+                    params![change.id.to_string(), mirror.as_str(), change.at.to_string(), body],
+                )
+                .map(drop)
+        })
+    }
+
+    /// The latest word on a mirror. One that cannot be read counts for nothing: Gitea shows what was made of it.
+    pub(super) fn mode(&self, mirror: &MirrorName) -> Result<Option<ModeChange>, JournalError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM mode_changes WHERE mirror = ?1 ORDER BY id DESC LIMIT 1")
+            .map_err(failed)?;
+        let body: Option<String> =
+            statement.query_row([mirror.as_str()], |row| row.get(0)).optional().map_err(failed)?;
+        Ok(body.and_then(|body| readable(&body)))
+    }
+}
+
+/// Drops words that were followed by another and are older than `oldest`.
+pub(super) fn drop_old(transaction: &Transaction<'_>, oldest: &str) -> Result<(), rusqlite::Error> {
+    transaction
+        .execute(
+            "DELETE FROM mode_changes WHERE at < ?1 AND id NOT IN (SELECT MAX(id) FROM mode_changes GROUP BY mirror)",
+            [oldest],
+        )
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::mode::{Mode, Source};
+    use crate::domain::run::RunId;
+
+    #[test]
+    fn the_latest_word_comes_back_and_outlives_every_other() {
+        let mut store = Store::in_memory().unwrap();
+        let name = |name: &str| MirrorName::parse(name).unwrap();
+        let change = |id: u128, mode| ModeChange {
+            id: RunId(Uuid::from_u128(id)),
+            mode,
+            source: Source::Api,
+            by: Some("ops".into()),
+            reason: Some("a release".into()),
+            at: Timestamp::UNIX_EPOCH,
+            configured: Mode::Follow,
+            convert: false,
+            applied_at: None,
+            problem: None,
+        };
+        assert_eq!(store.mode(&name("a")).unwrap(), None);
+        store.write_mode(&name("a"), &change(1, Mode::Pinned)).unwrap();
+        store.write_mode(&name("a"), &change(2, Mode::Severed)).unwrap();
+        store.write_mode(&name("b"), &change(3, Mode::Pinned)).unwrap();
+        let carried = ModeChange { applied_at: Some(Timestamp::UNIX_EPOCH), ..change(2, Mode::Severed) };
+        store.write_mode(&name("a"), &carried).unwrap();
+        let count = |store: &Store| -> i64 {
+            store.connection.query_row("SELECT count(*) FROM mode_changes", [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(count(&store), 3);
+        store.retain("2026-11-23T00:00:00Z".parse().unwrap()).unwrap();
+        assert_eq!(count(&store), 2);
+        assert_eq!(store.mode(&name("a")).unwrap(), Some(carried));
+        assert_eq!(store.mode(&name("b")).unwrap(), Some(change(3, Mode::Pinned)));
+        store.connection.execute("UPDATE mode_changes SET body = '{}' WHERE mirror = 'b'", []).unwrap();
+        assert_eq!(store.mode(&name("b")).unwrap(), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! How time and memory grow with the number of mirrors: a service with so many, all of them there and proven by observations
+//! alone. Both stand-ins keep their refs in memory, since ten thousand repositories would be more work than the service.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use standin::{Gitea, Options, Served, Upstream};
+use tempfile::TempDir;
+
+use crate::bench::{Service, TOKEN, Table, median, milliseconds, now};
+
+/// The longest that all mirrors may take to be observed.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// What was measured with one number of mirrors: milliseconds and MiB.
+struct Figures {
+    ready: f64,
+    idle: f64,
+    page: f64,
+    status: f64,
+    metrics: f64,
+    observed: f64,
+    resident: f64,
+}
+
+struct Stage {
+    folder: TempDir,
+    _gitea: Served,
+    _upstream: Upstream,
+}
+
+fn stage(count: usize) -> Stage {
+    #[expect(clippy::disallowed_methods, reason = "the stand-in starts at the real time")]
+    let base = SystemTime::now();
+    let folder = TempDir::with_prefix("cutover-scale-").unwrap();
+    let upstream = Upstream::in_memory(base, "nowhere.test");
+    upstream.create_sample("one");
+    upstream.serve_in_background().unwrap();
+    let url = upstream.url("one");
+    let gitea = Gitea::in_memory(Options { base, ..Options::default() });
+    gitea.reach(url.trim_start_matches("http://").trim_end_matches("/one.git"), upstream.router());
+    gitea.add_user("bot", "unused", false);
+    gitea.add_org("ours", "bot");
+    let token = gitea.add_token("bot", &["write:repository", "write:organization", "read:user"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for mirror in 0..count {
+            let status = gitea.migrate_as("bot", "ours", &format!("m{mirror}"), &url).await;
+            assert_eq!(status, 201, "mirror {mirror}");
+        }
+    });
+    let served = gitea.serve_in_background("127.0.0.1:0".parse().unwrap()).unwrap();
+    fs::write(folder.path().join("gitea-token"), token).unwrap();
+    fs::write(folder.path().join("tokens"), format!("operator bench {TOKEN}\n")).unwrap();
+    let secret = folder.path().join("gitea-token");
+    let mut yaml = format!("gitea: {{ url: {}, tokenFile: {} }}\n", served.url, secret.display());
+    yaml += "observation: { ttl: 1h }\nmirrors:\n";
+    for mirror in 0..count {
+        yaml += &format!(
+            "  - {{ name: m{mirror}, upstream: {{ url: {url} }}, target: {{ owner: ours, repo: m{mirror} }} }}\n"
+        );
+    }
+    fs::write(folder.path().join("config.yaml"), yaml).unwrap();
+    Stage { folder, _gitea: served, _upstream: upstream }
+}
+
+fn measure(count: usize) -> Figures {
+    let stage = stage(count);
+    let began = now();
+    let service = Service::start(stage.folder.path());
+    let ready = milliseconds(began);
+    let idle = service.resident_mib();
+    let began = now();
+    // the first look starts them all
+    while observed(&service.get("/metrics").0) < count {
+        assert!(began.elapsed() < PATIENCE, "{} of {count} mirrors observed", observed(&service.get("/metrics").0));
+        std::thread::sleep(Duration::from_millis(if count > 1_000 { 500 } else { 20 }));
+    }
+    let observed = milliseconds(began);
+    let (text, _) = service.get("/metrics");
+    assert_eq!(text.matches("state=\"fresh\"} 1\n").count(), count, "every mirror is there, and proven");
+    let middle = |path: &str| median((0..7).map(|_| service.get(path).1));
+    Figures {
+        ready,
+        idle,
+        page: middle("/status?limit=100"),
+        status: middle("/status"),
+        metrics: middle("/metrics"),
+        observed,
+        resident: service.resident_mib(),
+    }
+}
+
+/// How many observations have ended, by what is scraped.
+fn observed(text: &str) -> usize {
+    let lines = text.lines().filter(|line| line.starts_with("cutover_observations_total{"));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
+}
+
+/// Adds the figures at 1, 100, 1,000 and 10,000 mirrors.
+pub(crate) fn figures(table: &mut Table) {
+    let all = [1, 100, 1_000, 10_000].map(|count| (count, measure(count)));
+    for (count, of) in &all {
+        table.line(&format!(
+            "{count:>6} mirrors: ready {:.0} ms, {:.1} MiB; page of 100 {:.1} ms, /status {:.1} ms, /metrics {:.1} ms; observed \
+             in {:.0} ms, then {:.1} MiB",
+            of.ready, of.idle, of.page, of.status, of.metrics, of.observed, of.resident
+        ));
+    }
+    let [_, _, (_, thousand), (_, most)] = &all;
+    table.figure("resident memory, 10,000 mirrors", most.resident, 96.0, "MiB");
+    table.figure("/metrics, 10,000 beside 1,000", most.metrics / thousand.metrics, 11.0, "x");
+    table.figure("/status, 10,000 beside 1,000", most.status / thousand.status, 11.0, "x");
+    table.figure("observing, 10,000 beside 1,000", most.observed / thousand.observed, 11.0, "x");
+    table.figure("start, 10,000 beside 1,000", most.ready / thousand.ready, 11.0, "x");
+}

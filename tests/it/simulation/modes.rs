@@ -1,0 +1,76 @@
+//! Mirrors that are pinned, severed and let follow again in the midst of it all.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use super::oracle::NEEDS_A_PERSON;
+use super::rng::Rng;
+use super::story::Story;
+
+/// How long a word may take to be carried out once all is well: a sync that was asked for before has its time.
+const SOON: Duration = Duration::from_mins(12);
+
+impl Story {
+    /// Says how the mirror is to be run, and hangs up at once.
+    pub(super) async fn sets_a_mode(&mut self, rng: &mut Rng) {
+        let who = usize::try_from(rng.below(self.services.len() as u64)).unwrap();
+        let mode = *rng.pick(&["pinned", "severed", "follow"]);
+        self.say(who, mode).await;
+    }
+
+    async fn say(&mut self, who: usize, mode: &'static str) {
+        let service = &self.services[who];
+        if !service.runs() {
+            return;
+        }
+        if mode == "follow" {
+            self.shared.state().still.remove(&who);
+        }
+        self.shared.slot(self.services.len()).await;
+        let body = format!("{{\"mode\":\"{mode}\"}}");
+        let put = service.send(Method::PUT, "/mirrors/one/mode", &body);
+        let answer = tokio::time::timeout(Duration::from_millis(50), put).await;
+        let answer = answer.map(|answer| answer.map(|(status, _)| status));
+        let now = self.mode_of(who).await;
+        self.shared.note(&format!("s{who} PUT mode {mode} -> {answer:?}, it is {now:?}"));
+        if now.as_deref() == Some(mode) && mode != "follow" {
+            self.shared.state().still.insert(who, mode);
+        }
+    }
+
+    async fn mode_of(&self, who: usize) -> Option<String> {
+        let (status, mirror) = self.services[who].send(Method::GET, "/status/one", "").await?;
+        (status == StatusCode::OK).then(|| mirror["mode"].as_str().unwrap().to_owned())
+    }
+
+    /// Every mirror follows again, in Gitea, too.
+    pub(super) async fn all_follow(&mut self) {
+        let began = tokio::time::Instant::now();
+        for who in 0..self.services.len() {
+            self.say(who, "follow").await;
+        }
+        for who in 0..self.services.len() {
+            loop {
+                let Some((_, mirror)) = self.services[who].send(Method::GET, "/status/one", "").await else { return };
+                let change = &mirror["modeChange"];
+                let problem = change["problem"]["error"].as_str().unwrap_or_default().to_owned();
+                if mirror["mode"] == "follow" && change["applied"] == true {
+                    break;
+                }
+                if NEEDS_A_PERSON.contains(&problem.as_str()) && mirror["phase"] == "idle" {
+                    break;
+                }
+                // another service may have found it stopped before this one had set it going
+                if mirror["mode"] != "follow" {
+                    self.say(who, "follow").await;
+                }
+                if began.elapsed() > SOON {
+                    self.shared.broken(&format!("a mirror is not let follow although all is well: {mirror}"));
+                    return;
+                }
+                self.pass(Duration::from_secs(2)).await;
+            }
+        }
+    }
+}
