@@ -196,7 +196,7 @@ impl Table<'_> {
             if waited >= self.policy.sync {
                 return fail(self.stuck(waited));
             }
-            return wait(Phase::Syncing, backoff::polling(waited, Duration::from_millis(200), Duration::from_secs(5)));
+            return wait(Phase::Syncing, backoff::polling(waited, Duration::from_millis(100), Duration::from_secs(5)));
         }
         // where Gitea tells when a sync ended well, one failure is enough
         if sync.failed {

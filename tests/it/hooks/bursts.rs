@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cutover_api::clock::Clock as _;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -66,6 +67,25 @@ fn a_push_in_the_middle_of_a_run_is_proven_by_that_very_run() {
         let run = world.end_of(&second).await;
         assert_eq!(run["mirrors"][0]["evidence"]["trackedCommit"], commit, "{run:#}");
         assert_eq!(run["trigger"], "api", "whose run it is does not change");
+        world.assert_same_refs();
+    });
+}
+
+#[test]
+fn the_proof_that_answers_a_delivery_is_never_older_than_it_whatever_the_delivery_says() {
+    story(async |mut world| {
+        world.start_hooked().await;
+        world.upstream.commit("one", "main", 1);
+        let run = world.ask().await;
+        world.until_phase(&run, "syncing").await;
+        sleep(Duration::from_millis(200)).await;
+        let delivered_at = world.clock.now();
+        world.upstream.commit("one", "topic", 1);
+        // nothing of the tracked branch, and the run has a sync to its name: only the times tell
+        assert_eq!(world.pushed("{\"ref\":\"refs/heads/topic\"}").await, run);
+        let run = world.end_of(&run).await;
+        let read_at = run["mirrors"][0]["evidence"]["upstreamReadAt"].as_str().unwrap();
+        assert!(read_at.parse::<jiff::Timestamp>().unwrap() >= delivered_at, "{delivered_at}: {run:#}");
         world.assert_same_refs();
     });
 }
