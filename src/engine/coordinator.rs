@@ -26,7 +26,6 @@ use super::{Command, Mirror, facts};
 use crate::domain::event::{self, PhaseEntered};
 use crate::domain::mode;
 use crate::domain::names::MirrorName;
-use crate::domain::platform::Proven;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::spec::RunOptions;
@@ -323,14 +322,6 @@ impl Coordinator {
                 self.prove_anew(&mirror, pause);
                 self.write_deliveries().await;
             }
-        }
-    }
-
-    /// A success of the first mirror is the platform's step.
-    fn tell_the_platform(&self, mirror: &MirrorName, run: RunId, end: &End) {
-        let Some(platform) = self.around.platform.as_ref().filter(|_| self.index[mirror] == 0) else { return };
-        if let Some(proven) = Proven::of(&self.mirrors[0].mirror.spec, run, end) {
-            platform.proven(proven);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::domain::aside::Aside;
 use crate::domain::event::{Event, Recorded, of_ends};
 use crate::domain::names::MirrorName;
 use crate::domain::notice::Notice;
+use crate::domain::platform::Proven;
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::status::Facts;
 use crate::journal::{GIVE_BACK, KnownIntent, RENAME_ASIDE};
@@ -80,6 +81,14 @@ impl Coordinator {
             tracing::warn!(error = %error, "old runs could not be dropped from the journal");
         }
         pause
+    }
+
+    /// A success of the first mirror is the platform's step.
+    pub(super) fn tell_the_platform(&self, mirror: &MirrorName, run: RunId, end: &End) {
+        let Some(platform) = self.around.platform.as_ref().filter(|_| self.index[mirror] == 0) else { return };
+        if let Some(proven) = Proven::of(&self.mirrors[0].mirror.spec, run, end) {
+            platform.proven(proven);
+        }
     }
 
     /// Puts a driver to work on a mirror again, for a run that needs a newer proof.

@@ -5,10 +5,12 @@
 //! cargo run --example demo -- --once   # shows it all, then ends; fails if anything is not as it should be
 //! ```
 //!
-//! Owns the show and nothing else: what it shows is the service itself, asked over HTTP as anybody would ask it.
+//! Owns the show and nothing else: what it shows is the service itself, asked over HTTP as anybody would ask it, and what
+//! it says of itself on its stream of events.
 
 mod show;
 mod stage;
+mod told;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,43 +42,47 @@ async fn main() -> ExitCode {
 async fn run(once: bool) -> Result<(), Failure> {
     say("cutover-api: a copy of an upstream git repository, kept in your own Gitea, proven ref by ref.\n");
     step("Setting the stage");
-    let stage = Stage::set().await?;
-    tick(&format!("upstream, a real git server     {}", stage.upstream_url()));
+    let mut stage = Stage::set().await?;
+    tick(&format!("upstream, a real git server      {}", stage.upstream_url()));
     tick(&format!("a stand-in for Gitea 1.26        {}", stage.gitea_url()));
     tick(&format!("cutover-api                      {}", stage.service_url()));
     let refs = stage.upstream_refs();
     say(&format!("  upstream has 300 commits, {refs} branches and tags; Gitea is empty.\n"));
 
-    step("Cutting over:  POST /cutover/mirror");
-    let run = stage.run("created").await?;
-    tick(&stage.proof(&run));
+    step("Cutting over: POST /cutover/mirror, and what GET /events tells");
+    let run = stage.asks().await?.ends_as("created").await?;
+    tick(&stage::proof(&run));
     stage.compare_with_git()?;
     tick("`git ls-remote` on both sides says the same\n");
 
-    step("Somebody pushes three commits and a tag upstream; then POST again");
+    step("Somebody pushes three commits and a tag upstream, whose signed webhook arrives: POST /hooks/openova");
     stage.push();
-    let run = stage.run("synced").await?;
-    tick(&stage.proof(&run));
+    let run = stage.is_told_of_a_push().await?.ends_as("synced").await?;
+    tick(&stage::proof(&run));
+    tick(&format!("{:.1} s after the push, where Gitea by itself takes 10 to 20 minutes", stage::took(&run)?));
     stage.compare_with_git()?;
     tick("`git ls-remote` on both sides says the same\n");
 
-    step("Once more, with nothing to do");
-    let run = stage.run("noop").await?;
-    tick(&format!("{}; nothing was changed\n", stage.proof(&run)));
+    step("Asked once more, with nothing to do");
+    let run = stage.asks().await?.ends_as("noop").await?;
+    tick(&format!("{}; nothing was changed\n", stage::proof(&run)));
 
-    step("Upstream goes bad: it answers 200 with one line of HTML, which makes a pruning mirror delete every branch");
+    step("Upstream goes bad: a well-formed answer without a single ref, for which a mirror deletes every branch");
+    let synced_at = stage.gitea_synced_at().await?;
     stage.upstream_goes_bad();
-    let run = stage.run_that_fails("upstream-suspect").await?;
+    let run = stage.is_told_of_a_push().await?.fails_with("upstream-suspect").await?;
     let problem = &run["mirrors"][0]["problem"];
     say(&format!("  detail:  {}", problem["detail"].as_str().unwrap_or_default()));
     say(&format!("  remedy:  {}", problem["remedy"].as_str().unwrap_or_default()));
+    stage.gitea_polls_by_itself(&synced_at).await?;
+    tick("the service asked for no sync; Gitea's own has run, with pruning off as the service left it");
     stage.upstream_recovers();
     stage.compare_with_git()?;
-    tick("no sync was asked for, and Gitea still holds every ref\n");
+    tick("Gitea still holds every ref\n");
 
     step("And it is well again");
-    let run = stage.run("noop").await?;
-    tick(&format!("{}\n", stage.proof(&run)));
+    let run = stage.asks().await?.ends_as("noop").await?;
+    tick(&format!("{}\n", stage::proof(&run)));
 
     if once {
         stage.end().await?;

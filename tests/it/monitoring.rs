@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
 
+use cutover_api::domain::mode::Mode;
 use cutover_api::domain::problem::Code;
 use cutover_api::domain::run::Phase;
 use cutover_api::domain::status::Freshness;
@@ -171,6 +172,7 @@ fn values(family: &str, label: &str) -> Option<BTreeSet<String>> {
         ("cutover_mirror_run_failures_total", "reason") => set(&mut Code::ALL.iter().map(|code| code.label())),
         ("cutover_mirror_freshness", "state") => set(&mut Freshness::LABELS.into_iter()),
         ("cutover_mirror_phase", "phase") => set(&mut Phase::ALL.iter().map(|phase| phase.label())),
+        ("cutover_mirror_mode", "mode") => set(&mut Mode::ALL.iter().map(|mode| mode.label())),
         (_, "route") => {
             let specification: Value = serde_json::from_str(&cutover_api::api::openapi()).unwrap();
             Some(specification["paths"].as_object().unwrap().keys().cloned().collect())
