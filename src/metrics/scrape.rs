@@ -119,12 +119,9 @@ fn mirrors(mirrors: &[Arc<MirrorStatus>], now: Timestamp) -> Vec<MetricFamily> {
             freshness.put(&[name, state], Some(truth(fresh.label() == state)));
         }
         last_success.put(&[name], facts.proven_at.map(seconds));
-        // what alerts are built on: a mirror that stands still because somebody wants it so alerts nobody
-        if mirror.mode.follows() {
-            last_run.put(&[name], facts.last_end.map(|end| truth(end == Phase::Succeeded)));
-            failures.put(&[name], Some(f64::from(facts.consecutive_failures)));
-            interval.put(&[name], Some(mirror.spec.interval.get().as_secs_f64()));
-        }
+        last_run.put(&[name], facts.last_end.map(|end| truth(end == Phase::Succeeded)));
+        failures.put(&[name], Some(f64::from(facts.consecutive_failures)));
+        interval.put(&[name], Some(mirror.spec.interval.get().as_secs_f64()));
         refs.put(&[name, "upstream"], facts.upstream_refs.map(count));
         refs.put(&[name, "gitea"], facts.gitea_refs.map(count));
         match fresh {
