@@ -73,7 +73,7 @@ fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
     let mut upstream = mirror.section("upstream", UPSTREAM, report);
     let mut target = mirror.section("target", TARGET, report);
     let mut webhook = mirror.section("webhook", &["secretFiles"], report);
-    let draft = MirrorDraft {
+    MirrorDraft {
         name: mirror.text("name", NAME, report),
         url: upstream.text("url", URL, report),
         branch: upstream.text("branch", "a text, such as main", report),
@@ -87,8 +87,7 @@ fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
         webhook_secrets: webhook.texts("secretFiles", report),
         credential: credential(&mut upstream, report),
         defaults: Defaults::NoNames,
-    };
-    draft
+    }
 }
 
 fn credential(section: &mut Section, report: &mut Report) -> CredentialDraft {

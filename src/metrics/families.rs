@@ -72,15 +72,15 @@ families! {
     MIRROR_LAST_SUCCESS = "cutover_mirror_last_success_timestamp_seconds", Kind::Gauge, ["mirror"],
         "Unix time for which the refs were last proven equal to upstream's; absent if never.";
     MIRROR_LAST_RUN_SUCCESS = "cutover_mirror_last_run_success", Kind::Gauge, ["mirror"],
-        "1 if the latest attempt ended with a proof, 0 if not; absent before the first, and while the mirror is not to follow.";
+        "1 if the latest attempt ended with a proof, 0 if not; absent before the first.";
     MIRROR_FAILURES = "cutover_mirror_consecutive_failures", Kind::Gauge, ["mirror"],
-        "How many attempts in a row have failed; absent while the mirror is not to follow.";
+        "How many attempts in a row have failed.";
     MIRROR_BEHIND_SINCE = "cutover_mirror_behind_since_timestamp_seconds", Kind::Gauge, ["mirror"],
         "Unix time at which refs were first seen to differ since the last proof; absent unless the mirror is behind.";
     MIRROR_OBSERVED = "cutover_mirror_last_observation_timestamp_seconds", Kind::Gauge, ["mirror"],
         "Unix time at which both sides were last looked at, by an attempt or because somebody read the status, whatever that came to; absent before.";
     MIRROR_INTERVAL = "cutover_mirror_interval_seconds", Kind::Gauge, ["mirror"],
-        "How often Gitea is to ask upstream by itself, as configured; absent while the mirror is not to follow, so that nobody is alerted.";
+        "How often Gitea is to ask upstream by itself, as configured.";
     MIRROR_REFS = "cutover_mirror_refs", Kind::Gauge, ["mirror", "side"],
         "Heads and tags as last seen, by side: upstream, gitea; absent until seen.";
     MIRROR_REFS_DIFFERING = "cutover_mirror_refs_differing", Kind::Gauge, ["mirror"],

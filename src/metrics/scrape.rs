@@ -117,8 +117,7 @@ fn program(metrics: &Metrics) -> [Series<'_>; 7] {
     ]
 }
 
-/// The families that have series of each mirror, each of them written in one pass. Those that alerts are built on are
-/// left out for a mirror that stands still because somebody wants it so.
+/// The families that have series of each mirror, each of them written in one pass.
 fn mirrors(status: &Status, now: Timestamp) -> Vec<Series<'_>> {
     let each = |family, one: fn(&mut Lines<'_>, &str, &MirrorStatus, Timestamp)| {
         Series::of(family, move |lines| {
@@ -143,12 +142,10 @@ fn mirrors(status: &Status, now: Timestamp) -> Vec<Series<'_>> {
             lines.put(&[name], mirror.facts.proven_at.map(seconds));
         }),
         each(&families::MIRROR_LAST_RUN_SUCCESS, |lines, name, mirror, _| {
-            let last = mirror.facts.last_end.filter(|_| mirror.mode.follows());
-            lines.put(&[name], last.map(|end| truth(end == Phase::Succeeded)));
+            lines.put(&[name], mirror.facts.last_end.map(|end| truth(end == Phase::Succeeded)));
         }),
         each(&families::MIRROR_FAILURES, |lines, name, mirror, _| {
-            let failures = f64::from(mirror.facts.consecutive_failures);
-            lines.put(&[name], mirror.mode.follows().then_some(failures));
+            lines.put(&[name], Some(f64::from(mirror.facts.consecutive_failures)));
         }),
         each(&families::MIRROR_BEHIND_SINCE, |lines, name, mirror, now| {
             if let Freshness::Behind { behind, .. } = mirror.freshness(now) {
@@ -159,8 +156,7 @@ fn mirrors(status: &Status, now: Timestamp) -> Vec<Series<'_>> {
             lines.put(&[name], mirror.facts.observed_at.map(seconds));
         }),
         each(&families::MIRROR_INTERVAL, |lines, name, mirror, _| {
-            let interval = mirror.spec.interval.get().as_secs_f64();
-            lines.put(&[name], mirror.mode.follows().then_some(interval));
+            lines.put(&[name], Some(mirror.spec.interval.get().as_secs_f64()));
         }),
         each(&families::MIRROR_REFS, |lines, name, mirror, _| {
             lines.put(&[name, "upstream"], mirror.facts.upstream_refs.map(count));

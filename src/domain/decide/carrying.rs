@@ -377,7 +377,7 @@ mod tests {
         assert!(
             matches!(next(&follow, &mirror("0s"), &refused), Carrying::Failed(problem) if problem.code == Code::IntervalTooShort)
         );
-        let mut reverted = patched("10m", PatchAnswer::Done, Duration::from_secs(60));
+        let mut reverted = patched("10m", PatchAnswer::Done, Duration::from_mins(1));
         reverted.patches = PATCHES;
         let pinned = change(Mode::Pinned);
         assert!(

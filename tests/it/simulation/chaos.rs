@@ -86,9 +86,8 @@ pub(super) async fn happens(story: &mut Story) {
         48..=56 => upstream_fails(story, &mut rng),
         57..=70 => gitea_fails(story, &mut rng),
         71..=80 => gitea_lives(story, &mut rng),
-        81..=91 => we_fail(story, &mut rng).await,
         92..=95 if story.modes => story.sets_a_mode(&mut rng).await,
-        92..=95 => we_fail(story, &mut rng).await,
+        81..=95 => we_fail(story, &mut rng).await,
         _ => somebody_else(story, &mut rng),
     }
 }
