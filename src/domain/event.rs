@@ -329,7 +329,7 @@ mod tests {
         let behind = with(&|status| status.facts.behind = Some(Behind { since: at(1), refs: 3, ..Behind::default() }));
         let further = with(&|status| status.facts.behind = Some(Behind { since: at(1), refs: 4, ..Behind::default() }));
         let blind = with(&|status| {
-            status.facts.unknown = Some(Unknown { since: at(1), code: Some(Code::UpstreamUnreachable) })
+            status.facts.unknown = Some(Unknown { since: at(1), code: Some(Code::UpstreamUnreachable) });
         });
         let pinned = with(&|status| status.mode = Mode::Pinned);
         for (before, after, expected) in [

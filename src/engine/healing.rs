@@ -40,7 +40,7 @@ impl Coordinator {
             Ok(accepted) => {
                 let run = accepted.run.id;
                 tracing::info!(mirror = %name, %run, behind_since = since, again = healing.runs, "behind for too long: healing");
-                self.metrics.heals(name.as_str());
+                self.metrics.heals();
                 std::sync::Arc::make_mut(&mut self.mirrors[mirror].status).facts.healing = Some(healing);
                 self.observing.unwritten(mirror);
             }

@@ -93,8 +93,8 @@ families! {
         "How long an attempt on a mirror took, by what a success did, else by how it ended.";
     REWRITES = "cutover_mirror_rewrites_total", Kind::Counter, [],
         "Proven attempts whose sync replaced the history of the tracked branch.";
-    HEALS = "cutover_mirror_heals_total", Kind::Counter, ["mirror"],
-        "Runs begun by the service itself, since the mirror was seen behind for too long.";
+    HEALS = "cutover_mirror_heals_total", Kind::Counter, [],
+        "Runs begun by the service itself, since a mirror was seen behind for too long.";
     OBSERVATIONS = "cutover_observations_total", Kind::Counter, ["result"],
         "Observations that have ended, by what they came to: fresh, behind, unknown. Attempts are not among them.";
 

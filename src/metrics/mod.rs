@@ -158,7 +158,8 @@ impl Metrics {
         for result in Finding::LABELS {
             new.observations.with_label_values(&[result]);
         }
-        // these two have no label, so that they are known to be 0 from the start
+        // these have no label, so that they are known to be 0 from the start
+        new.heals.with_label_values::<&str>(&[]);
         new.panics.with_label_values::<&str>(&[]);
         new.rewrites.with_label_values::<&str>(&[]);
         new
@@ -205,8 +206,8 @@ impl Metrics {
     }
 
     /// A run was begun by ourselves.
-    pub fn heals(&self, mirror: &str) {
-        self.heals.with_label_values(&[mirror]).inc();
+    pub fn heals(&self) {
+        self.heals.with_label_values::<&str>(&[]).inc();
         self.changed();
     }
 

@@ -64,7 +64,6 @@ fn what_nobody_knows_is_absent() {
         "cutover_mirror_refs_differing",
         "cutover_mirror_behind_since_timestamp_seconds",
         "cutover_mirror_last_observation_timestamp_seconds",
-        "cutover_mirror_heals_total",
         "cutover_gitea_up",
         "cutover_gitea_info",
         "cutover_run_in_flight_since_timestamp_seconds",
