@@ -116,12 +116,12 @@ fn what_is_known_is_there_and_a_mirror_has_at_most_fifteen_gauges() {
     assert_eq!(find(&text, r#"cutover_mirror_last_run_success{mirror="openova"}"#), Some(0.0));
     assert_eq!(find(&text, "cutover_gitea_last_success_timestamp_seconds"), Some(1.5));
     assert!(text.contains(r#"version="1.26.4\"\n""#), "{text}");
-    assert_eq!(series(&text).iter().filter(|(key, _)| key.contains("mirror=\"")).count(), 13);
+    assert_eq!(series(&text).iter().filter(|(key, _)| key.contains("mirror=\"")).count(), 14);
     let text = self::text(&metrics(), self::status(vec![still]), 1_000);
     assert_eq!(find(&text, r#"cutover_mirror_mode{mirror="openova",mode="pinned"}"#), Some(1.0));
     assert_eq!(find(&text, r#"cutover_mirror_mode_applied{mirror="openova"}"#), Some(0.0));
     assert_eq!(find(&text, r#"cutover_mirror_refs_differing{mirror="openova"}"#), Some(3.0), "that it drifts is shown");
-    assert_eq!(series(&text).iter().filter(|(key, _)| key.contains("mirror=\"")).count(), 14);
+    assert_eq!(series(&text).iter().filter(|(key, _)| key.contains("mirror=\"")).count(), 15);
 }
 
 #[test]
