@@ -145,7 +145,7 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
         &[NotFound, InvalidField, ShuttingDown, StateUnavailable, TooManyStreams],
     );
     router = add(router, routes!(events::all), READ, &[InvalidField, ShuttingDown, StateUnavailable, TooManyStreams]);
-    router = add(router, routes!(status::all), READ, &[]);
+    router = add(router, routes!(status::all), READ, &[InvalidField]);
     router = add(router, routes!(status::one), READ, &[NotFound]);
     router = add(
         router,
