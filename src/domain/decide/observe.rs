@@ -88,6 +88,9 @@ impl Table<'_> {
             RepositoryAnswer::Absent => return Ok(Finding::Absent),
             RepositoryAnswer::Present(repository) => repository,
         };
+        if !mode.asks_upstream() {
+            return self.local_refs().map_or_else(told, |_| Ok(Finding::NotAsked));
+        }
         let name = self.spec.full_name();
         if !repository.mirror {
             return Ok(if known == Some(repository.id) {
@@ -102,9 +105,6 @@ impl Table<'_> {
         }
         if repository.interval.is_none() {
             return Ok(Finding::Absent);
-        }
-        if !mode.asks_upstream() {
-            return self.local_refs().map_or_else(told, |_| Ok(Finding::NotAsked));
         }
         if let Some(Seen { value: UpstreamAnswer::Trouble(trouble), .. }) = &self.seen.upstream
             && trouble.kind != TroubleKind::Credential
