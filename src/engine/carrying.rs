@@ -20,6 +20,8 @@ impl Driver {
     pub(super) async fn drive_mode(self, change: ModeChange) {
         let shutdown = self.around.shutdown.clone();
         let carried = tokio::select! {
+            // once the service ends, nothing new is begun
+            biased;
             () = shutdown.begun() => return,
             carried = self.carry(&change) => carried,
         };

@@ -91,6 +91,8 @@ impl Driver {
         let began = Instant::now();
         let shutdown = self.around.shutdown.clone();
         let ended = tokio::select! {
+            // once the service ends, nothing new is begun
+            biased;
             () = shutdown.begun() => return,
             ended = self.work() => ended,
         };

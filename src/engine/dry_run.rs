@@ -55,6 +55,8 @@ impl DryRuns {
             stream::iter(plans).buffered(AT_ONCE).collect::<Vec<_>>().await.into_iter().collect::<Result<Vec<_>, _>>()
         };
         let mirrors = tokio::select! {
+            // once the service ends, nothing new is begun
+            biased;
             () = self.around.shutdown.begun() => return Err(NotAccepted::ShuttingDown),
             mirrors = looking => mirrors.map_err(unavailable)?,
         };

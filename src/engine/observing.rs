@@ -195,9 +195,13 @@ impl Coordinator {
         };
         let (events, shutdown) = (self.events.clone(), self.around.shutdown.clone());
         let observation = self.drivers.spawn(async move {
-            sleep(pause).await;
-            let looking = AssertUnwindSafe(observer::one(&driver, known)).catch_unwind();
+            let looking = async {
+                sleep(pause).await;
+                AssertUnwindSafe(observer::one(&driver, known)).catch_unwind().await
+            };
             let observed = tokio::select! {
+                // once the service ends, nothing new is begun
+                biased;
                 () = shutdown.begun() => return,
                 observed = looking => observed.ok().map(Box::new),
             };

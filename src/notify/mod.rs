@@ -62,6 +62,8 @@ impl Notifier {
     pub async fn run(self) {
         let shutdown = self.shutdown.clone();
         tokio::select! {
+            // once the service ends, nothing new is begun
+            biased;
             () = shutdown.begun() => {}
             () = self.work() => {}
         }

@@ -27,7 +27,7 @@ impl Story {
         if mode == "follow" {
             self.shared.state().still.remove(&who);
         }
-        self.shared.slot(self.services.len()).await;
+        self.shared.slot(self.services.len(), "").await;
         let body = format!("{{\"mode\":\"{mode}\"}}");
         let put = service.send(Method::PUT, "/mirrors/one/mode", &body);
         let answer = tokio::time::timeout(Duration::from_millis(50), put).await;

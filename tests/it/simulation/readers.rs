@@ -16,7 +16,7 @@ impl Story {
     /// Somebody reads where things stand, at one of the services or at all of them, and is told the truth at once.
     pub(super) async fn readers(&mut self) {
         for who in 0..self.services.len() {
-            self.shared.slot(self.services.len()).await;
+            self.shared.slot(self.services.len(), "").await;
             let asked = Instant::now();
             let Some((status, body)) = self.services[who].send(Method::GET, "/status", "").await else { continue };
             if status != StatusCode::OK || asked.elapsed() > Duration::ZERO {

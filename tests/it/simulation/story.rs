@@ -201,7 +201,7 @@ impl Story {
     /// Asks one of the services for a run.
     pub(super) async fn ask(&mut self, rng: &mut Rng) {
         let who = usize::try_from(rng.below(self.services.len() as u64)).unwrap();
-        self.shared.slot(self.services.len()).await;
+        self.shared.slot(self.services.len(), "").await;
         if let Some(id) = self.services[who].ask(self.body).await
             && !self.open.contains(&(who, id.clone()))
         {
@@ -246,7 +246,7 @@ impl Story {
                 self.services[who].start().await;
             }
         }
-        self.shared.slot(self.services.len()).await;
+        self.shared.slot(self.services.len(), "").await;
     }
 
     /// Judges what has ended. A service that has lost its journal knows nothing of its runs.

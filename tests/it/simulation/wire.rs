@@ -62,6 +62,11 @@ pub(super) struct State {
     pub(super) violations: Vec<String>,
     pub(super) readings: Vec<Reading>,
     slots: BTreeSet<u128>,
+    /// Who waits for a millisecond from when on, and what for; the last number tells two of the same apart.
+    queue: BTreeSet<(u128, usize, String, u64)>,
+    askers: u64,
+    /// The millisecond that each asker has been given.
+    served: BTreeMap<u64, u128>,
     rngs: BTreeMap<usize, Rng>,
     /// The last intent that was used up, of each service.
     last_intent: BTreeMap<usize, i64>,
@@ -131,19 +136,40 @@ impl Shared {
         self.state().journals[&who].execute_batch(statement).unwrap();
     }
 
-    /// Waits for a millisecond that nobody else has, whoever asks first: each has those of a remainder of its own.
-    pub(super) async fn slot(&self, who: usize) {
-        let at = {
+    /// Waits for a millisecond that nobody else has. Which one does not depend on who asks first, since the machine's
+    /// threads decide that: paused time moves on only when nothing is left to do, so all who ask in this millisecond
+    /// stand in the queue by the next one, where they are served in the order of what they are about to do.
+    pub(super) async fn slot(&self, who: usize, what: &str) {
+        let (queued, asker) = {
             let mut state = self.state();
+            state.askers += 1;
+            let (queued, asker) = (self.began.elapsed().as_millis() + 1, state.askers);
+            state.queue.insert((queued, who, what.to_owned(), asker));
+            (queued, asker)
+        };
+        self.sleep_until(queued).await;
+        self.serve(queued);
+        let at = self.state().served.remove(&asker).unwrap();
+        self.sleep_until(at).await;
+    }
+
+    /// Gives each of those who asked before a millisecond one of their own.
+    fn serve(&self, before: u128) {
+        let mut state = self.state();
+        let later = state.queue.split_off(&(before + 1, 0, String::new(), 0));
+        for (asked, who, _, asker) in std::mem::replace(&mut state.queue, later) {
             let wait = u128::from(state.rngs.get_mut(&who).map_or(1, |rng| 1 + rng.below(25)));
-            let mut at = self.began.elapsed().as_millis() + wait;
+            let mut at = asked + wait;
             at += (who as u128 + WHO - at % WHO) % WHO;
             while !state.slots.insert(at) {
                 at += WHO;
             }
-            at
-        };
-        tokio::time::sleep_until(self.began + Duration::from_millis(u64::try_from(at).unwrap())).await;
+            state.served.insert(asker, at);
+        }
+    }
+
+    async fn sleep_until(&self, millisecond: u128) {
+        tokio::time::sleep_until(self.began + Duration::from_millis(u64::try_from(millisecond).unwrap())).await;
     }
 
     /// The mirror's repository, noted with what it holds.
@@ -304,7 +330,8 @@ impl Wire {
         let to_gitea = uri.authority().is_some_and(|authority| authority == GITEA);
         let changes = to_gitea && method != Method::GET && !path.ends_with("/git-upload-pack");
         let reads = path.ends_with("/git-upload-pack") || path.ends_with("/info/refs");
-        self.shared.slot(self.who).await;
+        let asked = format!("{method} {uri} {body}");
+        self.shared.slot(self.who, &asked).await;
         self.stands_still(to_gitea, changes, &path);
         if changes {
             self.intended(&method, &path, &body);
@@ -350,7 +377,7 @@ impl Wire {
         if reads && !to_gitea {
             self.understand(&result, &path);
         }
-        self.shared.slot(self.who).await;
+        self.shared.slot(self.who, &asked).await;
         if reads {
             let wall = self.clock.now();
             self.shared.state().readings.push(Reading { who: self.who, of_gitea: to_gitea, wall, held });
