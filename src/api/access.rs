@@ -3,13 +3,16 @@
 //! Owns the order: host, origin, credential, role. Holds no token: an [`Authenticator`] judges what is presented. Never logs
 //! or answers with what was presented.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Either, ready};
 use http::{HeaderMap, header};
+use tower::{Layer, Service};
 
 use super::attempts::Peer;
 use super::edge::Edge;
@@ -23,6 +26,9 @@ const LONGEST_TOKEN: usize = 4_096;
 
 /// Judges what a caller presents.
 pub trait Authenticator: Send + Sync {
+    /// The same as [`authenticate`](Self::authenticate), where that needs no waiting; `None`: it does.
+    fn authenticate_at_once(&self, presented: &str) -> Option<Result<Principal, Stranger>>;
+
     /// Who presents this token. Comparing takes the same time for every token of ours.
     ///
     /// # Errors
@@ -51,47 +57,130 @@ pub(super) enum Needs {
     Role(Role),
 }
 
-/// Lets a request through to its route, with its [`Principal`], or refuses it.
-pub(super) async fn gate(
-    State((edge, needs)): State<(Arc<Edge>, Needs)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let anonymous = matches!(edge.access, Access::Anonymous);
-    if let Err(refusal) = edge.names.check(anonymous, &request) {
-        return refusal.into_response();
+/// Puts the gate before a route: a request gets through with its [`Principal`], or is refused.
+#[derive(Clone)]
+pub(super) struct Gate {
+    edge: Arc<Edge>,
+    needs: Needs,
+}
+
+/// A route behind its gate. A service of our own and no `from_fn`: every request comes through here, and most are let
+/// through at once, for which nothing has to be copied.
+#[derive(Clone)]
+pub(super) struct Gated<S> {
+    inner: S,
+    gate: Gate,
+}
+
+type Answer = Result<Response, Infallible>;
+
+/// The route's own answer, or one that takes more than that.
+type Answering<F> = Either<F, BoxFuture<'static, Answer>>;
+
+impl Gate {
+    pub(super) const fn new(edge: Arc<Edge>, needs: Needs) -> Self {
+        Self { edge, needs }
     }
-    let role = match needs {
-        Needs::Nothing => return next.run(request).await,
-        Needs::Signature => return signed(&edge, request, next).await,
-        Needs::Role(role) => role,
-    };
-    let principal = match identify(&edge, request.headers()).await {
-        Ok(principal) => principal,
-        Err(refusal) => {
-            // whoever presents nothing does not guess, nor does one whom Kubernetes knows or could not be asked about
-            let presents = request.headers().contains_key(header::AUTHORIZATION);
-            let guesses = presents && refusal.code() == Code::Unauthenticated;
-            return if guesses { slowed_down(&edge, peer(&request), refusal) } else { refusal }.into_response();
+
+    /// Has the route answer whoever was recognised, if the role covers it.
+    fn let_through<S>(
+        &self,
+        role: Role,
+        known: Result<Principal, Refusal>,
+        mut request: Request,
+        inner: &mut S,
+    ) -> Answering<S::Future>
+    where
+        S: Service<Request, Response = Response, Error = Infallible>,
+        S::Future: Send + 'static,
+    {
+        let principal = match known {
+            Ok(principal) => principal,
+            Err(refusal) => {
+                // whoever presents nothing does not guess, nor does one whom Kubernetes knows or could not be asked about
+                let presents = request.headers().contains_key(header::AUTHORIZATION);
+                let guesses = presents && refusal.code() == Code::Unauthenticated;
+                return said(if guesses { slowed_down(&self.edge, peer(&request), refusal) } else { refusal });
+            }
+        };
+        if !principal.role.covers(role) {
+            self.edge.metrics.auth_failure(AuthFailure::Forbidden);
+            let detail = format!("this call needs the role {role}; this caller's is {}", principal.role);
+            let mut response = Refusal::new(Code::Forbidden, detail).into_response();
+            response.extensions_mut().insert(principal);
+            return Either::Right(ready(Ok(response)).boxed());
         }
-    };
-    let mut response = if principal.role.covers(role) {
+        if request.method().is_safe() {
+            request.extensions_mut().insert(principal);
+            return Either::Left(inner.call(request));
+        }
         request.extensions_mut().insert(principal.clone());
-        next.run(request).await
-    } else {
-        edge.metrics.auth_failure(AuthFailure::Forbidden);
-        let detail = format!("this call needs the role {role}; this caller's is {}", principal.role);
-        Refusal::new(Code::Forbidden, detail).into_response()
-    };
-    // for the audit line, which the outermost layer writes
-    response.extensions_mut().insert(principal);
-    response
+        let answering = inner.call(request);
+        Either::Right(Box::pin(async move {
+            let mut response = answering.await?;
+            // for the audit line, which the outermost layer writes
+            response.extensions_mut().insert(principal);
+            Ok(response)
+        }))
+    }
+}
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { inner, gate: self.clone() }
+    }
+}
+
+impl<S> Service<Request> for Gated<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answering<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let edge = &self.gate.edge;
+        let anonymous = matches!(edge.access, Access::Anonymous);
+        if let Err(refusal) = edge.names.check(anonymous, &request) {
+            return said(refusal);
+        }
+        let role = match self.gate.needs {
+            Needs::Nothing => return Either::Left(self.inner.call(request)),
+            Needs::Signature => {
+                let (edge, peer) = (Arc::clone(edge), peer(&request));
+                let answering = self.inner.call(request);
+                return Either::Right(Box::pin(async move { Ok(signed(&edge, peer, answering.await?)) }));
+            }
+            Needs::Role(role) => role,
+        };
+        if let Some(known) = recognise_at_once(edge, request.headers()) {
+            return self.gate.let_through(role, known, request, &mut self.inner);
+        }
+        // the one that is ready is the one to be called
+        let next = self.inner.clone();
+        let (mut inner, gate) = (std::mem::replace(&mut self.inner, next), self.gate.clone());
+        Either::Right(Box::pin(async move {
+            let known = recognise(&gate.edge, request.headers()).await;
+            gate.let_through(role, known, request, &mut inner).await
+        }))
+    }
+}
+
+/// A refusal as an answer.
+fn said<F>(refusal: Refusal) -> Answering<F> {
+    Either::Right(ready(Ok(refusal.into_response())).boxed())
 }
 
 /// A route that judges a signature says in its answer's extensions why it refused one.
-async fn signed(edge: &Edge, request: Request, next: Next) -> Response {
-    let peer = peer(&request);
-    let response = next.run(request).await;
+fn signed(edge: &Edge, peer: Option<Peer>, response: Response) -> Response {
     let Some(reason) = response.extensions().get::<AuthFailure>().copied() else { return response };
     edge.metrics.auth_failure(reason);
     match response.extensions().get::<Refusal>() {
@@ -114,37 +203,50 @@ fn slowed_down(edge: &Edge, peer: Option<Peer>, refusal: Refusal) -> Refusal {
     }
 }
 
-async fn identify(edge: &Edge, headers: &HeaderMap) -> Result<Principal, Refusal> {
+/// Who asks, where that can be told without asking anybody else; `None`: it cannot.
+fn recognise_at_once(edge: &Edge, headers: &HeaderMap) -> Option<Result<Principal, Refusal>> {
     let authenticator = match &edge.access {
-        Access::Anonymous => return Ok(Principal { name: "anonymous".to_owned(), role: Role::Operator }),
+        Access::Anonymous => {
+            return Some(Ok(Principal { name: "anonymous".to_owned(), role: Role::Operator }));
+        }
         Access::Tokens(authenticator) => authenticator,
     };
-    let refuse = |reason| {
-        edge.metrics.auth_failure(reason);
-        Refusal::unauthenticated()
+    let Some(presented) = bearer(headers) else {
+        let missing = !headers.contains_key(header::AUTHORIZATION);
+        edge.metrics.auth_failure(if missing { AuthFailure::Missing } else { AuthFailure::Invalid });
+        return Some(Err(Refusal::unauthenticated()));
     };
-    if !headers.contains_key(header::AUTHORIZATION) {
-        return Err(refuse(AuthFailure::Missing));
+    let known = authenticator.authenticate_at_once(presented)?;
+    Some(known.map_err(|stranger| refused(edge, stranger)))
+}
+
+/// Who asks, however long it takes to find out.
+async fn recognise(edge: &Edge, headers: &HeaderMap) -> Result<Principal, Refusal> {
+    if let (Access::Tokens(authenticator), Some(presented)) = (&edge.access, bearer(headers)) {
+        return authenticator.authenticate(presented).await.map_err(|stranger| refused(edge, stranger));
     }
-    let presented = bearer(headers).ok_or_else(|| refuse(AuthFailure::Invalid))?;
-    match authenticator.authenticate(presented).await {
-        Ok(principal) => Ok(principal),
-        Err(Stranger::Unknown) => Err(refuse(AuthFailure::Invalid)),
-        Err(Stranger::Unreadable(why)) => {
+    Err(Refusal::unauthenticated())
+}
+
+/// Counts a stranger, and says what is said to one.
+fn refused(edge: &Edge, stranger: Stranger) -> Refusal {
+    let (reason, refusal) = match stranger {
+        Stranger::Unknown => (AuthFailure::Invalid, Refusal::unauthenticated()),
+        Stranger::Unreadable(why) => {
             tracing::error!(error = %why, "No caller can be let in: the tokens cannot be read");
-            Err(refuse(AuthFailure::Unavailable))
+            (AuthFailure::Unavailable, Refusal::unauthenticated())
         }
-        Err(Stranger::NotListed { name }) => {
-            edge.metrics.auth_failure(AuthFailure::Forbidden);
+        Stranger::NotListed { name } => {
             let detail = format!("Kubernetes knows this caller as {name}, and no list of this service has that name");
-            Err(Refusal::new(Code::Forbidden, detail))
+            (AuthFailure::Forbidden, Refusal::new(Code::Forbidden, detail))
         }
-        Err(Stranger::NotAsked { code, why }) => {
-            edge.metrics.auth_failure(AuthFailure::Unavailable);
+        Stranger::NotAsked { code, why } => {
             let detail = "nobody could say whose token this is; the service's log has the cause, under this request id";
-            Err(Refusal::new(code, detail).with_inside(why))
+            (AuthFailure::Unavailable, Refusal::new(code, detail).with_inside(why))
         }
-    }
+    };
+    edge.metrics.auth_failure(reason);
+    refusal
 }
 
 /// The one bearer token of a request, if it has exactly one and nothing else.

@@ -5,18 +5,24 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Either, ready};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use super::access::Access;
 use super::attempts::Attempts;
@@ -48,11 +54,37 @@ pub(super) struct Edge {
     pub(super) names: Names,
     pub(super) metrics: Arc<Metrics>,
     pub(super) attempts: Attempts,
+    ids: Ids,
 }
 
 impl Edge {
     pub(super) fn new(access: Access, names: Names, metrics: Arc<Metrics>) -> Self {
-        Self { access, names, metrics, attempts: Attempts::default() }
+        Self { access, names, metrics, attempts: Attempts::default(), ids: Ids::default() }
+    }
+}
+
+/// Names requests: by the time, and by what no other process and no other request has. Nobody's access hangs on such an id,
+/// so that the system need not be asked for randomness at each.
+#[derive(Debug, Default)]
+struct Ids {
+    process: RandomState,
+    given: AtomicU64,
+}
+
+impl Ids {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the id says when by the clock of the machine, whatever a test's clock says"
+    )]
+    fn next(&self) -> String {
+        let number = self.given.fetch_add(1, Ordering::Relaxed);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut rest = [0; 10];
+        let (hash, count) = rest.split_at_mut(8);
+        hash.copy_from_slice(&self.process.hash_one(number).to_be_bytes());
+        count.copy_from_slice(&number.to_be_bytes()[6..]);
+        let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        uuid::Builder::from_unix_timestamp_millis(milliseconds, &rest).into_uuid().to_string()
     }
 }
 
@@ -76,7 +108,7 @@ pub(super) fn around<S: Clone + Send + Sync + 'static>(
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state((edge, Arc::new(methods)), answer))
+        .layer(Outermost { edge, methods: Arc::new(methods) })
 }
 
 async fn not_found() -> Refusal {
@@ -87,58 +119,96 @@ async fn method_not_allowed() -> Refusal {
     Refusal::new(Code::MethodNotAllowed, "this path has other methods; the `Allow` header names them")
 }
 
-async fn answer(
-    State((edge, methods)): State<(Arc<Edge>, Arc<Methods>)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let id = Uuid::now_v7().to_string();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map(MatchedPath::as_str);
-    let in_flight = match route {
-        Some(route) if events::ROUTES.contains(&route) => edge.metrics.stream_asked_for(method.as_str(), route),
-        _ => edge.metrics.request_received(method.as_str(), route),
-    };
-    let span = tracing::info_span!("request", request_id = %id);
-    let allowed = edge.names.allowed(request.headers());
-    let wanted = Wanted::of(&mut request, route);
-    let methods = route.and_then(|route| methods.get(route));
-    let mut response = async {
-        let response = ask(&edge, methods, request, next).await;
-        audit::write(&id, &method, &response);
-        tracing::debug!(method = %method, route = route.unwrap_or("other"), status = response.status().as_u16(), "Answered");
-        response
-    }
-    .instrument(span)
-    .await;
-    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
-        *response.body_mut() = Body::from(refusal.body(&id));
-    }
-    let mut response = wanted.applied(response).await;
-    edge.names.describe(allowed, response.headers_mut());
-    finish(response.headers_mut(), &id);
-    in_flight.answered(response.status().as_u16());
-    response
+/// The outermost layer. A service of our own and no `from_fn`: it waits for nothing before it hands a request on, and so
+/// has nothing to copy.
+#[derive(Clone)]
+struct Outermost {
+    edge: Arc<Edge>,
+    methods: Arc<Methods>,
 }
 
-/// The answer; `methods` are those of its path, if it is one.
-async fn ask(edge: &Edge, methods: Option<&HeaderValue>, request: Request, next: Next) -> Response {
+/// What is inside of it, with it around.
+#[derive(Clone)]
+struct Surrounded<S> {
+    inner: S,
+    around: Outermost,
+}
+
+impl<S> Layer<S> for Outermost {
+    type Service = Surrounded<S>;
+
+    fn layer(&self, inner: S) -> Surrounded<S> {
+        Surrounded { inner, around: self.clone() }
+    }
+}
+
+impl<S> Service<Request> for Surrounded<S>
+where
+    S: Service<Request, Error = Infallible>,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let Outermost { edge, methods } = &self.around;
+        let id = edge.ids.next();
+        let method = request.method().clone();
+        let matched = request.extensions().get::<MatchedPath>().cloned();
+        let route = matched.as_ref().map(MatchedPath::as_str);
+        let in_flight = match route {
+            Some(route) if events::ROUTES.contains(&route) => edge.metrics.stream_asked_for(method.as_str(), route),
+            _ => edge.metrics.request_received(method.as_str(), route),
+        };
+        let span = tracing::info_span!("request", request_id = %id);
+        let allowed = edge.names.allowed(request.headers());
+        let wanted = Wanted::of(&mut request, route);
+        let methods = route.and_then(|route| methods.get(route)).cloned();
+        let answering = match answer_at_once(edge, methods.as_ref(), &request) {
+            Some(response) => Either::Left(ready(response)),
+            None => Either::Right(span.in_scope(|| self.inner.call(request)).map(|Ok(answer)| answer.into_response())),
+        };
+        let edge = Arc::clone(edge);
+        Box::pin(async move {
+            let mut response = async {
+                let mut response = answering.await;
+                if let (Some(methods), StatusCode::METHOD_NOT_ALLOWED) = (methods, response.status()) {
+                    response.headers_mut().insert(header::ALLOW, methods);
+                }
+                audit::write(&id, &method, &response);
+                let (route, status) = (matched.as_ref().map_or("other", MatchedPath::as_str), response.status());
+                tracing::debug!(%method, route, status = status.as_u16(), "Answered");
+                response
+            }
+            .instrument(span)
+            .await;
+            if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+                *response.body_mut() = Body::from(refusal.body(&id));
+            }
+            let mut response = wanted.applied(response).await;
+            edge.names.describe(allowed, response.headers_mut());
+            finish(response.headers_mut(), &id);
+            in_flight.answered(response.status().as_u16());
+            Ok(response)
+        })
+    }
+}
+
+/// The answer to what no route has to judge; `methods` are those of the path, if it is one.
+fn answer_at_once(edge: &Edge, methods: Option<&HeaderValue>, request: &Request) -> Option<Response> {
     let length = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
     if length > LONGEST_URI {
         let detail = format!("the address has {length} bytes, and at most {LONGEST_URI} are read");
-        return Refusal::new(Code::UriTooLong, detail).hanging_up().into_response();
+        return Some(Refusal::new(Code::UriTooLong, detail).hanging_up().into_response());
     }
-    match methods {
-        Some(methods) if request.method() == Method::OPTIONS => options(edge, methods, &request),
-        _ => {
-            let mut response = next.run(request).await;
-            if let (Some(methods), StatusCode::METHOD_NOT_ALLOWED) = (methods, response.status()) {
-                response.headers_mut().insert(header::ALLOW, methods.clone());
-            }
-            response
-        }
-    }
+    let methods = methods.filter(|_| request.method() == Method::OPTIONS)?;
+    Some(options(edge, methods, request))
 }
 
 /// Which methods a path has, for everybody; to a page of a configured origin also what it may send.
@@ -159,6 +229,7 @@ fn options(edge: &Edge, methods: &HeaderValue, request: &Request) -> Response {
 }
 
 fn finish(headers: &mut HeaderMap, id: &str) {
+    headers.reserve(ALWAYS.len() + 1);
     for (name, value) in ALWAYS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }

@@ -7,7 +7,6 @@ mod examples;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::middleware::from_fn_with_state;
 use http::HeaderValue;
 use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::header::HeaderBuilder;
@@ -19,7 +18,7 @@ use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
-use super::access::{Access, Needs, gate};
+use super::access::{Access, Gate, Needs};
 use super::edge::{Edge, Methods};
 use super::origin::Names;
 use super::problem::{MEDIA_TYPE, Refusal};
@@ -230,9 +229,9 @@ fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule)
             body.required = Some(if optional { Required::False } else { Required::True });
         }
     }
-    let state = (Arc::clone(edge), rule.needs);
+    let gate = Gate::new(Arc::clone(edge), rule.needs);
     // on the methods only: a method that the path does not have is told so before anything else is checked
-    route.map(|methods| methods.route_layer(from_fn_with_state(state, gate)))
+    route.map(|methods| methods.route_layer(gate))
 }
 
 /// What there is to say of an answer that has a tag.

@@ -41,11 +41,18 @@ struct Callers {
 }
 
 impl Callers {
+    fn in_the_file(&self, presented: &str) -> Result<Principal, Stranger> {
+        match self.file.as_deref().map(|file| file.authenticate(presented)) {
+            Some(Ok(Some(principal))) => Ok(principal),
+            Some(Ok(None)) | None => Err(Stranger::Unknown),
+            Some(Err(error)) => Err(Stranger::Unreadable(error.to_string())),
+        }
+    }
+
     async fn recognise(&self, presented: &str) -> Result<Principal, Stranger> {
-        let unknown = match self.file.as_deref().map(|file| file.authenticate(presented)) {
-            Some(Ok(Some(principal))) => return Ok(principal),
-            Some(Ok(None)) | None => Stranger::Unknown,
-            Some(Err(error)) => Stranger::Unreadable(error.to_string()),
+        let unknown = match self.in_the_file(presented) {
+            Ok(principal) => return Ok(principal),
+            Err(stranger) => stranger,
         };
         match &self.reviews {
             None => Err(unknown),
@@ -59,6 +66,12 @@ impl Callers {
 }
 
 impl Authenticator for Callers {
+    fn authenticate_at_once(&self, presented: &str) -> Option<Result<Principal, Stranger>> {
+        let known = self.in_the_file(presented);
+        // Kubernetes is asked about nobody whom the file lists
+        (known.is_ok() || self.reviews.is_none()).then_some(known)
+    }
+
     fn authenticate<'a>(&'a self, presented: &'a str) -> BoxFuture<'a, Result<Principal, Stranger>> {
         Box::pin(self.recognise(presented))
     }

@@ -2,7 +2,7 @@
 //!
 //! Owns its form and the comparison, which takes the same time whichever line matches or none. Holds digests, never a
 //! token. What was read is kept only as long as the file is certain to be the same: a look at it is a tenth of the work
-//! of reading it.
+//! of reading it, and one look does for all callers of the same millisecond.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -30,6 +30,9 @@ const SHORT_TOKEN: usize = 20;
 /// first: no file system in use has a tick longer than this (FAT's is the longest).
 const LONGEST_TICK: Duration = Duration::from_secs(2);
 
+/// How long a look at the file holds: less than it takes to replace a file and then to call over a network.
+const LOOK_HOLDS: Duration = Duration::from_millis(1);
+
 /// The tokens file cannot be read; `Display` names it and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -44,6 +47,7 @@ pub struct TokensFile {
     kept: Mutex<Option<Kept>>,
     /// The longest tick of its file system's clock.
     tick: Duration,
+    look_holds: Duration,
 }
 
 /// What was read, and of which file.
@@ -52,6 +56,8 @@ struct Kept {
     of: Stamp,
     /// When the file was first seen so.
     since: Instant,
+    /// When it was last seen so.
+    looked: Instant,
     /// `None`: it may have been written again within the same tick, so it is read each time.
     content: Option<Arc<Content>>,
 }
@@ -106,7 +112,7 @@ impl TokensFile {
     /// The file at `path`, which is not read yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path, complained: Mutex::new(None), kept: Mutex::new(None), tick: LONGEST_TICK }
+        Self { path, complained: Mutex::new(None), kept: Mutex::new(None), tick: LONGEST_TICK, look_holds: LOOK_HOLDS }
     }
 
     /// Where it is.
@@ -140,8 +146,12 @@ impl TokensFile {
     fn current(&self) -> Result<Arc<Content>, TokensError> {
         // one that cannot be looked at is told of by the read
         let stamp = || std::fs::metadata(&self.path).ok().map(Stamp::from);
-        let (before, began) = (stamp(), Instant::now());
-        if let Some(content) = self.kept_of(before) {
+        let began = Instant::now();
+        if let Some(content) = self.just_seen(began) {
+            return Ok(content);
+        }
+        let before = stamp();
+        if let Some(content) = self.kept_of(before, began) {
             return Ok(content);
         }
         let content = Arc::new(self.read()?);
@@ -151,9 +161,16 @@ impl TokensFile {
         Ok(content)
     }
 
-    fn kept_of(&self, now: Option<Stamp>) -> Option<Arc<Content>> {
+    fn just_seen(&self, now: Instant) -> Option<Arc<Content>> {
         let kept = self.kept.lock().expect("no code panics while holding this lock");
-        kept.as_ref().filter(|kept| Some(kept.of) == now)?.content.clone()
+        kept.as_ref().filter(|kept| now.duration_since(kept.looked) < self.look_holds)?.content.clone()
+    }
+
+    fn kept_of(&self, stamp: Option<Stamp>, now: Instant) -> Option<Arc<Content>> {
+        let mut kept = self.kept.lock().expect("no code panics while holding this lock");
+        let kept = kept.as_mut().filter(|kept| Some(kept.of) == stamp)?;
+        kept.looked = now;
+        kept.content.clone()
     }
 
     /// Keeps what was read from `began` on of a file that looked the same before and after.
@@ -161,7 +178,7 @@ impl TokensFile {
         let mut kept = self.kept.lock().expect("no code panics while holding this lock");
         let since = kept.as_ref().filter(|kept| kept.of == of).map_or(began, |kept| kept.since);
         let certain = began.duration_since(since) >= self.tick;
-        *kept = Some(Kept { of, since, content: certain.then(|| Arc::clone(content)) });
+        *kept = Some(Kept { of, since, looked: began, content: certain.then(|| Arc::clone(content)) });
     }
 
     /// Reads and sorts the lines; bad ones are logged once for each content of the file.
@@ -266,7 +283,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
         std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
-        let file = TokensFile { tick: Duration::ZERO, ..TokensFile::new(path.clone()) };
+        let file = TokensFile { tick: Duration::ZERO, look_holds: Duration::ZERO, ..TokensFile::new(path.clone()) };
         let (one, two) = (file.current().unwrap(), file.current().unwrap());
         assert!(Arc::ptr_eq(&one, &two), "nothing has changed");
         assert_eq!(names(&file), [Some("a".to_owned()), None]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use http::header;
+use http::header::{HeaderMap, HeaderName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -75,15 +75,17 @@ async fn throughput(address: SocketAddr, request: &str) -> f64 {
     count / began.elapsed().as_secs_f64()
 }
 
-/// The body and the media type of an answer, in full.
-async fn body_of(address: SocketAddr, request: &str) -> (String, String) {
+/// An answer in full, but for what hyper adds to any.
+async fn answer_of(address: SocketAddr, request: &str) -> (HeaderMap, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut buffer = Vec::new();
     exchange(&mut stream, request.as_bytes(), &mut buffer).await.unwrap();
     let text = String::from_utf8(buffer).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let media_type = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap();
-    (media_type.to_owned(), body.to_owned())
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let headers = headers.filter(|(name, _)| !matches!(*name, "content-length" | "date"));
+    let headers = headers.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
+    (headers.collect(), body.to_owned())
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -93,14 +95,14 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Our throughput of a path, the bare handler's, and the ratio of the two: the median of turns taken one after the other.
 pub(crate) fn beside_a_bare_handler(service: SocketAddr, path: &str, token: &str) -> (f64, f64, f64) {
     let request = request("GET", path, token);
-    let (media_type, body) = runtime().block_on(body_of(service, &request));
+    let (headers, body) = runtime().block_on(answer_of(service, &request));
     // a runtime of its own, as the service has one
     let (tell, told) = std::sync::mpsc::channel();
     let route = path.to_owned();
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let bare = std::thread::spawn(move || {
         runtime().block_on(async move {
-            let answer = move || async move { ([(header::CONTENT_TYPE, media_type)], body) };
+            let answer = move || async move { (headers, body) };
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();
             let router = Router::new().route(&route, get(answer));

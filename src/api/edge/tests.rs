@@ -7,13 +7,18 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::api::access::{Authenticator, Needs, gate};
+use crate::api::access::{Authenticator, Gate, Needs};
 use crate::domain::access::{Principal, Role, Stranger};
 use crate::domain::status::{GiteaStatus, Status};
 
 struct Known;
 
 impl Authenticator for Known {
+    fn authenticate_at_once(&self, presented: &str) -> Option<Result<Principal, Stranger>> {
+        // the others take a while
+        (presented == "op").then(|| Ok(Principal { name: presented.to_owned(), role: Role::Operator }))
+    }
+
     fn authenticate<'a>(&'a self, presented: &'a str) -> BoxFuture<'a, Result<Principal, Stranger>> {
         let role = match presented {
             "op" => Ok(Role::Operator),
@@ -34,7 +39,7 @@ fn named(access: Access, names: Names) -> Arc<Edge> {
 }
 
 fn app(edge: &Arc<Edge>) -> Router {
-    let gated = |needs| from_fn_with_state((Arc::clone(edge), needs), gate);
+    let gated = |needs| Gate::new(Arc::clone(edge), needs);
     let routes = Router::new()
         .route("/open", get(|| async { "well" }).route_layer(gated(Needs::Nothing)))
         .route("/read", get(|| async { "well" }).route_layer(gated(Needs::Role(Role::Viewer))))
@@ -73,7 +78,7 @@ async fn every_answer_has_an_id_of_ours_and_the_headers_of_all_answers() {
     ] {
         let (found, headers, body) = ask(&edge, method, path, &[("x-request-id", "mine")]).await;
         assert_eq!(found, status, "{method} {path}");
-        let id = Uuid::try_parse(headers[REQUEST_ID].to_str().unwrap()).unwrap();
+        let id = uuid::Uuid::try_parse(headers[REQUEST_ID].to_str().unwrap()).unwrap();
         assert_eq!(id.get_version_num(), 7);
         for (name, value) in ALWAYS {
             assert_eq!(headers[&name], value);
