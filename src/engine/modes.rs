@@ -62,8 +62,10 @@ impl Coordinator {
         if wish.convert && server.is_some_and(|version| !Server::parse(&version).converts_mirrors()) {
             return Err(NotAccepted::NoConvert);
         }
-        let converted = status.mode_change.as_ref().is_some_and(|change| change.convert);
-        let changed = status.mode != wish.mode || (wish.convert && !converted);
+        let converts = status.mode_change.as_ref().filter(|change| change.convert);
+        // what was not done yet can be taken back
+        let withdrawn = !wish.convert && converts.is_some_and(|change| change.applied_at.is_none());
+        let changed = status.mode != wish.mode || (wish.convert && converts.is_none()) || withdrawn;
         if changed {
             let now = self.around.clock.now();
             let change = ModeChange {
