@@ -81,6 +81,8 @@ impl Coordinator {
                 problem: None,
             };
             self.take(&name, change).await.map_err(unavailable)?;
+            // runs that wait for another word to be carried out
+            self.refuse_by_mode(std::slice::from_ref(&name)).await;
         }
         if changed || self.is_due(&name) {
             self.obey(&name);
