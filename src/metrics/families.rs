@@ -144,7 +144,7 @@ families! {
     NOTIFICATIONS_WAITING = "cutover_notifications_pending", Kind::Gauge, [],
         "Notifications that wait to be taken; 0 where none are configured.";
     PANICS = "cutover_panics_total", Kind::Counter, [],
-        "Panics caught while a request was answered; should stay 0.";
+        "Panics caught: in answering a request, in a run or in an observation; should stay 0.";
 
     PROCESS_START = "process_start_time_seconds", Kind::Gauge, [],
         "Unix time at which the process was started.";

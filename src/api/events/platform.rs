@@ -1,7 +1,7 @@
 //! Events in the words of the platform's own stream.
 //!
-//! Owns the mapping. To the platform we are one step of its cutover, so that nothing here ever says that the cutover is
-//! complete: the event's name is what its console goes by, and it has none for what we know beyond a step's progress.
+//! Owns the mapping. To the platform we are one step of its cutover, and that step is the first mirror, as in `/status`: what
+//! happens to another is no news of it. So nothing here ever says that the cutover is complete: the event's name is what its console goes by, and it has none for what we know beyond a step's progress.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::frame::Frame;
 use crate::api::wire::{PlatformEvent, StatusBody};
 use crate::domain::event::{Event, Recorded};
-use crate::domain::run::{End, Status};
+use crate::domain::names::MirrorName;
+use crate::domain::run::{End, Part, Phase, Run};
 use crate::engine::Snapshot;
 
 /// The platform's name for our step.
@@ -45,10 +46,16 @@ fn map(status: &StatusBody) -> BTreeMap<String, String> {
     map
 }
 
-/// What has happened; `None`: the platform has no word for it.
-pub(super) fn event(recorded: &Recorded) -> Option<Frame> {
+/// What has happened to the mirror that is the step; `None`: nothing, or the platform has no word for it.
+pub(super) fn event(recorded: &Recorded, step: &MirrorName) -> Option<Frame> {
+    let part_of = |run: &Run| run.parts.iter().find(|part| part.name == *step).cloned();
     let (phase, level, message) = match &recorded.event {
-        Event::RunAccepted(run) => (STARTED, "info", format!("Run {} was accepted for {}.", run.id, run.requested_by)),
+        Event::RunAccepted(run) => {
+            part_of(run)?;
+            (STARTED, "info", format!("Run {} was accepted for {}.", run.id, run.requested_by))
+        }
+        Event::Phase(entered) if entered.mirror != *step => return None,
+        Event::MirrorEnded(ended) if ended.part.name != *step => return None,
         Event::Phase(entered) => match &entered.waiting_for {
             Some(problem) => (
                 STEP_STARTED,
@@ -69,14 +76,17 @@ pub(super) fn event(recorded: &Recorded) -> Option<Frame> {
             }
         }
         Event::RunEnded(run) => {
-            let (phase, level) = match run.status() {
-                Status::Succeeded => (STEP_FINISHED, "info"),
-                Status::Unverified => (STEP_FINISHED, "warn"),
-                Status::Failed | Status::Canceled | Status::Queued | Status::Running => (STEP_FAILED, "error"),
+            // another mirror of the same run may have failed: that is not this step's affair
+            let Part { name, phase: ended, end } = part_of(run)?;
+            let (phase, level) = match ended {
+                Phase::Succeeded => (STEP_FINISHED, "info"),
+                Phase::Unverified => (STEP_FINISHED, "warn"),
+                // taken out, too: whoever waits for the step has to hear that nothing more comes
+                _ => (STEP_FAILED, "error"),
             };
-            let why = run.parts.iter().find_map(|part| part.end.as_ref().and_then(End::problem));
+            let why = end.as_ref().and_then(End::problem);
             let why = why.map(|problem| format!(": {}: {}", problem.code, problem.detail)).unwrap_or_default();
-            (phase, level, format!("Run {}: {}{why}", run.id, run.status()))
+            (phase, level, format!("Run {}: {name}: {ended}{why}", run.id))
         }
         Event::Rewritten(_) | Event::Freshness(_) | Event::Mode(_) => return None,
     };

@@ -16,6 +16,7 @@ use super::{Format, frame, platform};
 use crate::api::ApiState;
 use crate::clock::Clock;
 use crate::domain::event::Kind;
+use crate::domain::names::MirrorName;
 use crate::engine::{Feed, Over, Told};
 use crate::metrics::{Disconnect, Metrics, OpenStream};
 
@@ -28,6 +29,8 @@ const UNREAD: Duration = Duration::from_secs(5);
 pub(super) struct Stream {
     feed: Feed,
     format: Format,
+    /// The mirror that is the platform's step: the first.
+    step: Option<MirrorName>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     frame: Option<Frame>,
@@ -44,6 +47,7 @@ impl Stream {
         Self {
             feed,
             format,
+            step: state.engine.status().mirrors.first().map(|mirror| mirror.spec.name.clone()),
             clock: Arc::clone(&state.clock),
             metrics: Arc::clone(&state.metrics),
             frame: None,
@@ -91,7 +95,7 @@ impl Stream {
     fn framed(&self, told: &Told) -> Option<Frame> {
         match (told, self.format) {
             (Told::Event(event), Format::Own) => Some(Frame::event(event)),
-            (Told::Event(event), Format::Platform) => platform::event(event),
+            (Told::Event(event), Format::Platform) => platform::event(event, self.step.as_ref()?),
             (Told::Snapshot(snapshot), format) => {
                 self.metrics.event_told(Kind::Snapshot);
                 let now = self.clock.now();

@@ -78,7 +78,7 @@ impl Code {
                 "Webhooks are configured for the mirror, and none of the files that hold their secrets can be used: missing, not readable, empty, or shorter than 32 characters. The delivery was not looked at; the service's log names each file."
             }
             Self::Internal => {
-                "A fault of the service itself. Only this request was given up; the service goes on, and `cutover_panics_total` counted it."
+                "A fault of the service itself. Only this request, or this mirror's part of the run, was given up; the service goes on, and `cutover_panics_total` counted it."
             }
 
             Self::KubernetesUnreachable => {

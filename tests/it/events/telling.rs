@@ -154,6 +154,27 @@ fn the_platform_is_told_in_its_own_words() {
 }
 
 #[test]
+fn the_platform_hears_of_the_first_mirror_alone() {
+    story(async |mut world| {
+        world.upstream.create_sample("two");
+        let yaml = world.yaml_of(&[("one", "one", "one", ""), ("two", "two", "two", "")]);
+        world.start_with(&yaml).await;
+        let mut stream = world.follow("/events?format=platform", None).await;
+        stream.event().await;
+        // a run of the other mirror is no news of the step, however it ends
+        world.upstream.delete_ref("two", "refs/heads/main");
+        let other = world.post(&json!({"mirrors": ["two"]})).await.json()["id"].as_str().unwrap().to_owned();
+        assert_eq!(world.end_of(&other).await["status"], "failed");
+        // of a run of both, only its part of the first one is
+        assert_eq!(world.run().await["status"], "failed");
+        let told = stream.until("cutover-step-finished").await;
+        assert_eq!(told[0].kind(), "cutover-started");
+        assert!(told.iter().all(|event| !event.data()["message"].as_str().unwrap().contains("two")), "{told:?}");
+        assert_eq!(world.get("/status").await.json()["steps"][0]["result"], "success");
+    });
+}
+
+#[test]
 fn a_stream_is_asked_for_as_everything_else_is() {
     story(async |mut world| {
         world.start().await;
