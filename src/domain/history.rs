@@ -114,6 +114,8 @@ pub struct History {
     pub mode_change: Option<Box<ModeChange>>,
     /// Gitea's `Date` when interval and pruning were last sent, by whomever of us.
     pub settings_sent: Option<Timestamp>,
+    /// Nobody has heard what became of the latest of those: it may still be on its way.
+    pub settings_in_doubt: bool,
     /// Gitea's `Date` when a sync was last asked for, by whichever run.
     pub sync_asked: Option<Timestamp>,
     /// The latest call that makes the mirror a regular repository.

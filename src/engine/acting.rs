@@ -71,7 +71,12 @@ impl Driver {
                 }
             }
             SYNC => history.sync_asked = Some(intent.gitea_date),
-            SETTINGS => history.settings_sent = Some(intent.gitea_date),
+            SETTINGS => {
+                let answer: Option<PatchAnswer> =
+                    intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
+                history.settings_sent = Some(intent.gitea_date);
+                history.settings_in_doubt = matches!(answer, None | Some(PatchAnswer::Unknown(_)));
+            }
             DELETE if ours => {
                 let answer: Option<DeleteAnswer> =
                     intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, SemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::facts::LastSeen;
@@ -113,25 +113,47 @@ impl Driver {
     }
 
     async fn work(&self) -> Result<(End, LastSeen), JournalError> {
-        if let Some(pause) = self.pause {
-            tokio::time::sleep(pause).await;
-        }
-        // everything beyond this many works in line: a thousand mirrors are not cloned at once
-        let _turn = self.around.turns.acquire().await;
-        // what was waited for a turn is no part of the time that a run may take
-        let began = Instant::now();
         loop {
-            tokio::select! {
-                biased;
-                // as after a crash: what was just being done is found out from Gitea and the journal
-                () = self.interrupt.notified() => {}
-                ended = self.work_from(began) => return ended,
+            let turn = self.turn().await;
+            // what was waited for a turn is no part of the time that a run may take
+            let began = Instant::now();
+            loop {
+                tokio::select! {
+                    biased;
+                    // as after a crash: what was just being done is found out from Gitea and the journal
+                    () = self.interrupt.notified() => {}
+                    ended = self.work_from(began, turn.is_some()) => match ended? {
+                        Some(ended) => return Ok(ended),
+                        None => break,
+                    },
+                }
             }
         }
     }
 
-    async fn work_from(&self, began: Instant) -> Result<(End, LastSeen), JournalError> {
+    /// Waits for a turn: everything beyond a few works in line, since a thousand mirrors are not cloned at once. `None`:
+    /// the mirror is to stand still, which waits for nobody's clone.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        let in_line = async {
+            if let Some(pause) = self.pause {
+                tokio::time::sleep(pause).await;
+            }
+            self.around.turns.acquire().await.ok()
+        };
+        tokio::select! {
+            biased;
+            () = self.interrupt.notified() => None,
+            turn = in_line => turn,
+        }
+    }
+
+    /// Works to the end. Without a turn nothing is done but to refuse, and to give back a name that was taken; `None`: the
+    /// mirror may follow again, and has to wait for its turn.
+    async fn work_from(&self, began: Instant, has_turn: bool) -> Result<Option<(End, LastSeen)>, JournalError> {
         let mut work = self.begin(began).await?;
+        if !has_turn && work.history.mode.follows() {
+            return Ok(None);
+        }
         loop {
             work.tick();
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
@@ -149,7 +171,7 @@ impl Driver {
                 }
                 Next::End(end) => {
                     work.seen.aside(&work.history, &work.observation, &end);
-                    return Ok((*end, work.seen));
+                    return Ok(Some((*end, work.seen)));
                 }
             }
         }

@@ -84,6 +84,11 @@ impl LastSeen {
         }
     }
 
+    /// Whether Gitea has said what stands under the name.
+    pub(super) const fn saw_the_repository(&self) -> bool {
+        !matches!(self.repository, Identity::NotSeen)
+    }
+
     /// Takes over what was seen of each side.
     fn into_sides_of(self, facts: &mut Facts) {
         take_in(facts, &self);

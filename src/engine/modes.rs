@@ -15,6 +15,7 @@ use super::driven::{Driven, Minder, Task};
 use super::driver::Driver;
 use super::ending::{Told, log_end};
 use super::facts::{self, LastSeen};
+use crate::domain::decide::Standing;
 use crate::domain::mode::{self, Mode, ModeChange, Source};
 use crate::domain::names::MirrorName;
 use crate::domain::problem::{Code, Problem};
@@ -61,8 +62,10 @@ impl Coordinator {
         if wish.convert && server.is_some_and(|version| !Server::parse(&version).converts_mirrors()) {
             return Err(NotAccepted::NoConvert);
         }
-        let converted = status.mode_change.as_ref().is_some_and(|change| change.convert);
-        let changed = status.mode != wish.mode || (wish.convert && !converted);
+        let converts = status.mode_change.as_ref().filter(|change| change.convert);
+        // what was not done yet can be taken back
+        let withdrawn = !wish.convert && converts.is_some_and(|change| change.applied_at.is_none());
+        let changed = status.mode != wish.mode || (wish.convert && converts.is_none()) || withdrawn;
         if changed {
             let now = self.around.clock.now();
             let change = ModeChange {
@@ -78,6 +81,8 @@ impl Coordinator {
                 problem: None,
             };
             self.take(&name, change).await.map_err(unavailable)?;
+            // runs that wait for another word to be carried out
+            self.refuse_by_mode(std::slice::from_ref(&name)).await;
         }
         if changed || self.is_due(&name) {
             self.obey(&name);
@@ -202,6 +207,21 @@ impl Coordinator {
         }
     }
 
+    /// What an observation has shown of how a mirror is run, put right: one that must stand still and moves, since
+    /// somebody has set it going in Gitea, or a sync that Gitea had begun has written its interval back at its end; and
+    /// a word that was given up although asking again may help. An observation is made at most once in its time to
+    /// live, which is pause enough.
+    pub(super) fn see_to_the_mode(&mut self, name: &MirrorName, standing: Standing, gitea_answered: bool) {
+        let change = self.mirrors[self.index[name]].status.mode_change.as_ref();
+        let in_vain = change.and_then(|change| change.problem.as_ref()).is_some_and(|problem| !problem.retryable);
+        if standing == Standing::NotAsSaid {
+            tracing::warn!(mirror = %name, "Gitea does not stand as the mode says: putting it right");
+            self.carry_out(name);
+        } else if gitea_answered && !in_vain {
+            self.carry_out_if_due(name);
+        }
+    }
+
     fn carry_out(&mut self, name: &MirrorName) {
         let at = self.index[name];
         let slot = &mut self.mirrors[at];
@@ -233,8 +253,9 @@ impl Coordinator {
     /// A mode was carried out, or could not be.
     pub(super) async fn carried(&mut self, name: &MirrorName, done: Result<(), Box<Problem>>, seen: &LastSeen) {
         let (now, at) = (self.around.clock.now(), self.index[name]);
-        // what the mode has changed is to be seen by whoever looks next
-        self.rest(at, Duration::ZERO);
+        // what the mode has changed is to be seen by whoever looks next; what could not be changed is not tried again at
+        // each look
+        self.rest(at, if done.is_ok() { Duration::ZERO } else { self.around.policy.observed_for });
         let slot = &mut self.mirrors[at];
         slot.driven = None;
         let status = Arc::make_mut(&mut slot.status);

@@ -1,6 +1,7 @@
 //! One observation: each side is asked once, within ten seconds, and nothing is changed, waited for or tried again.
 //!
-//! Owns that limit. The looks are a driver's own, and what they come to is the domain's to say.
+//! Owns that limit. The looks are a driver's own, and what they come to is the domain's to say. The journal is asked for
+//! one thing: whether an interval of `0s` may be ours.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::driver::{Driver, Work};
 use super::facts::LastSeen;
-use crate::domain::decide::{Finding, Look, observe, too_slow};
+use crate::domain::decide::{Finding, Look, Standing, observe, standing, too_slow};
 use crate::domain::observation::History;
 use crate::domain::spec::Mode;
 use crate::domain::status::Facts;
@@ -20,6 +21,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Observed {
     pub(super) finding: Finding,
+    /// Whether it is run in Gitea as its mode says.
+    pub(super) standing: Standing,
     pub(super) seen: LastSeen,
 }
 
@@ -43,10 +46,12 @@ impl Known {
 /// Observes a mirror with the looks of a driver that nobody listens to.
 pub(super) async fn one(driver: &Driver, known: Known) -> Observed {
     let began = Instant::now();
-    let mut work = Work::beginning(began, History::without_patience(known.refs, known.branches));
+    let history = History::without_patience(known.refs, known.branches);
+    let mut work = Work::beginning(began, History { mode: known.mode, ..history });
+    let (mut mode, mut standing) = (known.mode, Standing::AsSaid);
     let finding = loop {
         work.tick();
-        match observe(&driver.spec, known.mode, &work.observation, &work.history, known.repository) {
+        match observe(&driver.spec, mode, &work.observation, &work.history, known.repository) {
             Ok(finding) => break finding,
             Err(look) => {
                 if timeout_at(began + LIMIT, driver.look(look, &mut work)).await.is_err() {
@@ -55,8 +60,30 @@ pub(super) async fn one(driver: &Driver, known: Known) -> Observed {
                     }
                     break too_slow(look);
                 }
+                if look == Look::Repository {
+                    standing = how_it_stands(driver, &work).await;
+                    // what it comes to is as it will be told: of a mirror that has been stopped
+                    if standing == Standing::Stopped {
+                        mode = Mode::Pinned;
+                    }
+                }
             }
         }
     };
-    Observed { finding, seen: work.seen }
+    Observed { finding, standing, seen: work.seen }
+}
+
+/// What the repository shows of how the mirror is run.
+async fn how_it_stands(driver: &Driver, work: &Work) -> Standing {
+    let policy = &driver.around.policy;
+    let first = standing(&driver.spec, &work.observation, &work.history, policy);
+    if first != Standing::Stopped {
+        return first;
+    }
+    // rare enough to ask the journal, which knows what we have sent: the same rule as a run's, by the same dates
+    match driver.recall().await {
+        Ok(history) => standing(&driver.spec, &work.observation, &history, policy),
+        // nothing is found that could not be written down
+        Err(_) => Standing::AsSaid,
+    }
 }

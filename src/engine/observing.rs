@@ -20,7 +20,7 @@ use super::driver::{Driver, Event};
 use super::facts;
 use super::looks::{Looked, Looks};
 use super::observer::{self, Known, Observed};
-use crate::domain::decide::Finding;
+use crate::domain::decide::{Finding, Standing};
 use crate::domain::names::MirrorName;
 use crate::domain::notice::Notice;
 use crate::domain::run::RunId;
@@ -222,8 +222,12 @@ impl Coordinator {
             self.metrics.panicked();
             return;
         };
-        let Observed { finding, seen } = *observed;
-        let now = self.around.clock.now();
+        let Observed { finding, standing, seen } = *observed;
+        let (now, name) = (self.around.clock.now(), self.mirrors[mirror].mirror.spec.name.clone());
+        if standing == Standing::Stopped {
+            self.found_stopped(&name).await;
+        }
+        let answered = seen.saw_the_repository();
         let slot = &mut self.mirrors[mirror];
         let after = facts::observed(&slot.status.facts, seen, &finding, now);
         self.metrics.observed(finding.label());
@@ -235,10 +239,11 @@ impl Coordinator {
         if !facts::tell_the_same(&before.facts, &status.facts) || is_stale(slot.written_proof, status.facts.proven_at) {
             self.observing.unwritten.insert(mirror);
         }
-        let told = self.to_tell(&before.spec.name, &before.facts, &after, None);
+        let told = self.to_tell(&name, &before.facts, &after, None);
         self.observing.to_tell.extend(told);
         self.observing.to_tell.truncate(UNTOLD);
         self.heal_if_due(mirror).await;
+        self.see_to_the_mode(&name, standing, answered);
     }
 
     /// Writes what observations have seen, if it is not on disk.

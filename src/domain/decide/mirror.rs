@@ -71,7 +71,7 @@ impl Table<'_> {
     /// An interval of `0s` that we have set, once, is set back by this run at the latest: the mirror is to follow again,
     /// and that was not carried out yet; or a sync that was running when it was has written the old interval back. That
     /// one ended within the time that a sync may take, and Gitea has asked for none since.
-    fn stopped_by_us(&self, repository: &Repository) -> bool {
+    pub(super) fn stopped_by_us(&self, repository: &Repository) -> bool {
         let Some(change) = &self.history.mode_change else { return false };
         let limit = SignedDuration::try_from(self.policy.sync).unwrap_or(SignedDuration::MAX);
         let since = self.history.settings_sent.map(|sent| repository.mirror_updated.duration_since(sent));

@@ -36,7 +36,7 @@ use super::proof::Proof;
 use super::refs::{Prune, RefList};
 use super::run::{End, Phase};
 use super::spec::{MirrorSpec, Policy};
-pub use observe::{Finding, observe, too_slow};
+pub use observe::{Finding, Standing, observe, standing, too_slow};
 
 pub use carrying::{Carrying, carry_out};
 

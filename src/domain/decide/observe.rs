@@ -1,10 +1,12 @@
 //! What an observation comes to: each side looked at once, nothing waited for, nothing changed.
 //!
 //! The same rows of the table read as for a run, so that an observation proves by the rules by which a run does; where a run would
-//! wait or fail, it is not known how things stand.
+//! wait or fail, it is not known how things stand. [`standing`] says beside it whether the mirror is run in Gitea as its
+//! mode says.
 
 use super::{Look, Next, Table, failing, interval_is_right, list};
 use crate::domain::answer::{Repository, RepositoryAnswer, Trouble, TroubleKind, UpstreamAnswer};
+use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{Evidence, Seen};
 use crate::domain::mode::Mode;
 use crate::domain::observation::{History, Observation, RepositorySeen};
@@ -42,6 +44,37 @@ impl Finding {
             Self::Differing(_) | Self::Settings(_) => "behind",
             Self::Absent | Self::Unknown(_) | Self::NotAsked => "unknown",
         }
+    }
+}
+
+/// How a mirror of ours is run in Gitea, beside what its mode says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As it must be, as far as that can be told: there may be no mirror of ours, or none that can be changed.
+    AsSaid,
+    /// Otherwise, and that is to be put right: it moves though it must stand still, or stands still only because we
+    /// have stopped it once.
+    NotAsSaid,
+    /// It is to follow, and somebody has stopped it in Gitea.
+    Stopped,
+}
+
+/// Says how the mirror is run, from a look at the repository and what the journal knows. An interval of `0s` is ours or
+/// somebody's by the rule by which a run tells the two apart.
+#[must_use]
+pub fn standing(spec: &MirrorSpec, seen: &Observation, history: &History, policy: &Policy) -> Standing {
+    let Some(RepositorySeen { answer: RepositoryAnswer::Present(repository), .. }) = &seen.repository else {
+        return Standing::AsSaid;
+    };
+    let ours = repository.mirror && !repository.archived && spec.upstream.is_the_upstream_of(&repository.original_url);
+    let Some(interval) = repository.interval.filter(|_| ours) else { return Standing::AsSaid };
+    let stopped_by_us = || Table { spec, seen, history, policy }.stopped_by_us(repository);
+    match (history.mode.follows(), interval == GoDuration::ZERO) {
+        // another interval than the configured one is a setting like any other
+        (true, false) | (false, true) => Standing::AsSaid,
+        (false, false) => Standing::NotAsSaid,
+        (true, true) if stopped_by_us() => Standing::NotAsSaid,
+        (true, true) => Standing::Stopped,
     }
 }
 

@@ -11,6 +11,7 @@ mod placeholder;
 mod proof;
 mod properties;
 mod settings;
+mod standing;
 mod upstream;
 mod world;
 

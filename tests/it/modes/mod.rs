@@ -1,5 +1,7 @@
 //! Modes over HTTP: what they do in Gitea, that nothing else is done on a mirror that stands still, and who may not set them.
 
+mod at_once;
+mod seen;
 mod words;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use super::oracle::NEEDS_A_PERSON;
 use super::rng::Rng;
 use super::story::Story;
+use super::{OWNER, REPO};
 
 /// How long a word may take to be carried out once all is well: a sync that was asked for before has its time.
 const SOON: Duration = Duration::from_mins(12);
@@ -42,6 +43,29 @@ impl Story {
     async fn mode_of(&self, who: usize) -> Option<String> {
         let (status, mirror) = self.services[who].send(Method::GET, "/status/one", "").await?;
         (status == StatusCode::OK).then(|| mirror["mode"].as_str().unwrap().to_owned())
+    }
+
+    /// A mirror that must stand still does, whoever has had it synced, once somebody has looked and nothing is in the way.
+    /// Two services that were told different things have no such promise.
+    pub(super) async fn stand_still(&mut self) {
+        let still = self.shared.state().still.get(&0).copied();
+        let (Some(mode), 1) = (still, self.services.len()) else { return };
+        // what Gitea had begun ends, and then somebody looks
+        for _ in 0..5 {
+            self.pass(Duration::from_secs(75)).await;
+            self.mode_of(0).await;
+        }
+        self.pass(Duration::from_secs(15)).await;
+        let ours = self.shared.upstream.url("one");
+        let moves = self.shared.gitea.repository(OWNER, REPO).filter(|view| {
+            let mirror = view.mirror && !view.placeholder && view.original_url == ours;
+            mirror && view.interval != Some(Duration::ZERO)
+        });
+        if let Some(view) = moves {
+            let (_, told) = self.services[0].send(Method::GET, "/status/one", "").await.unwrap_or_default();
+            let what = format!("a mirror that is {mode} has the interval {:?}: {told}", view.interval);
+            self.shared.broken(&what);
+        }
     }
 
     /// Every mirror follows again, in Gitea, too.

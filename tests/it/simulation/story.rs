@@ -285,6 +285,7 @@ impl Story {
             self.readers().await;
             self.look_at_runs().await;
         }
+        self.stand_still().await;
         self.all_follow().await;
         // what was queued in Gitea has its time, a fetch that hangs too
         self.pass(GIT_TIMEOUT + Duration::from_mins(2)).await;
