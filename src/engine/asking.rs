@@ -25,7 +25,7 @@ impl Coordinator {
         let names = select(self.names(), ask.mirrors.as_deref())?;
         let now = self.around.clock.now();
         if let Some(same) = self.same(&names, &ask.options) {
-            same.asked_at = same.asked_at.max(now);
+            same.asked(&names, now);
             let accepted = same.given();
             if let Some(keyed) = ask.key {
                 let run = accepted.run.id;
@@ -34,11 +34,10 @@ impl Coordinator {
             return Ok(accepted);
         }
         while let Some((run, mirror)) = self.in_conflict(&names, &ask.options) {
-            let trigger = self.in_flight.get(&run).map(|one| one.run.trigger);
-            if trigger != Some(Trigger::Heal) {
+            if self.in_flight.get(&run).is_none_or(|one| one.wanted) {
                 return Err(NotAccepted::Conflict { run, mirror });
             }
-            // nobody has asked for that one, and a person does for this one
+            // nobody has asked for that one, and somebody does for this one
             self.cancel(run).await?;
         }
         let id = self.ids.next(now);
@@ -85,12 +84,18 @@ impl Coordinator {
         Ok(accepted.map(|accepted| Accepted { replayed: true, ..accepted }))
     }
 
-    /// The run in flight that asks for exactly the same.
+    /// The run in flight that asks for exactly the same. One that we have begun by ourselves says in so many words what a
+    /// person may leave out.
     fn same(&mut self, names: &[MirrorName], options: &RunOptions) -> Option<&mut InFlight> {
+        let (mirrors, index) = (&self.mirrors, &self.index);
+        let agree = |run: &Run| {
+            let agrees = |name| run.options.agree_with(options, mirrors[index[name]].mirror.spec.on_legacy);
+            run.options == *options || run.trigger == Trigger::Heal && names.iter().all(agrees)
+        };
         self.in_flight
             .values_mut()
             .filter(|one| !one.is_tired())
-            .find(|one| one.run.options == *options && one.run.parts.iter().map(|part| &part.name).eq(names.iter()))
+            .find(|one| agree(&one.run) && one.run.parts.iter().map(|part| &part.name).eq(names.iter()))
     }
 
     /// A run in flight that may do something else to one of these mirrors: one driver cannot obey both.

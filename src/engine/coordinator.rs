@@ -178,7 +178,7 @@ impl Coordinator {
             tracing::info!(run = %run.id, "going on with a run of before the restart");
             let names: Vec<MirrorName> = open_parts(&run).cloned().collect();
             let id = run.id;
-            self.in_flight.insert(id, InFlight::new(Arc::clone(&run)));
+            self.in_flight.insert(id, InFlight::of_before(Arc::clone(&run)));
             for name in names {
                 self.start(&name, id, &run.options, None);
             }

@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use super::asking::unavailable;
 use super::coordinator::Coordinator;
-use super::in_flight::InFlight;
 use super::{Ask, Delivered, Delivery, NotAccepted};
 use crate::domain::names::MirrorName;
 use crate::domain::refs::ObjectId;
-use crate::domain::run::{End, Outcome, RunId, Status, Trigger};
+use crate::domain::run::{RunId, Status, Trigger};
 use crate::domain::spec::RunOptions;
 use crate::domain::webhook::Reason;
 use crate::journal::KnownDelivery;
@@ -31,20 +30,6 @@ pub(super) enum Owed {
     Commit(ObjectId),
     /// Something, anywhere.
     Something,
-}
-
-impl InFlight {
-    /// Whether an end of one of its mirrors is a proof from a list that does not show what a webhook has told of: then
-    /// upstream is read once more. Once only, since a later push may have replaced what was told.
-    pub(super) fn is_owed_more(&self, mirror: &MirrorName, end: &End) -> bool {
-        let (Some(owed), Some(evidence)) = (&self.owed, end.evidence()) else { return false };
-        let waits = self.run.part(mirror).is_some_and(|part| part.end.is_none());
-        waits
-            && match owed {
-                Owed::Commit(commit) => evidence.tracked_commit() != commit,
-                Owed::Something => end.outcome() == Some(Outcome::Noop),
-            }
-    }
 }
 
 type Name = (MirrorName, Box<str>);
@@ -106,15 +91,14 @@ impl Coordinator {
             // whatever else that run may do, it proves the mirror
             Err(NotAccepted::Conflict { run, .. }) if self.in_flight.contains_key(&run) => {
                 let one = self.in_flight.get_mut(&run).expect("it was just seen");
-                one.asked_at = one.asked_at.max(now);
+                one.asked([&mirror], now);
                 one.given()
             }
             answer => answer?,
         };
         let run = accepted.run.id;
-        // of a run on several mirrors nobody could say on which it is owed
-        if let Some(one) = self.in_flight.get_mut(&run).filter(|one| one.run.parts.len() == 1) {
-            one.owed = Some(pushed.map_or(Owed::Something, Owed::Commit));
+        if let Some(one) = self.in_flight.get_mut(&run) {
+            one.owes(&mirror, pushed.map_or(Owed::Something, Owed::Commit));
         }
         if let Some(name) = name {
             let (mirror, id) = name.clone();

@@ -7,6 +7,7 @@ use super::asking::unavailable;
 use super::coordinator::{Coordinator, open_parts};
 use super::deliveries::NOT_SHOWN_YET;
 use super::driven::{Driven, Task};
+use super::in_flight::Meaning;
 use super::{Canceled, NotAccepted};
 use crate::domain::answer::PatchAnswer;
 use crate::domain::aside::Aside;
@@ -48,14 +49,13 @@ impl Coordinator {
         let now = self.around.clock.now();
         let (mut changed, mut pause) = (Vec::new(), None);
         for one in self.in_flight.values_mut() {
-            if one.outlived(mirror, end) {
-                one.again += 1;
-            } else if one.is_owed_more(mirror, end) {
-                one.owed = None;
-                pause = Some(NOT_SHOWN_YET);
-            } else if one.run.part(mirror).is_some_and(|part| part.end.is_none()) {
-                Arc::make_mut(&mut one.run).end_part(mirror, end, now);
-                changed.push(Arc::clone(&one.run));
+            match one.take(mirror, end) {
+                Meaning::Nothing | Meaning::TooOld => {}
+                Meaning::NotShown => pause = Some(NOT_SHOWN_YET),
+                Meaning::End => {
+                    Arc::make_mut(&mut one.run).end_part(mirror, end, now);
+                    changed.push(Arc::clone(&one.run));
+                }
             }
         }
         let news = changed.iter().flat_map(|run| of_ends(run, [mirror])).chain(told.events);

@@ -7,8 +7,9 @@ use super::Ask;
 use super::coordinator::Coordinator;
 use crate::domain::duration::GoDuration;
 use crate::domain::healing::{Healing, is_due};
+use crate::domain::problem::Code;
 use crate::domain::run::{End, Trigger};
-use crate::domain::spec::RunOptions;
+use crate::domain::spec::{OnLegacy, RunOptions};
 use crate::domain::status::Facts;
 
 /// How many at once. When Gitea's queue hangs every mirror is behind; those that find no room here are seen again.
@@ -31,7 +32,8 @@ impl Coordinator {
         let (name, since) = (spec.name.clone(), facts.behind.as_ref().map(|behind| behind.since.to_string()));
         let ask = Ask {
             mirrors: Some(vec![name.to_string()]),
-            options: RunOptions::default(),
+            // what stands in its place is renamed only for somebody who asks, also where that is configured
+            options: RunOptions { on_legacy: Some(OnLegacy::Refuse), ..RunOptions::default() },
             key: None,
             requested_by: OURSELVES.to_owned(),
             trigger: Trigger::Heal,
@@ -56,10 +58,12 @@ impl Coordinator {
         self.in_flight.values().filter(|one| one.run.trigger == Trigger::Heal).count()
     }
 
-    /// A run that failed in what asking again does not mend is no reason to ask again soon.
+    /// A run that failed in what asking again does not mend is no reason to ask again soon. One that was refused because
+    /// the mirror is to stand still has tried nothing.
     pub(super) fn note_in_vain(&self, facts: &mut Facts, interval: GoDuration, end: &End) {
         if let (End::Failed { problem }, Some(healing)) = (end, facts.healing)
             && !problem.retryable
+            && problem.code != Code::ModeRefuses
         {
             let after = self.around.policy.heals_after(interval);
             facts.healing = Some(healing.in_vain(after, self.around.clock.now()));

@@ -1,5 +1,6 @@
-//! A run that has not ended: who waits for it, and how new its proof has to be.
+//! A run that has not ended: who waits for it, and how new the proof of each of its mirrors has to be.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,40 +9,105 @@ use tokio::sync::watch;
 use super::Accepted;
 use super::deliveries::Owed;
 use crate::domain::names::MirrorName;
-use crate::domain::run::{End, Run};
+use crate::domain::run::{End, Outcome, Run, Trigger};
 
-/// How often a run is proven anew because it was asked for again after upstream had been read.
+/// How often a mirror is proven anew because it was asked for again after upstream had been read.
 const PROVEN_ANEW: u32 = 3;
 
 /// A run that has not ended.
 pub(super) struct InFlight {
     pub(super) run: Arc<Run>,
-    /// When it was asked for last: a proof must not be older.
-    pub(super) asked_at: Timestamp,
-    /// How often a proof was too old for it.
-    pub(super) again: u32,
-    /// What a webhook has told of that the proof should show.
-    pub(super) owed: Option<Owed>,
+    /// Whether somebody has asked for it: one that we have begun by ourselves makes way, unless somebody was given it.
+    pub(super) wanted: bool,
+    /// Of the mirrors of which more is demanded than a proof of after the run was accepted.
+    demands: BTreeMap<MirrorName, Demand>,
     /// Told once, when it has.
     pub(super) ended: watch::Sender<Option<Arc<Run>>>,
 }
 
+/// How new the proof of a mirror has to be.
+#[derive(Debug, Default)]
+struct Demand {
+    /// When it was asked for last, if that was after the run was: a proof must not be older.
+    asked_at: Option<Timestamp>,
+    /// How often a proof was too old for it.
+    again: u32,
+    /// What a webhook has told of that the proof should show.
+    owed: Option<Owed>,
+}
+
+impl Demand {
+    const fn is_tired(&self) -> bool {
+        self.again >= PROVEN_ANEW
+    }
+}
+
+/// What an end of one of its mirrors is to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Nothing: it waits for no end of that mirror.
+    Nothing,
+    /// The end of that part.
+    End,
+    /// A proof from before it was asked for last: another is needed.
+    TooOld,
+    /// A proof from a list that does not show what a webhook has told of: upstream is read once more, a little later.
+    NotShown,
+}
+
 impl InFlight {
     pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { asked_at: run.created_at, again: 0, owed: None, run, ended: watch::Sender::new(None) }
+        let wanted = run.trigger != Trigger::Heal;
+        Self { run, wanted, demands: BTreeMap::new(), ended: watch::Sender::new(None) }
     }
 
-    /// Whether an end of one of its mirrors is a proof from before it was asked for last. A few times it is proven
-    /// anew; whoever asks without a pause would otherwise keep it from ever ending.
-    pub(super) fn outlived(&self, mirror: &MirrorName, end: &End) -> bool {
-        !self.is_tired()
-            && self.run.part(mirror).is_some_and(|part| part.end.is_none())
-            && end.evidence().is_some_and(|evidence| evidence.upstream_read_at() < self.asked_at)
+    /// A run of before a restart. Whom it was given to is not written down: somebody may wait for it.
+    pub(super) fn of_before(run: Arc<Run>) -> Self {
+        Self { wanted: true, ..Self::new(run) }
     }
 
-    /// Whether it is not proven anew any more. Who asks now is not answered by it.
+    /// What an end of a mirror is to it. A few times a mirror is proven anew; whoever asks without a pause would
+    /// otherwise keep the run from ever ending. For what a webhook has told of it is so once only, since a later push may
+    /// have replaced that.
+    pub(super) fn take(&mut self, mirror: &MirrorName, end: &End) -> Meaning {
+        if self.run.part(mirror).is_none_or(|part| part.end.is_some()) {
+            return Meaning::Nothing;
+        }
+        let Some(evidence) = end.evidence() else { return Meaning::End };
+        let demand = self.demands.get(mirror);
+        let asked_at = demand.and_then(|demand| demand.asked_at).unwrap_or(self.run.created_at);
+        if evidence.upstream_read_at() < asked_at && demand.is_none_or(|demand| !demand.is_tired()) {
+            self.demands.entry(mirror.clone()).or_default().again += 1;
+            return Meaning::TooOld;
+        }
+        let shown = demand.and_then(|demand| demand.owed.as_ref()).is_none_or(|owed| match owed {
+            Owed::Commit(commit) => evidence.tracked_commit() == commit,
+            Owed::Something => end.outcome() != Some(Outcome::Noop),
+        });
+        if shown {
+            return Meaning::End;
+        }
+        self.demands.entry(mirror.clone()).or_default().owed = None;
+        Meaning::NotShown
+    }
+
+    /// It is asked for once more, for these of its mirrors: their proofs must not be older than `now`.
+    pub(super) fn asked<'a>(&mut self, mirrors: impl IntoIterator<Item = &'a MirrorName>, now: Timestamp) {
+        self.wanted = true;
+        for mirror in mirrors {
+            let demand = self.demands.entry(mirror.clone()).or_default();
+            demand.asked_at = demand.asked_at.max(Some(now.max(self.run.created_at)));
+        }
+    }
+
+    /// The proof of a mirror should show what a webhook has told of.
+    pub(super) fn owes(&mut self, mirror: &MirrorName, owed: Owed) {
+        self.demands.entry(mirror.clone()).or_default().owed = Some(owed);
+    }
+
+    /// Whether one of its mirrors is not proven anew any more. Who asks for all of them now is not answered by it.
     pub(super) fn is_tired(&self) -> bool {
-        self.again >= PROVEN_ANEW
+        self.demands.values().any(Demand::is_tired)
     }
 
     /// The run, for one more who asks.

@@ -2,10 +2,10 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use standin::{Reader, UpstreamFault};
+use standin::{Profile, Reader, UpstreamFault};
 
 use super::{asked, at, clear, heals, minutes, observed_anew, told};
-use crate::world::{World, story};
+use crate::world::{World, id, story, story_on};
 
 const SYNC: &str = "POST /api/v1/repos/openova/one/mirror-sync";
 
@@ -164,5 +164,92 @@ fn a_heal_is_guarded_as_every_run_is() {
         assert_eq!(world.count(SYNC), 0, "{:?}", world.changes());
         assert_eq!(world.gitea().heads_and_tags("openova", "one"), held);
         assert_eq!(told(&world).await["reason"], "upstream-suspect");
+    });
+}
+
+/// Lets the mirror stay behind until it is being healed, which takes some minutes; gives the run.
+async fn being_healed(world: &World) -> String {
+    world.gitea().set_sync_delay(minutes(5));
+    world.upstream.commit("one", "main", 1);
+    loop {
+        observed_anew(world).await;
+        if let Some(run) = heals(world).await.pop() {
+            assert!(run["finishedAt"].is_null(), "{run:#}");
+            return run["id"].as_str().unwrap().to_owned();
+        }
+    }
+}
+
+#[test]
+fn a_heal_makes_way_for_whoever_wants_something_else_unless_somebody_was_given_it() {
+    let keyed = [("idempotency-key", "k")];
+    // by whom it was joined before, and whether the service was started anew since
+    for (joined, crashed) in [(None, false), (Some(&[][..]), false), (Some(&keyed[..]), false), (Some(&[][..]), true)] {
+        story(async |mut world| {
+            world.start().await;
+            world.expect("created").await;
+            let heal = being_healed(&world).await;
+            if let Some(headers) = joined {
+                let answer = world.post_with("", headers).await;
+                assert_eq!(
+                    (id(&answer), answer.json()["coalesced"].clone()),
+                    (heal.clone(), json!(true)),
+                    "{answer:?}"
+                );
+            }
+            if crashed {
+                world.crash();
+                world.start().await;
+            }
+            let other = world.post(&json!({ "onLegacy": "renameAside" })).await;
+            if joined.is_none() {
+                assert_eq!(other.status, 202, "{other:?}");
+                assert_eq!(world.run_now(&heal).await["status"], "canceled");
+                assert_eq!(world.end_of(&id(&other)).await["status"], "succeeded");
+            } else {
+                assert_eq!((other.status.as_u16(), other.problem().as_str()), (409, "run-conflict"), "{joined:?}");
+                assert!(other.json()["detail"].as_str().unwrap().contains(&heal), "{other:?}");
+                assert_eq!(world.end_of(&heal).await["status"], "succeeded", "{joined:?} {crashed}");
+            }
+        });
+    }
+}
+
+#[test]
+fn what_was_made_a_regular_repository_is_not_renamed_aside_unless_somebody_asks() {
+    story_on(Profile::Forgejo16, async |mut world| {
+        world.extra = "onLegacy: renameAside".into();
+        world.start().await;
+        world.expect("created").await;
+        let made = world.repository().await["id"].clone();
+        assert_eq!(world.gitea_api(Method::POST, "/repos/openova/one/convert", None).await.0, 200);
+        clear(&world);
+        observed_anew(&world).await;
+        watched_for(&world, 120, 1).await;
+        assert_eq!(world.changes(), Vec::<String>::new());
+        assert_eq!(world.repository().await["id"], made);
+        for run in heals(&world).await {
+            assert_eq!(run["mirrors"][0]["problem"]["error"], "not-a-mirror", "{run:#}");
+        }
+        world.expect("replaced").await;
+    });
+}
+
+#[test]
+fn a_heal_that_was_refused_because_the_mirror_is_to_stand_still_has_tried_nothing() {
+    story(async |mut world| {
+        world.start().await;
+        world.expect("created").await;
+        world.upstream.fault_for(Reader::Git, UpstreamFault::Status(500));
+        let heal = being_healed(&world).await;
+        for mode in ["pinned", "follow"] {
+            let request = World::request(Method::PUT, "/mirrors/one/mode").header("content-type", "application/json");
+            let body = json!({ "mode": mode, "reason": "a test" }).to_string();
+            let answer = world.send(request.body(body.into()).unwrap()).await;
+            assert!(answer.status.is_success(), "{answer:?}");
+        }
+        assert_eq!(world.end_of(&heal).await["mirrors"][0]["problem"]["error"], "mode-refuses");
+        watched_for(&world, 60, 1).await;
+        assert_eq!(heals(&world).await.len(), 2);
     });
 }

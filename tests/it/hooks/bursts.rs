@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use cutover_api::clock::Clock as _;
 use serde_json::json;
+use standin::{CallKind, Fault, Reader, UpstreamFault};
 use tokio::time::sleep;
 
-use super::{SYNC, delivery, push};
+use super::{SECRET, SYNC, delivery, push};
 use crate::world::{World, id, story};
 
 /// Waits until no run is in flight.
@@ -160,5 +161,47 @@ fn a_delivery_outlives_a_crash_as_the_run_that_it_was_given() {
         let run = world.end_of(&run).await;
         assert_eq!((&run["status"], &run["trigger"]), (&"succeeded".into(), &"webhook".into()));
         world.assert_same_refs();
+    });
+}
+
+#[test]
+fn a_push_to_one_of_many_mirrors_of_a_run_is_proven_there_and_costs_the_others_nothing() {
+    story(async |mut world| {
+        std::fs::write(world.path("webhook"), SECRET).unwrap();
+        let hooked = format!("webhook: {{ secretFiles: [{}] }}", world.path("webhook").display());
+        let others = ["two", "three", "four", "five"];
+        let mut mirrors = vec![("one", "one", "one", hooked.as_str())];
+        for other in others {
+            world.upstream.create_sample(other);
+            mirrors.push((other, other, other, ""));
+        }
+        let yaml = world.yaml_of(&mirrors);
+        world.start_with(&yaml).await;
+        world.expect("created").await;
+        world.upstream.clear_calls();
+        for other in others {
+            world.upstream.commit(other, "main", 1);
+            world.upstream.fault_at(other, Reader::Service, UpstreamFault::Delay(Duration::from_millis(200)));
+        }
+        // Gitea takes its time to show the refs of the first, and the others are synced meanwhile
+        world.gitea().set_sync_delay(Duration::from_millis(200));
+        world.gitea().fault_once(CallKind::InfoRefs, Fault::Delay(Duration::from_secs(9)));
+        let run = id(&world.post(&json!({ "onLegacy": "renameAside" })).await);
+        sleep(Duration::from_millis(500)).await;
+        let commit = world.upstream.commit("one", "main", 1);
+        assert_eq!(world.pushed(&push(&commit)).await, run);
+        sleep(Duration::from_secs(7)).await;
+        let ended = world.run_now(&run).await;
+        let phases: Vec<_> = ended["mirrors"].as_array().unwrap().iter().map(|part| part["phase"].clone()).collect();
+        assert_eq!(phases[1..], [json!("succeeded"), json!("succeeded"), json!("succeeded"), json!("succeeded")]);
+        let run = world.end_of(&run).await;
+        assert_eq!(run["mirrors"][0]["evidence"]["trackedCommit"], commit, "{run:#}");
+        world.assert_same_refs();
+        for other in others {
+            let asked = |call: &&standin::Call| {
+                call.path.contains(&format!("/{other}.git/info/refs")) && !call.user_agent.starts_with("git/")
+            };
+            assert_eq!(world.upstream.calls().iter().filter(asked).count(), 1, "{other}");
+        }
     });
 }
