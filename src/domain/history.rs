@@ -25,6 +25,7 @@ use super::spec::{MirrorSpec, RunOptions};
 
 /// What a driver knows of its own run, and what the journal knew before it began.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct History {
     /// Since the driver began.
     pub elapsed: Duration,
