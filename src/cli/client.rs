@@ -220,6 +220,8 @@ fn sort(response: &Response<Bytes>, base: &str) -> Result<Value, Failure> {
         }
         (429, _) => (ExitStatus::Refused, true),
         (400..=499, Some(problem)) => (ExitStatus::Usage, problem.retryable),
+        // what the service lacks today, a right in the cluster or a file, somebody may be about to give it
+        (503, _) => (ExitStatus::Unreachable, true),
         (_, problem) => (ExitStatus::Unreachable, problem.as_ref().is_none_or(|problem| problem.retryable)),
     };
     let what = match (&problem, status) {

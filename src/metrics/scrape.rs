@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::process::Process;
 use super::{Family, Metrics, families};
+use crate::domain::mode::ModeChange;
 use crate::domain::run::Phase;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
 
@@ -130,7 +131,8 @@ fn mirrors(status: &Status, now: Timestamp) -> Vec<Series<'_>> {
         each(&families::MIRROR_PHASE, |lines, name, mirror, _| lines.put(&[name, mirror.phase.label()], Some(1.0))),
         each(&families::MIRROR_MODE, |lines, name, mirror, _| lines.put(&[name, mirror.mode.label()], Some(1.0))),
         each(&families::MIRROR_MODE_APPLIED, |lines, name, mirror, _| {
-            lines.put(&[name], mirror.mode_change.as_ref().map(|change| truth(change.applied_at.is_some())));
+            let applied = |change: &ModeChange| truth(change.applied_at.is_some() && change.problem.is_none());
+            lines.put(&[name], mirror.mode_change.as_ref().map(applied));
         }),
         each(&families::MIRROR_FRESHNESS, |lines, name, mirror, now| {
             let is = mirror.freshness(now).label();

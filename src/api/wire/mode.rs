@@ -98,7 +98,8 @@ impl ModeChangeBody {
             return Self { source, by, at, reason, convert: false, applied: true, lasting: true, problem };
         };
         let ModeChange { source, by, reason, at, convert, applied_at, problem, .. } = change.clone();
-        let applied = applied_at.is_some();
+        // one that was carried out may have been undone since, and then be given up
+        let applied = applied_at.is_some() && problem.is_none();
         // what is in its way now, or was when it was given up
         let in_the_way = mirror.waiting_for.as_ref().or(problem.as_ref()).filter(|_| !applied);
         Self {

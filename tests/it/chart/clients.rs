@@ -271,6 +271,23 @@ fn step_beside(api_server: &str) -> (Stage, Output) {
 }
 
 #[test]
+fn a_step_that_is_there_before_its_rights_in_the_cluster_waits_for_them_row_37() {
+    let (server, address) = api_server(&json!({ "cutoverComplete": "false" }));
+    server.deny("create tokenreviews");
+    let output = std::thread::scope(|scope| {
+        let step = scope.spawn(|| step_beside(&address));
+        while server.count("create tokenreviews") == 0 {
+            assert!(!step.is_finished(), "the step gave up");
+            std::thread::yield_now();
+        }
+        server.allow_again();
+        step.join().unwrap().1
+    });
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(told(&output).contains("kubernetes-denied"), "{}", told(&output));
+}
+
+#[test]
 fn the_runner_is_recognised_by_its_accounts_token_and_the_platform_is_told_rows_30_36_and_47() {
     let (server, address) = api_server(&json!({ "cutoverComplete": "false" }));
     let (_stage, output) = step_beside(&address);
