@@ -248,6 +248,7 @@ impl Coordinator {
             }
             Command::Ready { answer } => {
                 self.write_the_unwritten().await;
+                self.write_what_was_observed().await;
                 let _ = answer.send(self.around.journal.is_writable().await.map_err(unavailable));
             }
             Command::Follow { place, answer } => {
@@ -345,7 +346,6 @@ impl Coordinator {
                 let seen_now = facts.observed_at != before.facts.observed_at;
                 self.rest(at, if seen_now { self.around.policy.observed_for } else { Duration::ZERO });
                 let pause = self.end_in_every_run(&mirror, &end, facts, Told { events: news, notices: told }).await;
-                self.tell();
                 self.mode_after(&mirror, &end).await;
                 self.carry_out_if_due(&mirror);
                 self.prove_anew(&mirror, pause);

@@ -65,14 +65,22 @@ impl Coordinator {
         let (at, proof) = (self.index[mirror], facts.proven_at);
         let older = changed.iter().filter_map(|run| self.unwritten.get(&run.id));
         let events = older.flat_map(|unwritten| &unwritten.events).chain(&recorded).cloned().collect();
-        if let Err(error) =
-            self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events, told.notices).await
-        {
+        // and so has what was seen before it, or it would be told after it
+        let mut notices = self.observing.taken_to_tell();
+        notices.extend(told.notices);
+        let any = !notices.is_empty();
+        let written =
+            self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events, notices.clone()).await;
+        if let Err(error) = written {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
             self.keep_unwritten(&changed, &recorded);
             self.observing.unwritten(at);
+            self.observing.to_tell(notices);
         } else {
+            if any {
+                self.tell();
+            }
             self.mirrors[at].written_proof = proof;
             self.observing.written(at);
             self.unwritten.retain(|id, _| changed.iter().all(|run| run.id != *id));

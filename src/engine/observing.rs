@@ -68,7 +68,7 @@ pub(super) struct Observing {
     number: u64,
     /// Mirrors of which the journal does not know yet what was seen.
     unwritten: BTreeSet<usize>,
-    /// What is to be told of them, within bounds.
+    /// What is to be told that is not written yet, in order and within bounds.
     to_tell: Vec<Notice>,
     /// Nobody listens: looks of observations are no phases of anything.
     unheard: mpsc::Sender<Event>,
@@ -98,6 +98,17 @@ impl Observing {
     /// What is known of a mirror is on disk.
     pub(super) fn written(&mut self, mirror: usize) {
         self.unwritten.remove(&mirror);
+    }
+
+    /// This is to be told, after what waits for that already, and is written with what is observed next.
+    pub(super) fn to_tell(&mut self, notices: impl IntoIterator<Item = Notice>) {
+        self.to_tell.extend(notices);
+        self.to_tell.truncate(UNTOLD);
+    }
+
+    /// What waits to be told, for whoever writes now: it is to be handed back if that fails.
+    pub(super) fn taken_to_tell(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.to_tell)
     }
 }
 
@@ -240,15 +251,14 @@ impl Coordinator {
             self.observing.unwritten.insert(mirror);
         }
         let told = self.to_tell(&name, &before.facts, &after, None);
-        self.observing.to_tell.extend(told);
-        self.observing.to_tell.truncate(UNTOLD);
+        self.observing.to_tell(told);
         self.heal_if_due(mirror).await;
         self.see_to_the_mode(&name, standing, answered);
     }
 
-    /// Writes what observations have seen, if it is not on disk.
+    /// Writes what observations have seen, and what is to be told, if it is not on disk.
     pub(super) async fn write_what_was_observed(&mut self) {
-        if self.observing.unwritten.is_empty() {
+        if self.observing.unwritten.is_empty() && self.observing.to_tell.is_empty() {
             return;
         }
         let facts = |mirror: &usize| {
@@ -258,7 +268,7 @@ impl Coordinator {
         let all: Vec<_> = self.observing.unwritten.iter().map(facts).collect();
         match self.around.journal.write_facts(all, self.observing.to_tell.clone()).await {
             Ok(()) => {
-                if !std::mem::take(&mut self.observing.to_tell).is_empty() {
+                if !self.observing.taken_to_tell().is_empty() {
                     self.tell();
                 }
                 for mirror in std::mem::take(&mut self.observing.unwritten) {

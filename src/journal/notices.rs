@@ -1,8 +1,11 @@
 //! The statements about notices: written with the state that they tell of, dropped when they are taken.
 //!
-//! Owns how long they wait: a day, and [`KEPT`] of them. Whoever could not be told for a day asks for the status.
+//! Owns how long they wait: a day, and [`KEPT`] of them. Whoever could not be told for a day asks for the status. What a
+//! clock has written that was ahead counts as of now: it must not hold back its mirror's notices until then.
 
-use jiff::{Timestamp, ToSpan as _};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::store::{Store, clamp, damaged, failed};
@@ -42,12 +45,13 @@ pub struct Waiting {
 }
 
 impl Journal {
-    /// What is to be told, after what has waited too long or is too much is dropped.
+    /// What is to be told, after what has waited too long or is too much is dropped. No notice that was not taken waits for
+    /// longer than `longest_pause`.
     ///
     /// # Errors
     /// The journal cannot be read, or what is too old cannot be dropped.
-    pub async fn outbox(&self, now: Timestamp) -> Result<Outbox, JournalError> {
-        self.with(move |store| store.outbox(now)).await
+    pub async fn outbox(&self, now: Timestamp, longest_pause: Duration) -> Result<Outbox, JournalError> {
+        self.with(move |store| store.outbox(now, longest_pause)).await
     }
 
     /// Drops a notice that was taken.
@@ -78,7 +82,7 @@ pub(super) fn put(transaction: &Transaction<'_>, notice: &Notice) -> Result<(), 
 }
 
 impl Store {
-    pub(super) fn outbox(&mut self, now: Timestamp) -> Result<Outbox, JournalError> {
+    pub(super) fn outbox(&mut self, now: Timestamp, longest_pause: Duration) -> Result<Outbox, JournalError> {
         let count = |store: &Self| -> Result<i64, JournalError> {
             store.connection.query_row("SELECT count(*) FROM notices", [], |row| row.get(0)).map_err(failed)
         };
@@ -87,7 +91,11 @@ impl Store {
             return Ok(Outbox::default());
         }
         let oldest = now.checked_sub(HOURS_KEPT.hours()).unwrap_or(Timestamp::MIN).to_string();
+        let latest = SignedDuration::try_from(longest_pause).ok().and_then(|pause| now.checked_add(pause).ok());
+        let (this, latest) = (now.to_string(), latest.unwrap_or(Timestamp::MAX).to_string());
         self.write(|transaction| {
+            transaction.execute("UPDATE notices SET at = ?1 WHERE at > ?1", [&this])?;
+            transaction.execute("UPDATE notices SET next_at = ?1 WHERE next_at > ?2", [&this, &latest])?;
             transaction
                 .execute(
                     "DELETE FROM notices WHERE at < ?1 OR \
@@ -152,22 +160,26 @@ mod tests {
         store.write_end(&MirrorName::parse("one").unwrap(), &Facts::default(), &[], &[], notices).unwrap();
     }
 
+    fn outbox(store: &mut Store, second: i64) -> Outbox {
+        store.outbox(at(second), Duration::from_mins(10)).unwrap()
+    }
+
     fn next(store: &mut Store, second: i64) -> Option<String> {
-        store.outbox(at(second)).unwrap().next.map(|next| next.body)
+        outbox(store, second).next.map(|next| next.body)
     }
 
     #[test]
     fn of_each_mirror_the_oldest_is_next_and_a_failure_holds_back_its_own_mirror_alone() {
         let mut store = Store::in_memory().unwrap();
         write(&mut store, &[notice(1, "one", 1), notice(2, "one", 2), notice(3, "two", 3)]);
-        assert_eq!(store.outbox(at(4)).unwrap().waiting, 3);
-        let first = store.outbox(at(4)).unwrap().next.unwrap();
+        assert_eq!(outbox(&mut store, 4).waiting, 3);
+        let first = outbox(&mut store, 4).next.unwrap();
         assert_eq!((first.body.as_str(), first.tries), ("{\"number\":1}", 0));
         store.not_told(first.seq, at(60)).unwrap();
-        let second = store.outbox(at(4)).unwrap().next.unwrap();
+        let second = outbox(&mut store, 4).next.unwrap();
         assert_eq!(second.body, "{\"number\":3}", "the second of `one` waits for its first");
         store.told(second.seq).unwrap();
-        let again = store.outbox(at(4)).unwrap().next.unwrap();
+        let again = outbox(&mut store, 4).next.unwrap();
         assert_eq!((again.seq, again.tries, again.next_at), (first.seq, 1, at(60)));
         store.told(first.seq).unwrap();
         assert_eq!(next(&mut store, 4).unwrap(), "{\"number\":2}");
@@ -176,15 +188,34 @@ mod tests {
     #[test]
     fn notices_wait_for_a_day_and_a_thousand_of_them() {
         let mut store = Store::in_memory().unwrap();
-        assert_eq!(store.outbox(at(0)).unwrap().waiting, 0);
+        assert_eq!(outbox(&mut store, 0).waiting, 0);
         let many: Vec<_> = (0..1_005).map(|number| notice(number, "one", 100)).collect();
         write(&mut store, &many);
-        let outbox = store.outbox(at(100)).unwrap();
-        assert_eq!((outbox.waiting, outbox.dropped), (1_000, 5));
-        assert_eq!(outbox.next.unwrap().body, "{\"number\":5}");
+        let left = outbox(&mut store, 100);
+        assert_eq!((left.waiting, left.dropped), (1_000, 5));
+        assert_eq!(left.next.unwrap().body, "{\"number\":5}");
         let day = 24 * 60 * 60;
-        assert_eq!(store.outbox(at(100 + day)).unwrap().waiting, 1_000);
-        let outbox = store.outbox(at(101 + day)).unwrap();
-        assert_eq!((outbox.waiting, outbox.dropped, outbox.next), (0, 1_000, None));
+        assert_eq!(outbox(&mut store, 100 + day).waiting, 1_000);
+        let left = outbox(&mut store, 101 + day);
+        assert_eq!((left.waiting, left.dropped, left.next), (0, 1_000, None));
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_written_is_due_at_once_and_kept_for_a_day() {
+        let (years, day) = (10 * 365 * 24 * 60 * 60, 24 * 60 * 60);
+        let mut store = Store::in_memory().unwrap();
+        write(&mut store, &[notice(1, "one", years), notice(2, "one", 100), notice(3, "two", 100)]);
+        assert_eq!(next(&mut store, 100).unwrap(), "{\"number\":1}");
+        // a try that failed before the clock was set back
+        let first = outbox(&mut store, 100).next.unwrap();
+        store.not_told(first.seq, at(years + 60)).unwrap();
+        store.told(3).unwrap();
+        let again = outbox(&mut store, 101).next.unwrap();
+        assert_eq!((again.seq, again.next_at), (first.seq, at(101)));
+        // a pause that is none of years is kept to
+        store.not_told(first.seq, at(101 + 600)).unwrap();
+        assert_eq!(outbox(&mut store, 102).next.unwrap().next_at, at(701));
+        assert_eq!(outbox(&mut store, 100 + day).waiting, 2);
+        assert_eq!(outbox(&mut store, 101 + day).waiting, 0);
     }
 }

@@ -72,7 +72,7 @@ impl Notifier {
     async fn work(&self) {
         loop {
             let now = self.clock.now();
-            let outbox = match self.journal.outbox(now).await {
+            let outbox = match self.journal.outbox(now, LONGEST_PAUSE).await {
                 Ok(outbox) => outbox,
                 Err(error) => {
                     tracing::warn!(%error, "What is to be told cannot be read from the journal");

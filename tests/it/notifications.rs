@@ -54,7 +54,10 @@ impl Receiver {
     }
 
     async fn until(&self, count: usize) {
+        let began = Instant::now();
         while self.got.lock().unwrap().len() < count {
+            // on paused time nothing else would ever end it
+            assert!(began.elapsed() < Duration::from_hours(1), "only {:?}", self.kinds());
             sleep(Duration::from_millis(100)).await;
         }
     }
@@ -217,5 +220,35 @@ fn nothing_leaves_unsigned_where_a_secret_is_configured() {
         std::fs::write(world.path("signing"), SECRET).unwrap();
         receiver.until(1).await;
         assert!(receiver.got.lock().unwrap()[0].1.contains_key("webhook-signature"));
+    });
+}
+
+#[test]
+fn what_a_full_disk_has_kept_from_being_written_is_told_before_what_follows() {
+    story(async |mut world| {
+        world.keep_the_journal_on_disk();
+        let receiver = start(&mut world).await;
+        world.expect("created").await;
+        let full = "BEFORE INSERT ON notices BEGIN SELECT RAISE(ABORT, 'disk is full'); END";
+        world.tamper_with_the_journal(&format!("CREATE TRIGGER full {full}"));
+        world.upstream.fault_for(Reader::Service, UpstreamFault::Status(404));
+        world.expect_failure("upstream-refused").await;
+        world.upstream.clear_faults();
+        world.upstream.fault_for(Reader::Service, UpstreamFault::Html);
+        world.expect_failure("upstream-suspect").await;
+        world.tamper_with_the_journal("DROP TRIGGER full");
+        world.upstream.clear_faults();
+        world.expect("noop").await;
+        receiver.until(3).await;
+        assert_eq!(receiver.kinds(), ["needs-attention", "run-failed", "fresh"]);
+
+        // and as soon as it can be written, whoever makes that known
+        world.tamper_with_the_journal(&format!("CREATE TRIGGER full {full}"));
+        world.upstream.fault_for(Reader::Service, UpstreamFault::Status(404));
+        world.expect_failure("upstream-refused").await;
+        world.tamper_with_the_journal("DROP TRIGGER full");
+        assert_eq!(world.get("/readyz").await.status, 200);
+        receiver.until(4).await;
+        assert_eq!(receiver.kinds()[3..], ["needs-attention"]);
     });
 }
