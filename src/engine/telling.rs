@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::coordinator::Coordinator;
 use crate::domain::names::MirrorName;
-use crate::domain::notice::{Notice, edges};
+use crate::domain::notice::{Kind, Notice, edges};
 use crate::domain::run::RunId;
 use crate::domain::status::Facts;
 
@@ -26,9 +26,12 @@ impl Coordinator {
             return Vec::new();
         }
         let now = self.around.clock.now();
-        let spec = &self.mirrors[self.index[mirror]].mirror.spec;
+        let slot = &self.mirrors[self.index[mirror]];
+        let (spec, follows) = (&slot.mirror.spec, slot.status.mode.follows());
         let notice = |kind| Notice::new(self.ids.next(now).0, kind, spec, after, run, now);
-        edges(before, after).into_iter().map(notice).collect()
+        // one that is to stand still drifts by intent
+        let called_for = |kind: &Kind| follows || !matches!(kind, Kind::Behind | Kind::Fresh);
+        edges(before, after).into_iter().filter(called_for).map(notice).collect()
     }
 
     /// Wakes whoever sends, once what is to be told is written.

@@ -146,6 +146,36 @@ fn a_mirror_that_falls_behind_and_comes_back_is_told_of_both_times() {
 }
 
 #[test]
+fn a_mirror_that_is_to_stand_still_drifts_without_a_word_and_one_that_follows_is_told_of_when_it_is_seen() {
+    story(async |mut world| {
+        let receiver = start(&mut world).await;
+        world.expect("created").await;
+        let look = async |world: &World| {
+            sleep(Duration::from_mins(2)).await;
+            world.get("/status").await;
+            sleep(Duration::from_mins(1)).await;
+            world.get("/status").await.json()["mirrors"][0]["freshness"]["state"].clone()
+        };
+        let set = async |world: &World, mode: &str| {
+            let request = World::request(Method::PUT, "/mirrors/one/mode").header("content-type", "application/json");
+            let body = format!("{{\"mode\": \"{mode}\"}}");
+            assert_eq!(world.send(request.body(axum::body::Body::from(body)).unwrap()).await.status, 200);
+        };
+        set(&world, "pinned").await;
+        world.upstream.commit("one", "main", 1);
+        assert_eq!(look(&world).await, "behind");
+        assert!(receiver.kinds().is_empty(), "{:?}", receiver.kinds());
+        set(&world, "follow").await;
+        world.expect("synced").await;
+        let before = receiver.kinds().len();
+        world.gitea().set_stuck_queue(true);
+        world.upstream.commit("one", "main", 1);
+        assert_eq!(look(&world).await, "behind");
+        assert_eq!(receiver.kinds()[before..], ["behind"]);
+    });
+}
+
+#[test]
 fn what_is_not_taken_is_sent_again_under_its_id_with_longer_pauses_and_what_follows_waits_for_it() {
     story(async |mut world| {
         let receiver = start(&mut world).await;
