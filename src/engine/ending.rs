@@ -76,7 +76,7 @@ impl Coordinator {
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
             self.keep_unwritten(&changed, &recorded);
             self.observing.unwritten(at);
-            self.observing.to_tell(notices);
+            self.observing.keep_to_tell(notices);
         } else {
             if any {
                 self.tell();

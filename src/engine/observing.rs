@@ -101,7 +101,7 @@ impl Observing {
     }
 
     /// This is to be told, after what waits for that already, and is written with what is observed next.
-    pub(super) fn to_tell(&mut self, notices: impl IntoIterator<Item = Notice>) {
+    pub(super) fn keep_to_tell(&mut self, notices: impl IntoIterator<Item = Notice>) {
         self.to_tell.extend(notices);
         self.to_tell.truncate(UNTOLD);
     }
@@ -247,7 +247,7 @@ impl Coordinator {
             self.observing.unwritten.insert(mirror);
         }
         let told = self.to_tell(&before.spec.name, &before.facts, &after, None);
-        self.observing.to_tell(told);
+        self.observing.keep_to_tell(told);
         self.heal_if_due(mirror).await;
     }
 
