@@ -108,7 +108,7 @@ impl Gate {
             let detail = format!("this call needs the role {role}; this caller's is {}", principal.role);
             let mut response = Refusal::new(Code::Forbidden, detail).into_response();
             response.extensions_mut().insert(principal);
-            return Either::Right(ready(Ok(response)).boxed());
+            return said(response);
         }
         if request.method().is_safe() {
             request.extensions_mut().insert(principal);
@@ -174,9 +174,9 @@ where
     }
 }
 
-/// A refusal as an answer.
-fn said<F>(refusal: Refusal) -> Answering<F> {
-    Either::Right(ready(Ok(refusal.into_response())).boxed())
+/// An answer that no route was asked for.
+fn said<F>(answer: impl IntoResponse) -> Answering<F> {
+    Either::Right(ready(Ok(answer.into_response())).boxed())
 }
 
 /// A route that judges a signature says in its answer's extensions why it refused one.

@@ -12,7 +12,7 @@ use super::frame::Frame;
 use crate::api::wire::{PlatformEvent, StatusBody};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::names::MirrorName;
-use crate::domain::run::{End, Part, Phase, Run};
+use crate::domain::run::{End, Part, Phase};
 use crate::engine::Snapshot;
 
 /// The platform's name for our step.
@@ -48,10 +48,9 @@ fn map(status: &StatusBody) -> BTreeMap<String, String> {
 
 /// What has happened to the mirror that is the step; `None`: nothing, or the platform has no word for it.
 pub(super) fn event(recorded: &Recorded, step: &MirrorName) -> Option<Frame> {
-    let part_of = |run: &Run| run.parts.iter().find(|part| part.name == *step).cloned();
     let (phase, level, message) = match &recorded.event {
         Event::RunAccepted(run) => {
-            part_of(run)?;
+            run.part(step)?;
             (STARTED, "info", format!("Run {} was accepted for {}.", run.id, run.requested_by))
         }
         Event::Phase(entered) if entered.mirror != *step => return None,
@@ -77,7 +76,7 @@ pub(super) fn event(recorded: &Recorded, step: &MirrorName) -> Option<Frame> {
         }
         Event::RunEnded(run) => {
             // another mirror of the same run may have failed: that is not this step's affair
-            let Part { name, phase: ended, end } = part_of(run)?;
+            let Part { name, phase: ended, end } = run.part(step)?;
             let (phase, level) = match ended {
                 Phase::Succeeded => (STEP_FINISHED, "info"),
                 Phase::Unverified => (STEP_FINISHED, "warn"),
