@@ -10,8 +10,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use base64::Engine as _;
-use http::{HeaderMap, Method, StatusCode, header};
-use serde_json::Value;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::{Value, json};
 use standin::{Reader, UpstreamFault};
 use tokio::time::{Instant, sleep};
 
@@ -157,9 +157,7 @@ fn a_mirror_that_is_to_stand_still_drifts_without_a_word_and_one_that_follows_is
             world.get("/status").await.json()["mirrors"][0]["freshness"]["state"].clone()
         };
         let set = async |world: &World, mode: &str| {
-            let request = World::request(Method::PUT, "/mirrors/one/mode").header("content-type", "application/json");
-            let body = format!("{{\"mode\": \"{mode}\"}}");
-            assert_eq!(world.send(request.body(axum::body::Body::from(body)).unwrap()).await.status, 200);
+            assert_eq!(world.put_mode("one", &json!({ "mode": mode })).await.status, 200);
         };
         set(&world, "pinned").await;
         world.upstream.commit("one", "main", 1);

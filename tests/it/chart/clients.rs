@@ -4,7 +4,6 @@
 //! Most recognise callers by a tokens file: the token that it lists stands for that of the account that a pod runs as. Two
 //! run the step beside a scripted API server, with the `kubernetes` section that the chart renders.
 
-use std::net::TcpListener;
 use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use super::kubelet::{ACCOUNT, Pod, of_kind, render, yaml_documents};
 use super::told;
 use crate::http::stage::{Setting, Stage};
 use crate::kubernetes::server::ApiServer;
+use crate::kubernetes::sockets::on_a_socket;
 use crate::process::{Scene, TOKEN, now};
 
 /// The render whose step and trigger are run.
@@ -239,17 +239,8 @@ fn api_server(status: &Value) -> (ApiServer, String) {
     server.our_token_is("our-own-service-account-token-0123456789");
     server.account(RUNNERS, RUNNER, &[]);
     server.status_is(status);
-    let (router, listener) = (server.router(), TcpListener::bind("127.0.0.1:0").unwrap());
-    let address = listener.local_addr().unwrap();
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, router).await.unwrap();
-        });
-    });
-    (server, format!("http://{address}"))
+    let address = on_a_socket(&server);
+    (server, address)
 }
 
 /// The service with the `kubernetes` section of the render, but for where the API server is; and the step, asking it.

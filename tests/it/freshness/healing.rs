@@ -243,9 +243,7 @@ fn a_heal_that_was_refused_because_the_mirror_is_to_stand_still_has_tried_nothin
         world.upstream.fault_for(Reader::Git, UpstreamFault::Status(500));
         let heal = being_healed(&world).await;
         for mode in ["pinned", "follow"] {
-            let request = World::request(Method::PUT, "/mirrors/one/mode").header("content-type", "application/json");
-            let body = json!({ "mode": mode, "reason": "a test" }).to_string();
-            let answer = world.send(request.body(body.into()).unwrap()).await;
+            let answer = world.put_mode("one", &json!({ "mode": mode, "reason": "a test" })).await;
             assert!(answer.status.is_success(), "{answer:?}");
         }
         assert_eq!(world.end_of(&heal).await["mirrors"][0]["problem"]["error"], "mode-refuses");

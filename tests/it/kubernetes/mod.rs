@@ -4,7 +4,7 @@ mod guard;
 mod identity;
 mod reading;
 pub(crate) mod server;
-mod sockets;
+pub(crate) mod sockets;
 mod writing;
 
 use std::sync::{Arc, LazyLock, Mutex};

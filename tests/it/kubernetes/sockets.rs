@@ -86,11 +86,8 @@ async fn the_api_server_is_believed_by_the_cluster_s_own_authority_and_no_other(
     refused(get(&HttpTransport::new(None).unwrap(), Route::Cluster, port).await);
 }
 
-#[test]
-fn the_whole_service_recognises_callers_over_a_socket_and_counts_what_it_asks() {
-    let server = ApiServer::default();
-    server.our_token_is(OURS);
-    server.account(PLATFORM, PLATFORM_NAME, &[]);
+/// Serves the scripted API server on loopback, on a thread of its own, and says at which URL.
+pub(crate) fn on_a_socket(server: &ApiServer) -> String {
     let (router, listener) = (server.router(), TcpListener::bind("127.0.0.1:0").unwrap());
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -101,11 +98,20 @@ fn the_whole_service_recognises_callers_over_a_socket_and_counts_what_it_asks() 
             axum::serve(listener, router).await.unwrap();
         });
     });
+    format!("http://{address}")
+}
+
+#[test]
+fn the_whole_service_recognises_callers_over_a_socket_and_counts_what_it_asks() {
+    let server = ApiServer::default();
+    server.our_token_is(OURS);
+    server.account(PLATFORM, PLATFORM_NAME, &[]);
+    let address = on_a_socket(&server);
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     std::fs::write(&token, OURS).unwrap();
     let yaml = format!(
-        "kubernetes:\n  enabled: true\n  apiServer: http://{address}\n  tokenFile: {}\n  operators: ['{PLATFORM_NAME}']\n  \
+        "kubernetes:\n  enabled: true\n  apiServer: {address}\n  tokenFile: {}\n  operators: ['{PLATFORM_NAME}']\n  \
          statusConfigMap: ''\n  pastPivotGuard: false\n",
         token.display()
     );

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::Bytes;
 use cutover_api::domain::answer::Trouble;
 use cutover_api::transport::{Call, Transport};
 use futures_util::future::BoxFuture;
-use http::{Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode};
 use serde_json::json;
 use standin::{CallKind, Fault, Profile};
 use tokio::time::{Instant, sleep};
@@ -17,22 +16,27 @@ use tokio::time::{Instant, sleep};
 use super::{CONVERT, PATCH, interval, put, set, status, until_applied};
 use crate::world::{GITEA, World, story, story_on};
 
+/// Starts a run of so many mirrors, `m00` and on, whose clones take ten minutes: eight are at it at once.
+async fn cloning(world: &mut World, count: usize) -> String {
+    let names: Vec<String> = (0..count).map(|n| format!("m{n:02}")).collect();
+    let mirrors: Vec<_> = names.iter().map(|name| (name.as_str(), "one", name.as_str(), "")).collect();
+    let yaml = world.yaml_of(&mirrors);
+    world.start_with(&yaml).await;
+    world.gitea().set_migrate_delay(Duration::from_mins(10));
+    let id = world.ask().await;
+    sleep(Duration::from_secs(5)).await;
+    id
+}
+
 #[test]
 fn a_mirror_whose_run_waits_in_line_is_stopped_without_its_turn() {
     story(async |mut world| {
-        let names: Vec<String> = (0..10).map(|n| format!("m{n:02}")).collect();
-        let mirrors: Vec<_> = names.iter().map(|name| (name.as_str(), "one", name.as_str(), "")).collect();
-        let yaml = world.yaml_of(&mirrors);
-        world.start_with(&yaml).await;
-        world.gitea().set_migrate_delay(Duration::from_mins(10));
-        let id = world.ask().await;
-        sleep(Duration::from_secs(5)).await;
+        let id = cloning(&mut world, 10).await;
         let phase = |run: &serde_json::Value, n: usize| run["mirrors"][n]["phase"].clone();
         let run = world.run_now(&id).await;
         assert_eq!((phase(&run, 7), phase(&run, 9)), (json!("migrating"), json!("queued")), "{run:#}");
         let asked = Instant::now();
-        let request = World::request(Method::PUT, "/mirrors/m09/mode").header(header::CONTENT_TYPE, "application/json");
-        let answer = world.send(request.body(Body::from("{\"mode\":\"pinned\"}")).unwrap()).await;
+        let answer = world.put_mode("m09", &json!({ "mode": "pinned" })).await;
         assert_eq!((answer.status, &answer.json()["applied"]), (StatusCode::OK, &json!(true)), "{answer:?}");
         assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
         let run = world.run_now(&id).await;
@@ -48,19 +52,9 @@ fn a_mirror_that_may_follow_again_before_its_turn_goes_on_in_line_or_was_refused
     // whether the driver reads the first word or the second is for the journal's thread to say
     for _ in 0..5 {
         story(async |mut world| {
-            let names: Vec<String> = (0..9).map(|n| format!("m{n:02}")).collect();
-            let mirrors: Vec<_> = names.iter().map(|name| (name.as_str(), "one", name.as_str(), "")).collect();
-            let yaml = world.yaml_of(&mirrors);
-            world.start_with(&yaml).await;
-            world.gitea().set_migrate_delay(Duration::from_mins(10));
-            let id = world.ask().await;
-            sleep(Duration::from_secs(5)).await;
-            let say = async |mode: &str| {
-                let request = World::request(Method::PUT, "/mirrors/m08/mode");
-                let request = request.header(header::CONTENT_TYPE, "application/json");
-                world.send(request.body(Body::from(json!({ "mode": mode }).to_string())).unwrap()).await
-            };
-            futures_util::join!(say("pinned"), say("follow"));
+            let id = cloning(&mut world, 9).await;
+            let (pinned, follow) = (json!({ "mode": "pinned" }), json!({ "mode": "follow" }));
+            futures_util::join!(world.put_mode("m08", &pinned), world.put_mode("m08", &follow));
             sleep(Duration::from_secs(5)).await;
             let migrates = world.changes().iter().filter(|call| call.ends_with("/migrate")).count();
             assert_eq!(migrates, 8, "no more than eight at once");

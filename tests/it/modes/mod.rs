@@ -18,8 +18,7 @@ const SYNC: &str = "POST /api/v1/repos/openova/one/mirror-sync";
 const CONVERT: &str = "POST /api/v1/repos/openova/one/convert";
 
 async fn put(world: &World, body: &Value) -> Answer {
-    let request = World::request(Method::PUT, "/mirrors/one/mode").header(header::CONTENT_TYPE, "application/json");
-    world.send(request.body(Body::from(body.to_string())).unwrap()).await
+    world.put_mode("one", body).await
 }
 
 /// Sets a mode, and demands that it is carried out at once.

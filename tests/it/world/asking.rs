@@ -92,6 +92,13 @@ impl World {
         self.send(request.body(Body::from(body.to_owned())).unwrap()).await
     }
 
+    /// `PUT /mirrors/{name}/mode` with a JSON body.
+    pub(crate) async fn put_mode(&self, mirror: &str, body: &Value) -> Answer {
+        let request = Self::request(Method::PUT, &format!("/mirrors/{mirror}/mode"));
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
     /// Takes a run out.
     pub(crate) async fn cancel(&self, id: &str) -> Answer {
         let path = format!("/cutover/runs/{id}");
