@@ -136,6 +136,8 @@ codes! {
         "Put a Gitea token into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names, readable by this service; it is read again at each use.";
     GiteaAuth = "gitea-auth", 502, change, "Gitea does not accept our credential",
         "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names; it is read again at each use.";
+    GiteaAuthTimeout = "gitea-auth-timeout", 502, again, "Gitea does not get done with checking our password",
+        "Use an access token, which Gitea checks at once: put one with the scopes write:repository and write:organization into the file that GITEA_TOKEN_FILE (gitea.tokenFile; in the chart gitea.tokenSecretRef) names, and restart us; the token wins. Or look what Gitea waits for when it checks a password: a busy processor, LDAP, another source of authentication.";
     GiteaScope = "gitea-scope", 502, change, "Our token's scope does not reach",
         "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names.";
     GiteaForbidden = "gitea-forbidden", 502, change, "Gitea forbids it to our user",
