@@ -285,13 +285,8 @@ impl Client {
     /// Tells a Gitea that hangs in the check of a password from one that hangs.
     async fn timed_out_with_a_password(&self, trouble: Trouble) -> Trouble {
         let Ok(request) = self.request(&Method::GET, "/version", None, None) else { return trouble };
-        let call = Call {
-            operation: "version",
-            route: Route::Direct,
-            request,
-            timeout: WITHOUT_PASSWORD,
-            largest: LARGEST,
-        };
+        let call =
+            Call { operation: "version", route: Route::Direct, request, timeout: WITHOUT_PASSWORD, largest: LARGEST };
         let Ok(response) = self.transport.send(call).await else { return trouble };
         match classify::sort(&response, &Redactor::knowing(&[]), false) {
             classify::Sorted::Said { status: ..500, .. } | classify::Sorted::Refused(_) => Trouble {
