@@ -99,6 +99,33 @@ fn a_gitea_that_answers_nobody_is_not_taken_for_one_that_checks_a_password_row_1
 }
 
 #[test]
+fn no_call_of_gitea_is_waited_for_longer_than_a_minute_row_51() {
+    for kind in [
+        CallKind::GetRepository,
+        CallKind::GetOrg,
+        CallKind::CreateOrg,
+        CallKind::PatchRepository,
+        CallKind::MirrorSync,
+        CallKind::InfoRefs,
+        CallKind::UploadPack,
+    ] {
+        story(async |mut world| {
+            world.start().await;
+            if kind == CallKind::MirrorSync {
+                world.expect("created").await;
+                world.upstream.commit("one", "main", 1);
+            }
+            world.gitea().fault_once(kind, Fault::Hang);
+            assert_eq!(world.run().await["status"], "succeeded", "{kind:?}");
+            let calls = world.gitea().calls();
+            let hung = calls.iter().position(|call| call.status == 0).unwrap();
+            let waited = calls[hung + 1].at.duration_since(calls[hung].at).unwrap();
+            assert!((Duration::from_secs(1)..=minutes(1)).contains(&waited), "{kind:?}: {waited:?}");
+        });
+    }
+}
+
+#[test]
 fn a_gitea_that_stays_away_fails_the_run_at_its_deadline() {
     story(async |mut world| {
         world.in_process.down(crate::world::GITEA);
@@ -144,7 +171,7 @@ fn a_redirect_of_a_renamed_repository_is_an_absent_name() {
 }
 
 #[test]
-fn an_upstream_that_does_not_answer_us_gives_unverified_and_never_succeeded() {
+fn an_upstream_that_does_not_answer_us_gives_unverified_and_never_succeeded_row_5() {
     story(async |mut world| {
         world.start().await;
         world.upstream.fault_for(Reader::Service, UpstreamFault::Drop);
@@ -247,7 +274,7 @@ fn waiting_for_a_turn_is_no_part_of_the_time_that_a_run_may_take() {
 }
 
 #[test]
-fn a_foreign_error_that_repeats_our_secrets_is_told_without_them() {
+fn a_foreign_error_that_repeats_our_secrets_is_told_without_them_row_51() {
     story(async |mut world| {
         let secret = "s3cret-upstream-token";
         world.upstream.require(Some(("oauth2", secret)));

@@ -6,6 +6,7 @@
 //! last kind are those that `.ci/run` runs itself, which is demanded of it.
 
 mod configuration;
+mod contract;
 
 use std::collections::BTreeSet;
 use std::fs;
