@@ -2,8 +2,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::step::is_under_way;
 use super::*;
 use crate::domain::problem::Code;
+use crate::domain::run;
 
 use crate::domain::status::{Behind, GiteaStatus, Unknown};
 use crate::domain::tests::spec;
