@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::refs::Digest;
+use super::refs::{Digest, RefName};
 
 /// The most characters that a `detail` has: consoles show it verbatim.
 pub const LONGEST_DETAIL: usize = 300;
@@ -271,9 +271,16 @@ pub struct Problem {
     /// The digest of a list of upstream's refs that an operator may accept: of a shrunken one.
     #[serde(rename = "upstreamDigest", skip_serializing_if = "Option::is_none", default)]
     pub upstream_digest: Option<Box<Digest>>,
+    /// The refs in Gitea that it is about, by name, where `detail` has no room for them: the first
+    /// [`Problem::NAMED_REFS`].
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub refs: Vec<RefName>,
 }
 
 impl Problem {
+    /// How many refs are named: enough to see what would be lost, little enough to be kept with every run.
+    pub const NAMED_REFS: usize = 100;
+
     /// A problem with the remedy of its code.
     #[must_use]
     pub fn new(code: Code, detail: impl AsRef<str>) -> Self {
@@ -284,6 +291,7 @@ impl Problem {
             retryable: code.retryable(),
             reason: None,
             upstream_digest: None,
+            refs: Vec::new(),
         }
     }
 
@@ -298,6 +306,13 @@ impl Problem {
     #[must_use]
     pub fn acceptable(mut self, digest: Digest) -> Self {
         self.upstream_digest = Some(Box::new(digest));
+        self
+    }
+
+    /// The same, with the refs that it is about.
+    #[must_use]
+    pub fn about<'a>(mut self, refs: impl IntoIterator<Item = &'a RefName>) -> Self {
+        self.refs = refs.into_iter().take(Self::NAMED_REFS).cloned().collect();
         self
     }
 
