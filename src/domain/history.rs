@@ -61,6 +61,8 @@ pub struct History {
     pub branch_patch: Option<BranchPatch>,
     /// How many there were.
     pub branch_patches: u32,
+    /// This run has sent a PATCH before the service was started again.
+    pub patched_earlier: bool,
     /// The sync under way.
     pub sync: Option<Sync>,
     /// How many syncs this run asked for.
@@ -333,14 +335,11 @@ impl History {
         upstream: Option<Digest>,
         tracked: Option<ObjectId>,
     ) {
-        if self.syncs == 0 {
-            self.tracked_before = tracked;
-        }
+        self.asked_for_a_sync(tracked);
         let before = self.sync.take();
         let asks = before.as_ref().filter(|sync| sync.moved_at.is_none()).map_or(1, |sync| sync.asks + 1);
         let barren = before.is_some_and(|sync| sync.moved_at.is_some() && sync.upstream == upstream);
         self.barren_syncs = if barren { self.barren_syncs + 1 } else { 0 };
-        self.syncs += 1;
         self.sync = Some(Sync {
             at: self.elapsed,
             mirror_updated: repository.mirror_updated,
@@ -353,6 +352,15 @@ impl History {
             upstream_read_since: false,
             asks,
         });
+    }
+
+    /// Takes note that this run asks for a sync, or has asked for one before the service was started again: what it brings
+    /// is this run's.
+    pub fn asked_for_a_sync(&mut self, tracked: Option<ObjectId>) {
+        if self.syncs == 0 {
+            self.tracked_before = tracked;
+        }
+        self.syncs += 1;
     }
 
     /// Whether this run's migrate made the repository.

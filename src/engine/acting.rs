@@ -18,7 +18,8 @@ use crate::domain::proof::{Intended, Proof};
 use crate::domain::refs::{Digest, ObjectId};
 use crate::domain::run::Phase;
 use crate::journal::{
-    DELETE, GIVE_BACK, Intent, IntentId, JournalError, KnownIntent, MIGRATE, RENAME_ASIDE, SETTINGS, SYNC,
+    DEFAULT_BRANCH, DELETE, GIVE_BACK, Intent, IntentId, JournalError, KnownIntent, MIGRATE, RENAME_ASIDE, SETTINGS,
+    SYNC,
 };
 
 impl Driver {
@@ -70,8 +71,14 @@ impl Driver {
                     history.migrate = Some(Migrate { gitea_date, at: None, answer });
                 }
             }
-            SYNC => history.sync_asked = Some(intent.gitea_date),
+            SYNC => {
+                history.sync_asked = Some(intent.gitea_date);
+                if ours {
+                    history.asked_for_a_sync(serde_json::from_value(intent.about["tracked"].clone()).ok());
+                }
+            }
             SETTINGS => {
+                history.patched_earlier |= ours;
                 let answer: Option<PatchAnswer> =
                     intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
                 history.settings_sent = Some(intent.gitea_date);
@@ -95,6 +102,7 @@ impl Driver {
                 let done = intent.answer.as_ref().is_some_and(|answer| *answer == json!(PatchAnswer::Done));
                 history.aside = history.aside.take().filter(|_| !done);
             }
+            DEFAULT_BRANCH => history.patched_earlier |= ours,
             _ => {}
         }
     }
@@ -135,7 +143,7 @@ impl Driver {
             }
             Action::SetDefaultBranch(branch) => {
                 self.enter(Phase::Patching, None, work).await;
-                let intent = self.intend("patch_default_branch", Value::Null, work).await?;
+                let intent = self.intend(DEFAULT_BRANCH, Value::Null, work).await?;
                 let answer = self.around.gitea.patch_default_branch(&self.spec, &branch).await;
                 self.answered(intent, &answer).await?;
                 work.tick();
@@ -146,7 +154,7 @@ impl Driver {
                 self.enter(Phase::Syncing, None, work).await;
                 let repository = Self::repository(work);
                 let (upstream, tracked) = self.before_a_sync(work);
-                let intent = self.intend(SYNC, Value::Null, work).await?;
+                let intent = self.intend(SYNC, json!({ "tracked": tracked }), work).await?;
                 let answer = self.around.gitea.sync(&self.spec).await;
                 self.answered(intent, &answer).await?;
                 work.tick();
@@ -245,11 +253,19 @@ impl Driver {
     fn before_a_sync(&self, work: &Work) -> (Option<Digest>, Option<ObjectId>) {
         let upstream = match work.observation.upstream.as_ref().map(|seen| &seen.value) {
             Some(UpstreamAnswer::List(list)) => Some(list.digest()),
-            _ => None,
+            Some(UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_))
+            | None => None,
         };
         let tracked = match work.observation.local_refs.as_ref().map(|seen| &seen.value) {
             Some(LocalRefsAnswer::List(list)) => list.commit_of(&self.spec.branch).cloned(),
-            _ => None,
+            Some(
+                LocalRefsAnswer::FolderGone
+                | LocalRefsAnswer::HttpGitDisabled
+                | LocalRefsAnswer::Refused(_)
+                | LocalRefsAnswer::Gone
+                | LocalRefsAnswer::Trouble(_),
+            )
+            | None => None,
         };
         (upstream, tracked)
     }

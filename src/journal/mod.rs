@@ -103,6 +103,9 @@ pub const GIVE_BACK: &str = "give_back";
 /// The kind of the [`Intent`] of a change of interval and pruning.
 pub const SETTINGS: &str = "patch_settings";
 
+/// The kind of the [`Intent`] of a change of the default branch.
+pub const DEFAULT_BRANCH: &str = "patch_default_branch";
+
 /// The kind of the [`Intent`] of a sync: its latest is looked for when a mirror is stopped.
 pub const SYNC: &str = "mirror_sync";
 
