@@ -50,6 +50,8 @@ pub enum TroubleKind {
     Tls,
     /// No whole answer in time.
     Timeout,
+    /// No whole answer in time to a request with a password, from a Gitea that answers one without.
+    AuthTimeout,
     /// The connection broke before the whole answer was here.
     Cut,
     /// More body than is read.

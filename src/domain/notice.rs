@@ -49,6 +49,7 @@ pub struct Notice {
 /// mirror, so that an edge is told once, whatever comes between.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is told, and ends, whatever the others are")]
 pub struct Alarm {
     /// That it is behind.
     pub behind: bool,

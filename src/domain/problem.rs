@@ -136,6 +136,8 @@ codes! {
         "Put a Gitea token into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names, readable by this service; it is read again at each use.";
     GiteaAuth = "gitea-auth", 502, change, "Gitea does not accept our credential",
         "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names; it is read again at each use.";
+    GiteaAuthTimeout = "gitea-auth-timeout", 502, again, "Gitea does not get done with checking our password",
+        "Use an access token, which Gitea checks at once: put one with the scopes write:repository and write:organization into the file that GITEA_TOKEN_FILE (gitea.tokenFile; in the chart gitea.tokenSecretRef) names, and restart us; the token wins. Or look what Gitea waits for when it checks a password: a busy processor, LDAP, another source of authentication.";
     GiteaScope = "gitea-scope", 502, change, "Our token's scope does not reach",
         "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names.";
     GiteaForbidden = "gitea-forbidden", 502, change, "Gitea forbids it to our user",
@@ -267,14 +269,14 @@ pub struct Problem {
     pub retryable: bool,
     /// Which kind of a code that has kinds, such as `empty` of `upstream-suspect`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
     /// The digest of a list of upstream's refs that an operator may accept: of a shrunken one.
     #[serde(rename = "upstreamDigest", skip_serializing_if = "Option::is_none", default)]
     pub upstream_digest: Option<Box<Digest>>,
     /// The refs in Gitea that it is about, by name, where `detail` has no room for them: the first
     /// [`Problem::NAMED_REFS`].
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub refs: Vec<RefName>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", default)]
+    pub refs: Box<[RefName]>,
 }
 
 impl Problem {
@@ -291,14 +293,14 @@ impl Problem {
             retryable: code.retryable(),
             reason: None,
             upstream_digest: None,
-            refs: Vec::new(),
+            refs: Box::default(),
         }
     }
 
     /// The same, with the kind of the code.
     #[must_use]
     pub fn because(mut self, reason: &str) -> Self {
-        self.reason = Some(reason.to_owned());
+        self.reason = Some(reason.into());
         self
     }
 

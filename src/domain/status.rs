@@ -59,6 +59,8 @@ pub struct MirrorStatus {
     pub mode_change: Option<ModeChange>,
     /// What was last seen of it.
     pub facts: Facts,
+    /// When something was last heard of whoever is at work on it or looks at it, since the service was started.
+    pub heard_at: Option<Timestamp>,
 }
 
 /// What is known of a mirror; all of it survives a restart.
@@ -81,6 +83,10 @@ pub struct Facts {
     pub healing: Option<Healing>,
     /// What kept the latest attempt from a proof.
     pub problem: Option<Problem>,
+    /// When the first attempt of all began.
+    pub started_at: Option<Timestamp>,
+    /// When the latest attempt began.
+    pub attempt_started_at: Option<Timestamp>,
     /// When the latest attempt ended.
     pub last_attempt_at: Option<Timestamp>,
     /// How it ended: `succeeded`, `unverified` or `failed`.
@@ -189,7 +195,29 @@ impl MirrorStatus {
     #[must_use]
     pub fn unseen(spec: Arc<MirrorSpec>) -> Self {
         let mode = spec.mode;
-        Self { spec, phase: Phase::Idle, waiting_for: None, mode, mode_change: None, facts: Facts::default() }
+        Self {
+            spec,
+            phase: Phase::Idle,
+            waiting_for: None,
+            mode,
+            mode_change: None,
+            facts: Facts::default(),
+            heard_at: None,
+        }
+    }
+
+    /// An attempt begins, and is waited for from now on. When the first one did is never changed.
+    pub fn begins_an_attempt(&mut self, now: Timestamp) {
+        self.phase = Phase::Queued;
+        self.facts.started_at.get_or_insert(now);
+        (self.facts.attempt_started_at, self.heard_at) = (Some(now), Some(now));
+    }
+
+    /// When what is told here was last seen, or was last found to be as it was.
+    #[must_use]
+    pub fn updated_at(&self) -> Option<Timestamp> {
+        let Facts { attempt_started_at, last_attempt_at, observed_at, .. } = self.facts;
+        self.heard_at.max(attempt_started_at).max(last_attempt_at).max(observed_at)
     }
 
     /// How far Gitea's copy is from upstream, as of `now`. That it was seen behind wins over why it cannot be told

@@ -276,8 +276,13 @@ impl Coordinator {
             return;
         }
         self.leave_to_a_driver(at);
+        let now = self.around.clock.now();
         let slot = &mut self.mirrors[at];
-        Arc::make_mut(&mut slot.status).phase = Phase::Queued;
+        // when the first attempt began is to be known after a crash, too
+        if slot.status.facts.started_at.is_none() {
+            self.observing.unwritten(at);
+        }
+        Arc::make_mut(&mut slot.status).begins_an_attempt(now);
         let interrupt = Arc::<Notify>::default();
         let driver = Driver {
             run,
@@ -301,7 +306,7 @@ impl Coordinator {
             Event::Phase { run, mirror, phase, waiting_for } => {
                 let Some(slot) = self.driven_for(run, &mirror) else { return };
                 let status = Arc::make_mut(&mut slot.status);
-                (status.phase, status.waiting_for) = (phase, waiting_for.clone());
+                (status.phase, status.waiting_for, status.heard_at) = (phase, waiting_for.clone(), Some(now));
                 let mut events = Vec::new();
                 for one in self.in_flight.values_mut() {
                     let Some(part) = one.run.part(&mirror).filter(|part| part.end.is_none()) else { continue };
@@ -316,6 +321,11 @@ impl Coordinator {
                     events.push(event::Event::Phase(PhaseEntered { run, mirror, phase, waiting_for }));
                 }
                 self.story.note(now, events);
+            }
+            Event::Still { run, mirror } => {
+                if let Some(slot) = self.driven_for(run, &mirror) {
+                    Arc::make_mut(&mut slot.status).heard_at = Some(now);
+                }
             }
             Event::Carried { run, mirror, done, seen } => {
                 if self.driven_for(run, &mirror).is_some() {
@@ -336,9 +346,9 @@ impl Coordinator {
                 let at = self.index[&mirror];
                 let status = Arc::make_mut(&mut self.mirrors[at].status);
                 status.facts = facts;
-                (status.phase, status.waiting_for) = (Phase::Idle, None);
+                (status.phase, status.waiting_for, status.heard_at) = (Phase::Idle, None, Some(now));
                 let news = self.mirrors[at].news(now);
-                let told = self.to_tell(&mirror, &before.facts, Some(run));
+                let told = self.notices_of(&mirror, &before.facts, Some(run));
                 let facts = self.mirrors[at].status.facts.clone();
                 log_end(&mirror, &end);
                 self.tell_the_platform(&mirror, run, &end);

@@ -32,6 +32,8 @@ use crate::journal::JournalError;
 pub(super) enum Event {
     /// It has entered a phase, or something is in its way.
     Phase { run: RunId, mirror: MirrorName, phase: Phase, waiting_for: Option<Problem> },
+    /// It is at what it said last, and has looked again.
+    Still { run: RunId, mirror: MirrorName },
     /// It has ended; `took` since it was begun.
     Ended { run: RunId, mirror: MirrorName, end: Box<End>, seen: Box<LastSeen>, took: Duration },
     /// The word on its mode was carried out, or could not be.
@@ -39,6 +41,9 @@ pub(super) enum Event {
     /// The observation of this number has ended: of the mirror that stands there. `None`: by a mistake of ours.
     Observed { mirror: usize, number: u64, observed: Option<Box<Observed>> },
 }
+
+/// How often a driver that changes nothing says that it is at work.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// One mirror's work for one run.
 pub(super) struct Driver {
@@ -61,6 +66,8 @@ pub(super) struct Work {
     pub(super) history: History,
     pub(super) seen: LastSeen,
     phase: Option<(Phase, Option<Problem>)>,
+    /// When something was told of it last.
+    told: Option<Instant>,
     /// The phase that a look belongs to: what was done or waited for just before.
     pub(super) looking: Phase,
 }
@@ -74,6 +81,7 @@ impl Work {
             history,
             seen: LastSeen::default(),
             phase: None,
+            told: None,
             looking: Phase::Inspecting,
         }
     }
@@ -312,10 +320,17 @@ impl Driver {
         }
     }
 
-    /// Tells where the work stands, when that has changed.
+    /// Tells where the work stands, when that has changed, and now and then while it has not.
     pub(super) async fn enter(&self, phase: Phase, waiting_for: Option<Problem>, work: &mut Work) {
         let now = (phase, waiting_for);
+        let told = work.told.replace(Instant::now());
         if work.phase.as_ref() == Some(&now) {
+            if told.is_some_and(|told| told.elapsed() < TOLD_EVERY) {
+                work.told = told;
+            } else {
+                let still = Event::Still { run: self.run, mirror: self.spec.name.clone() };
+                let _ = self.events.send(still).await;
+            }
             return;
         }
         // without a listener it is a dry run, which enters nothing

@@ -196,11 +196,12 @@ impl Coordinator {
         }
         // what it saw is lost
         self.rest(at, Duration::ZERO);
+        let now = self.around.clock.now();
         let slot = &mut self.mirrors[at];
         let driven = slot.driven.take()?;
         driven.abort.abort();
         let status = Arc::make_mut(&mut slot.status);
-        (status.phase, status.waiting_for) = (Phase::Idle, None);
+        (status.phase, status.waiting_for, status.heard_at) = (Phase::Idle, None, Some(now));
         log_end(name, &End::Canceled);
         self.metrics.part_ended(name.as_str(), &End::Canceled, driven.began.elapsed());
         Some(driven.run)

@@ -262,7 +262,7 @@ impl Coordinator {
         let slot = &mut self.mirrors[at];
         slot.driven = None;
         let status = Arc::make_mut(&mut slot.status);
-        (status.phase, status.waiting_for) = (Phase::Idle, None);
+        (status.phase, status.waiting_for, status.heard_at) = (Phase::Idle, None, Some(now));
         facts::take_in(&mut status.facts, seen);
         let facts = status.facts.clone();
         if let Some(change) = &mut status.mode_change {

@@ -246,7 +246,7 @@ impl Coordinator {
         let status = Arc::make_mut(&mut slot.status);
         status.facts = after;
         log_edge(&before, status, &finding, now);
-        let told = self.to_tell(&name, &before.facts, None);
+        let told = self.notices_of(&name, &before.facts, None);
         self.observing.keep_to_tell(told);
         let slot = &self.mirrors[mirror];
         let after = &slot.status.facts;

@@ -17,7 +17,7 @@ pub(super) type Teller = Option<Arc<Notify>>;
 impl Coordinator {
     /// What there is to tell of a mirror of which `before` was known, and now what its status says, since a run or an
     /// observation; that it is told is noted there.
-    pub(super) fn to_tell(&mut self, mirror: &MirrorName, before: &Facts, run: Option<RunId>) -> Vec<Notice> {
+    pub(super) fn notices_of(&mut self, mirror: &MirrorName, before: &Facts, run: Option<RunId>) -> Vec<Notice> {
         if self.teller.is_none() {
             return Vec::new();
         }

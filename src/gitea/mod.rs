@@ -1,8 +1,9 @@
 //! The Gitea client: one method a call, one outcome enum an answer.
 //!
 //! Owns the requests, Gitea's JSON and the table of what its answers mean (`classify`). Reports and decides nothing:
-//! nothing is retried here but a request refused with a credential that has been replaced since it was read. Every
-//! word of Gitea's passes the redactor before it leaves this module.
+//! nothing is retried here but a request refused with a credential that has been replaced since it was read; one that
+//! timed out with a password is followed by one without, which tells why. Every word of Gitea's passes the redactor before
+//! it leaves this module.
 
 mod classify;
 mod conflicts;
@@ -29,8 +30,15 @@ use crate::domain::spec::{MirrorSpec, Visibility};
 use crate::domain::url::GiteaUrl;
 use crate::transport::{Call, Route, Transport, date};
 
-/// How long a read may take. Basic authentication with a password costs Gitea seconds on a busy machine.
+/// How long a read may take.
 const READ: Duration = Duration::from_secs(10);
+
+/// How long a read with a password may take, whose check costs Gitea seconds on a busy machine. It leaves an observation,
+/// which has as long as a read, the time to find out whether it is the password that Gitea does not get done with.
+const READ_WITH_PASSWORD: Duration = Duration::from_secs(8);
+
+/// How long Gitea has to show that it answers who sends no password.
+const WITHOUT_PASSWORD: Duration = Duration::from_millis(1_500);
 
 /// How long a change may take, except a migrate.
 const CHANGE: Duration = Duration::from_secs(30);
@@ -248,8 +256,16 @@ impl Client {
         loop {
             known.extend(used.clone());
             let request = self.request(&method, path, body.clone(), used.as_ref())?;
+            let by_password = matches!(used, Some(Credential::Basic { .. }));
+            let timeout = if by_password && timeout == READ { READ_WITH_PASSWORD } else { timeout };
             let call = Call { operation, route: Route::Direct, request, timeout, largest };
-            let response = self.transport.send(call).await?;
+            let response = match self.transport.send(call).await {
+                // a call that may take longer than a change has another reason to
+                Err(trouble) if by_password && trouble.kind == TroubleKind::Timeout && timeout <= CHANGE => {
+                    return Err(self.timed_out_with_a_password(trouble).await);
+                }
+                answer => answer?,
+            };
             if response.status() != 401 {
                 return Ok(self.answered(response, known));
             }
@@ -263,6 +279,22 @@ impl Client {
                 return Ok(self.answered(response, known));
             }
             used = now;
+        }
+    }
+
+    /// Tells a Gitea that hangs in the check of a password from one that hangs.
+    async fn timed_out_with_a_password(&self, trouble: Trouble) -> Trouble {
+        let Ok(request) = self.request(&Method::GET, "/version", None, None) else { return trouble };
+        let call =
+            Call { operation: "version", route: Route::Direct, request, timeout: WITHOUT_PASSWORD, largest: LARGEST };
+        let Ok(response) = self.transport.send(call).await else { return trouble };
+        match classify::sort(&response, &Redactor::knowing(&[]), false) {
+            classify::Sorted::Said { status: ..500, .. } | classify::Sorted::Refused(_) => Trouble {
+                kind: TroubleKind::AuthTimeout,
+                detail: format!("{} with our user name and password, and an answer without them", trouble.detail),
+                ..trouble
+            },
+            classify::Sorted::Said { .. } | classify::Sorted::Renamed | classify::Sorted::Trouble(_) => trouble,
         }
     }
 

@@ -68,6 +68,7 @@ impl Failure {
             Self::Trouble(trouble) => match trouble.kind {
                 TroubleKind::Connect
                 | TroubleKind::Timeout
+                | TroubleKind::AuthTimeout
                 | TroubleKind::Cut
                 | TroubleKind::ServerError
                 | TroubleKind::Busy => true,

@@ -169,7 +169,7 @@ def test_the_schemas_refuse_what_is_wrong():
 
 
 @pytest.mark.parametrize("it", HELMS, ids=lambda it: it.name)
-def test_it_renders_without_a_value(it):
+def test_it_renders_without_a_value_row_63(it):
     assert sorted(o["kind"] for o in documents(it.template({}))) == [
         "ConfigMap", "Deployment", "PersistentVolumeClaim", "Pod", "Service", "ServiceAccount"]
 

@@ -65,7 +65,7 @@ fn whatever_is_no_valid_token_gets_the_same_401() {
 }
 
 #[test]
-fn what_is_open_is_open_and_everything_else_is_not() {
+fn what_is_open_is_open_and_everything_else_is_not_rows_13_and_49() {
     story(async |mut world| {
         world.start_listening().await;
         for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/problems/not-a-mirror"] {

@@ -72,7 +72,7 @@ fn who_waits_and_hangs_up_cancels_nothing_and_who_waits_at_the_end_is_answered_a
 }
 
 #[test]
-fn a_thousand_posts_with_one_key_make_one_run_and_the_key_outlives_it_and_a_restart() {
+fn a_thousand_posts_with_one_key_make_one_run_and_the_key_outlives_it_and_a_restart_row_20() {
     story(async |mut world| {
         world.start().await;
         let key = [("idempotency-key", "8e03978e-40d5-43dd-bc93-6894a57f9324")];
@@ -186,7 +186,7 @@ fn a_crash_between_accepting_and_answering_is_made_good_by_the_key() {
 }
 
 #[test]
-fn other_options_conflict_with_a_run_in_flight_on_the_same_mirror_and_with_nothing_else() {
+fn other_options_conflict_with_a_run_in_flight_on_the_same_mirror_and_with_nothing_else_row_15() {
     story(async |mut world| {
         world.gitea().set_migrate_delay(seconds(30));
         world.two().await;

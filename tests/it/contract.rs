@@ -35,7 +35,7 @@ async fn assert_equal_refs(world: &World, run: &serde_json::Value) {
 }
 
 #[test]
-fn an_absent_repository_is_created_and_proven_and_then_nothing_is_changed() {
+fn an_absent_repository_is_created_and_proven_and_then_nothing_is_changed_rows_1_2_and_6() {
     story_everywhere(async |mut world| {
         world.start().await;
         let run = world.expect("created").await;
@@ -55,7 +55,7 @@ fn an_absent_repository_is_created_and_proven_and_then_nothing_is_changed() {
 }
 
 #[test]
-fn what_is_pushed_upstream_is_synced_and_proven() {
+fn what_is_pushed_upstream_is_synced_and_proven_rows_3_and_5() {
     story_everywhere(async |mut world| {
         world.start().await;
         world.expect("created").await;
@@ -85,7 +85,7 @@ fn a_force_push_and_a_moved_tag_are_followed() {
 }
 
 #[test]
-fn a_branch_that_upstream_deletes_is_kept_and_counted() {
+fn a_branch_that_upstream_deletes_is_kept_and_counted_row_8() {
     story_everywhere(async |mut world| {
         world.upstream.branch("one", "doomed", "main");
         world.start().await;
@@ -126,7 +126,7 @@ fn the_default_branch_follows_upstreams_head() {
 }
 
 #[test]
-fn an_interval_that_somebody_changed_is_set_back_and_read_back() {
+fn an_interval_that_somebody_changed_is_set_back_and_read_back_row_3() {
     story_everywhere(async |mut world| {
         world.start().await;
         world.expect("created").await;
@@ -179,7 +179,7 @@ fn a_mirror_that_we_find_is_taken_over_and_stops_pruning_before_it_syncs() {
 }
 
 #[test]
-fn a_regular_repository_of_the_name_is_refused_and_left_as_it_is() {
+fn a_regular_repository_of_the_name_is_refused_and_left_as_it_is_rows_4_and_7a() {
     story_everywhere(async |mut world| {
         let (status, _) = world.gitea_api(Method::POST, "/orgs", Some(json!({"username": world.owner}))).await;
         assert_eq!(status, 201);
@@ -236,7 +236,7 @@ fn an_upstream_that_answers_nonsense_fails_the_run_and_changes_nothing() {
 }
 
 #[test]
-fn a_201_with_an_empty_mirror_is_not_believed() {
+fn a_201_with_an_empty_mirror_is_not_believed_row_5() {
     story_everywhere(async |mut world| {
         world.start().await;
         // Gitea's git gets one line of HTML, which it takes for a repository without refs; we get the truth

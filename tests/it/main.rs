@@ -7,6 +7,7 @@ mod access;
 mod asking;
 mod chart;
 mod conflicts;
+mod console;
 mod contract;
 mod dry_runs;
 mod events;

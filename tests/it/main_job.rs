@@ -17,7 +17,7 @@ fn minutes(minutes: u64) -> Duration {
 }
 
 #[test]
-fn a_noop_changes_nothing_and_asks_at_most_six_times() {
+fn a_noop_changes_nothing_and_asks_at_most_six_times_rows_3_and_6() {
     story(async |mut world| {
         world.start().await;
         world.expect("created").await;
@@ -31,7 +31,7 @@ fn a_noop_changes_nothing_and_asks_at_most_six_times() {
 }
 
 #[test]
-fn migrate_sends_what_the_platforms_job_sent() {
+fn migrate_sends_what_the_platforms_job_sent_row_1() {
     story(async |mut world| {
         world.start().await;
         world.expect("created").await;
@@ -102,7 +102,7 @@ fn an_interval_that_is_set_back_later_makes_the_next_run_patch_it() {
 }
 
 #[test]
-fn a_migrate_whose_answer_is_lost_is_looked_up_and_not_sent_again() {
+fn a_migrate_whose_answer_is_lost_is_looked_up_and_not_sent_again_row_1() {
     for profile in Profile::ALL {
         story_on(profile, async |mut world| {
             world.gitea().fault_once(CallKind::Migrate, Fault::ExecuteThenCut);
@@ -184,7 +184,7 @@ fn an_organisation_that_is_not_ours_is_told_before_anything_is_made() {
 }
 
 #[test]
-fn an_organisation_that_somebody_else_makes_meanwhile_is_taken_as_it_is() {
+fn an_organisation_that_somebody_else_makes_meanwhile_is_taken_as_it_is_row_2() {
     story(async |mut world| {
         world.gitea().before_next(CallKind::CreateOrg, |gitea| gitea.add_org("openova", "bot"));
         world.start().await;

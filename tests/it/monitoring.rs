@@ -280,7 +280,7 @@ fn every_alert_says_how_bad_it_is_what_it_is_and_where_to_read_on() {
 }
 
 #[test]
-fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
+fn every_alert_has_its_runbook_and_every_runbook_its_alert_row_68() {
     let alerts = alerts();
     let wanted: BTreeSet<_> = alerts.keys().map(|name| format!("{name}.md")).collect();
     assert_eq!(files_of("docs/runbooks"), wanted);
@@ -399,7 +399,7 @@ fn run(stage: &Stage, body: &str) -> Value {
 }
 
 #[test]
-fn a_scrape_after_a_full_story_stays_small_and_has_what_the_rules_choose_by() {
+fn a_scrape_after_a_full_story_stays_small_and_has_what_the_rules_choose_by_row_66() {
     let stage = Stage::set(Setting::default());
     assert_eq!(run(&stage, "{}")["mirrors"][0]["outcome"], "created");
     assert_eq!(run(&stage, "{}")["mirrors"][0]["outcome"], "noop");

@@ -81,7 +81,7 @@ async fn start_again(world: &mut World) {
 }
 
 #[test]
-fn each_edge_is_told_once_in_order_and_signed() {
+fn each_edge_is_told_once_in_order_and_signed_row_69() {
     story(async |mut world| {
         let receiver = start(&mut world).await;
         world.expect("created").await;

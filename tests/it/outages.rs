@@ -33,6 +33,98 @@ fn a_gitea_that_is_not_there_is_waited_for_and_seen_within_thirty_seconds() {
     });
 }
 
+/// A configuration that takes a user name and a password in place of the token.
+fn by_password(world: &World) -> String {
+    let (name, password) = (world.path("gitea-username"), world.path("gitea-password"));
+    std::fs::write(&name, "bot\n").unwrap();
+    std::fs::write(&password, "Passw0rd-test\n").unwrap();
+    let token = format!("tokenFile: {}", world.path("gitea-token").display());
+    let both = format!("usernameFile: {}\n  passwordFile: {}", name.display(), password.display());
+    let yaml = world.yaml();
+    assert!(yaml.contains(&token));
+    yaml.replacen(&token, &both, 1)
+}
+
+#[test]
+fn a_password_that_gitea_does_not_get_done_with_has_a_code_of_its_own_row_16() {
+    story(async |mut world| {
+        world.gitea().configure(|settings| settings.password_check = Some(minutes(2)));
+        let yaml = by_password(&world);
+        world.start_with(&yaml).await;
+        let problem = world.expect_failure("gitea-auth-timeout").await;
+        assert_eq!((&problem["status"], &problem["retryable"]), (&json!(502), &json!(true)), "{problem:#}");
+        assert!(problem["remedy"].as_str().unwrap().contains("GITEA_TOKEN_FILE"), "{problem:#}");
+        assert!(!problem.to_string().contains("Passw0rd-test"));
+        assert_eq!(world.changes(), Vec::<String>::new());
+        let page = world.get("/problems/gitea-auth-timeout").await;
+        assert_eq!(page.status, 200);
+        // who looks now is told the same
+        world.get("/status").await;
+        tokio::time::sleep(minutes(1)).await;
+        let status = world.get("/status").await.json();
+        assert_eq!(status["mirrors"][0]["freshness"]["reason"], "gitea-auth-timeout", "{status:#}");
+        // and so is who asks while it is waited for; it passes with its cause
+        let id = world.ask().await;
+        world.until_phase(&id, "connecting").await;
+        tokio::time::sleep(minutes(1)).await;
+        let status = world.get("/status").await.json();
+        assert_eq!(status["mirrors"][0]["waitingFor"]["error"], "gitea-auth-timeout", "{status:#}");
+        world.gitea().configure(|settings| settings.password_check = None);
+        assert_eq!(world.end_of(&id).await["status"], "succeeded");
+    });
+    // a token has nothing to be checked
+    story(async |mut world| {
+        world.gitea().configure(|settings| settings.password_check = Some(minutes(2)));
+        world.start().await;
+        world.expect("created").await;
+    });
+}
+
+#[test]
+fn a_gitea_that_answers_nobody_is_not_taken_for_one_that_checks_a_password_row_16() {
+    story(async |mut world| {
+        world.gitea().fault(CallKind::Any, Fault::Hang);
+        world.start().await;
+        world.expect_failure("gitea-unreachable").await;
+    });
+    for away in [Fault::Hang, Fault::Html, Fault::Status(503, "text/html", "<html>away</html>".into())] {
+        story(async |mut world| {
+            world.gitea().fault(CallKind::GetRepository, Fault::Hang);
+            world.gitea().fault(CallKind::Version, away);
+            let yaml = by_password(&world);
+            world.start_with(&yaml).await;
+            world.expect_failure("gitea-unreachable").await;
+        });
+    }
+}
+
+#[test]
+fn no_call_of_gitea_is_waited_for_longer_than_a_minute_row_51() {
+    for kind in [
+        CallKind::GetRepository,
+        CallKind::GetOrg,
+        CallKind::CreateOrg,
+        CallKind::PatchRepository,
+        CallKind::MirrorSync,
+        CallKind::InfoRefs,
+        CallKind::UploadPack,
+    ] {
+        story(async |mut world| {
+            world.start().await;
+            if kind == CallKind::MirrorSync {
+                world.expect("created").await;
+                world.upstream.commit("one", "main", 1);
+            }
+            world.gitea().fault_once(kind, Fault::Hang);
+            assert_eq!(world.run().await["status"], "succeeded", "{kind:?}");
+            let calls = world.gitea().calls();
+            let hung = calls.iter().position(|call| call.status == 0).unwrap();
+            let waited = calls[hung + 1].at.duration_since(calls[hung].at).unwrap();
+            assert!((Duration::from_secs(1)..=minutes(1)).contains(&waited), "{kind:?}: {waited:?}");
+        });
+    }
+}
+
 #[test]
 fn a_gitea_that_stays_away_fails_the_run_at_its_deadline() {
     story(async |mut world| {
@@ -79,7 +171,7 @@ fn a_redirect_of_a_renamed_repository_is_an_absent_name() {
 }
 
 #[test]
-fn an_upstream_that_does_not_answer_us_gives_unverified_and_never_succeeded() {
+fn an_upstream_that_does_not_answer_us_gives_unverified_and_never_succeeded_row_5() {
     story(async |mut world| {
         world.start().await;
         world.upstream.fault_for(Reader::Service, UpstreamFault::Drop);
@@ -182,7 +274,7 @@ fn waiting_for_a_turn_is_no_part_of_the_time_that_a_run_may_take() {
 }
 
 #[test]
-fn a_foreign_error_that_repeats_our_secrets_is_told_without_them() {
+fn a_foreign_error_that_repeats_our_secrets_is_told_without_them_row_51() {
     story(async |mut world| {
         let secret = "s3cret-upstream-token";
         world.upstream.require(Some(("oauth2", secret)));

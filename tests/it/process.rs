@@ -239,7 +239,7 @@ fn sigterm_in_mid_migrate_ends_with_zero_within_five_seconds_and_the_next_start_
 }
 
 #[test]
-fn kill_minus_nine_loses_no_accepted_run() {
+fn kill_minus_nine_loses_no_accepted_run_row_9() {
     let scene = Scene::set();
     scene.gitea.set_migrate_delay(Duration::from_secs(1));
     for round in 0..4_u32 {
@@ -338,7 +338,7 @@ fn one_mirror_comes_from_the_environment_and_a_secret_there_is_warned_about() {
 }
 
 #[test]
-fn no_secret_is_in_the_log_the_state_or_any_answer() {
+fn no_secret_is_in_the_log_the_state_or_any_answer_row_51() {
     let scene = Scene::set();
     let service = scene.serve();
     assert_eq!(scene.ask(&["mirror", "--wait"]).status.code(), Some(0));
@@ -361,7 +361,7 @@ fn no_secret_is_in_the_log_the_state_or_any_answer() {
 }
 
 #[test]
-fn every_changing_or_refused_request_has_one_audit_line() {
+fn every_changing_or_refused_request_has_one_audit_line_row_69() {
     let scene = Scene::set();
     let service = scene.serve();
     let post = |token: &str| {

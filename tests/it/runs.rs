@@ -11,7 +11,7 @@ use crate::world::{World, story};
 const MIGRATE: &str = "POST /api/v1/repos/migrate";
 
 #[test]
-fn a_thousand_posts_at_once_make_one_run_one_organisation_and_one_migrate() {
+fn a_thousand_posts_at_once_make_one_run_one_organisation_and_one_migrate_rows_15_and_18() {
     story(async |mut world| {
         world.gitea().set_migrate_delay(Duration::from_secs(30));
         world.start().await;
@@ -36,7 +36,7 @@ fn a_thousand_posts_at_once_make_one_run_one_organisation_and_one_migrate() {
 }
 
 #[test]
-fn a_run_goes_on_when_its_caller_hangs_up() {
+fn a_run_goes_on_when_its_caller_hangs_up_row_19() {
     story(async |mut world| {
         world.gitea().set_migrate_delay(Duration::from_secs(30));
         world.start().await;
@@ -86,7 +86,7 @@ fn a_run_joins_the_work_in_flight_on_each_of_its_mirrors() {
 }
 
 #[test]
-fn a_proof_from_before_it_was_asked_for_is_not_taken() {
+fn a_proof_from_before_it_was_asked_for_is_not_taken_row_6() {
     story(async |mut world| {
         world.start().await;
         world.expect("created").await;

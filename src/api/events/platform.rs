@@ -42,6 +42,8 @@ fn map(status: &StatusBody) -> BTreeMap<String, String> {
     let own = ["state", "cutoverComplete", "failedStep", "lastError", "mirroredCommitSHA"];
     let mut map: BTreeMap<_, _> =
         own.into_iter().filter_map(|name| Some((name.to_owned(), text(&status[name])?))).collect();
+    let times = ["startedAt", "finishedAt"].into_iter();
+    map.extend(times.filter_map(|name| Some((format!("step.{STEP}.{name}"), text(&status["steps"][0][name])?))));
     map.insert(format!("step.{STEP}.result"), text(&status["steps"][0]["result"]).unwrap_or_default());
     map
 }

@@ -21,7 +21,11 @@ pub(super) fn of(content: &Content) -> Option<Value> {
             "gitea": {"flavour": "gitea", "version": "1.26.4", "reachable": true},
             "state": "tethered",
             "cutoverComplete": false,
-            "steps": [{"name": "gitea-mirror", "result": "success"}],
+            "steps": [{
+                "name": "gitea-mirror", "result": "success", "startedAt": "2026-11-23T09:00:00Z",
+                "attemptStartedAt": "2026-11-23T09:00:00Z", "finishedAt": "2026-11-23T09:00:07Z",
+                "updatedAt": "2026-11-23T09:04:12Z",
+            }],
             "failedStep": null,
             "lastError": null,
             "mirroredCommitSHA": "9f2c1a7be1d84c5a9a0d3f6f5f0f3d0c6a4b2e11",

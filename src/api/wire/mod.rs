@@ -142,7 +142,7 @@ impl ProblemBody {
             error: ProblemCode(problem.code),
             retryable: problem.retryable,
             remedy: problem.remedy.clone(),
-            reason: problem.reason.clone(),
+            reason: problem.reason.as_deref().map(str::to_owned),
             upstream_digest: problem.upstream_digest.as_ref().map(ToString::to_string),
             refs: problem.refs.iter().map(ToString::to_string).collect(),
             request_id,

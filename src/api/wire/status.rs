@@ -206,12 +206,26 @@ pub(in crate::api) struct GiteaBody {
 /// One step of the platform's cutover.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Step)]
+#[serde(rename_all = "camelCase")]
 pub(in crate::api) struct StepBody {
     /// As the platform calls it.
     #[schema(example = "gitea-mirror")]
     name: &'static str,
     /// Empty before the first attempt; `skipped` means unverified.
     result: StepResult,
+    /// When the first attempt of all began; it stays, whatever is asked for later.
+    #[schema(required = true)]
+    started_at: Option<Timestamp>,
+    /// When the latest attempt began, which may have been taken out since.
+    #[schema(required = true)]
+    attempt_started_at: Option<Timestamp>,
+    /// When the attempt ended that `result` tells of; null while one is under way.
+    #[schema(required = true)]
+    finished_at: Option<Timestamp>,
+    /// When what this tells was last seen, or seen to be as it was: while an attempt is under way, every few seconds
+    /// but while Gitea clones.
+    #[schema(required = true)]
+    updated_at: Option<Timestamp>,
 }
 
 /// How a step went, in the platform's words.
@@ -254,7 +268,8 @@ impl StatusBody {
     pub(in crate::api) fn without_mirrors(status: &Status) -> Self {
         let complete = status.cutover_complete.unwrap_or(false);
         let first = status.mirrors.first();
-        let result = first.map_or(StepResult::Pending, |mirror| step_result(mirror));
+        let step = StepBody::new(first.map(|mirror| &**mirror));
+        let result = step.result;
         let failed = first.filter(|_| result == StepResult::Failed);
         let problem = failed.and_then(|mirror| mirror.facts.problem.as_ref());
         Self {
@@ -268,10 +283,25 @@ impl StatusBody {
             },
             state: if complete { State::Sovereign } else { State::Tethered },
             cutover_complete: complete,
-            steps: vec![StepBody { name: STEP, result }],
+            steps: vec![step],
             failed_step: failed.map(|_| STEP),
             last_error: problem.map(|problem| format!("{}: {}", problem.code, problem.detail)),
             mirrored_commit_sha: first.and_then(|mirror| mirror.facts.gitea_commit.as_ref()).map(ToString::to_string),
+        }
+    }
+}
+
+impl StepBody {
+    fn new(mirror: Option<&MirrorStatus>) -> Self {
+        let result = mirror.map_or(StepResult::Pending, step_result);
+        let ended = mirror.filter(|_| result != StepResult::Running);
+        Self {
+            name: STEP,
+            result,
+            started_at: mirror.and_then(|mirror| mirror.facts.started_at),
+            attempt_started_at: mirror.and_then(|mirror| mirror.facts.attempt_started_at),
+            finished_at: ended.and_then(|mirror| mirror.facts.last_attempt_at),
+            updated_at: mirror.and_then(MirrorStatus::updated_at),
         }
     }
 }

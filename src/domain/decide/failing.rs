@@ -22,6 +22,7 @@ pub(super) fn gitea_trouble(trouble: &Trouble) -> Problem {
     let code = match trouble.kind {
         TroubleKind::Dns => Code::GiteaDns,
         TroubleKind::Connect | TroubleKind::Timeout | TroubleKind::Cut => Code::GiteaUnreachable,
+        TroubleKind::AuthTimeout => Code::GiteaAuthTimeout,
         TroubleKind::Tls => Code::GiteaTls,
         TroubleKind::Foreign | TroubleKind::TooLarge => Code::NotGitea,
         TroubleKind::ServerError | TroubleKind::Busy => Code::GiteaError,

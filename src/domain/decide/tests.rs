@@ -38,6 +38,7 @@ fn a_gitea_that_does_not_answer_is_waited_for_slower_and_slower_and_then_named()
         (TroubleKind::Dns, Code::GiteaDns),
         (TroubleKind::Connect, Code::GiteaUnreachable),
         (TroubleKind::Timeout, Code::GiteaUnreachable),
+        (TroubleKind::AuthTimeout, Code::GiteaAuthTimeout),
         (TroubleKind::Cut, Code::GiteaUnreachable),
         (TroubleKind::Tls, Code::GiteaTls),
         (TroubleKind::Foreign, Code::NotGitea),

@@ -111,6 +111,9 @@ impl Code {
             Self::GiteaAuth => {
                 "Gitea answered 401: the token was revoked, mistyped or belongs to another Gitea, or its user is locked."
             }
+            Self::GiteaAuthTimeout => {
+                "A request with our user name and password got no answer in time, while Gitea answers one without them: so it hangs in the check of the password, which is slow on a busy machine and waits for LDAP or another source where one is configured. The run waits and tries again by itself until its deadline."
+            }
             Self::GiteaScope => "Gitea knows the token, and its scopes do not reach for this call.",
             Self::GiteaForbidden => {
                 "Gitea answered 403: the token is good, and its user may not do this to the repository."

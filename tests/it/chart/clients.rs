@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use standin::{Reader, UpstreamFault};
 
-use super::engine::{self, Step};
+use super::engine::{self, Line, Step};
 use super::kubelet::{ACCOUNT, Pod, of_kind, render, yaml_documents};
 use super::told;
 use crate::http::stage::{Setting, Stage};
@@ -44,7 +44,11 @@ fn asking(set: &str, spec: &Value, scene: &Scene) -> Pod {
 
 /// One pod of the Job that the engine stamps.
 fn step_pod(scene: &Scene) -> Pod {
-    let job = engine::stamp(&step(), 1_767_225_600);
+    step_pod_by(Line::Late, scene)
+}
+
+fn step_pod_by(line: Line, scene: &Scene) -> Pod {
+    let job = engine::stamp(&step(), 1_767_225_600, line);
     asking(SET, &job["spec"]["template"]["spec"], scene)
 }
 
@@ -60,11 +64,14 @@ fn run(pod: &Pod) -> Output {
 fn the_engine_finds_the_step_and_stamps_its_job_rows_34_and_35() {
     let step = step();
     assert_eq!((step.order, step.name.as_str()), (1, "gitea-mirror"));
-    let job = engine::stamp(&step, 1_767_225_600);
-    assert_eq!(job["metadata"]["name"], "cutover-gitea-mirror-1767225600");
-    assert_eq!(job["spec"]["activeDeadlineSeconds"], 1200);
-    assert_eq!(job["spec"]["template"]["spec"]["restartPolicy"], "Never");
-    assert_eq!(job["spec"]["template"]["spec"], step.pod_spec, "the pod is taken as it is");
+    for (line, deadline, again) in [(Line::Early, 900, 0), (Line::Late, 1200, 3)] {
+        let job = engine::stamp(&step, 1_767_225_600, line);
+        assert_eq!(job["metadata"]["name"], "cutover-gitea-mirror-1767225600");
+        assert_eq!(job["spec"]["activeDeadlineSeconds"], deadline, "{line:?}");
+        assert_eq!(job["spec"]["backoffLimit"], again, "{line:?}");
+        assert_eq!(job["spec"]["template"]["spec"]["restartPolicy"], "Never");
+        assert_eq!(job["spec"]["template"]["spec"], step.pod_spec, "the pod is taken as it is");
+    }
     // nothing is found where the step is not asked for, or in another namespace
     assert!(engine::discover(&render("default"), "catalyst").unwrap().is_empty());
     assert!(engine::discover(&render(SET), "flux-system").unwrap().is_empty());
@@ -124,6 +131,33 @@ fn four_pods_of_one_job_join_one_run_rows_15_and_37() {
         let output = process.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     }
+    assert_eq!(scene.get("/cutover/runs")["runs"].as_array().unwrap().len(), 1);
+    let migrates = scene.gitea.calls().iter().filter(|call| call.path == "/api/v1/repos/migrate").count();
+    assert_eq!(migrates, 1);
+}
+
+#[test]
+fn on_the_early_engine_a_pod_that_its_deadline_ends_is_followed_by_one_that_joins_the_run_row_35() {
+    use std::io::{BufRead as _, BufReader};
+    let scene = Scene::set();
+    scene.gitea.set_migrate_delay(Duration::from_secs(6));
+    let _service = scene.serve();
+    // the engine's 900 seconds are over in mid-clone: there is no second pod, and the engine deletes the Job
+    let pod = step_pod_by(Line::Early, &scene);
+    let mut process = start(&pod);
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("migrating")), "the clone has begun");
+    process.kill().unwrap();
+    assert_eq!(
+        process.wait().unwrap().code(),
+        None,
+        "it was ended, and has not ended itself: what the engine tries again"
+    );
+    let runs = scene.get("/cutover/runs");
+    assert_eq!(runs["runs"][0]["status"], "running", "the run goes on without its caller: {runs:#}");
+    // and stamps another, whose one pod has to bring it to its end
+    let again = run(&step_pod_by(Line::Early, &scene));
+    assert_eq!(again.status.code(), Some(0), "{}", told(&again));
     assert_eq!(scene.get("/cutover/runs")["runs"].as_array().unwrap().len(), 1);
     let migrates = scene.gitea.calls().iter().filter(|call| call.path == "/api/v1/repos/migrate").count();
     assert_eq!(migrates, 1);

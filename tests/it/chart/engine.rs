@@ -10,6 +10,15 @@ const COMPONENT: &str = "app.kubernetes.io/component";
 /// The engine's own limit of a step, in seconds.
 const STEP_TIMEOUT: u64 = 900;
 
+/// The two lines of the engine, which stamp a Job differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// One pod, and the engine's own limit whatever the pod says.
+    Early,
+    /// Up to four pods, and the longer of the two limits.
+    Late,
+}
+
 /// A step, as it was found.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -55,7 +64,7 @@ fn step(it: &Value) -> Result<Step, String> {
 }
 
 /// The Job of a step, for a run of the engine that began at `epoch`.
-pub(super) fn stamp(step: &Step, epoch: u64) -> Value {
+pub(super) fn stamp(step: &Step, epoch: u64, line: Line) -> Value {
     let labels = json!({
         PART_OF: "self-sovereign-cutover", COMPONENT: "cutover-job", "cutover.openova.io/step": step.name,
     });
@@ -63,12 +72,16 @@ pub(super) fn stamp(step: &Step, epoch: u64) -> Value {
     if pod_spec["restartPolicy"].as_str().unwrap_or_default().is_empty() {
         pod_spec["restartPolicy"] = json!("Never");
     }
-    let deadline = pod_spec["activeDeadlineSeconds"].as_u64().unwrap_or_default().max(STEP_TIMEOUT);
+    let asked = pod_spec["activeDeadlineSeconds"].as_u64().unwrap_or_default();
+    let (again, deadline) = match line {
+        Line::Early => (0, STEP_TIMEOUT),
+        Line::Late => (3, asked.max(STEP_TIMEOUT)),
+    };
     json!({
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": { "name": format!("cutover-{}-{epoch}", step.name), "labels": labels },
         "spec": {
-            "backoffLimit": 3, "ttlSecondsAfterFinished": 86_400, "activeDeadlineSeconds": deadline,
+            "backoffLimit": again, "ttlSecondsAfterFinished": 86_400, "activeDeadlineSeconds": deadline,
             "template": { "metadata": { "labels": labels }, "spec": pod_spec },
         },
     })

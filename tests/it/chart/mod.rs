@@ -84,6 +84,42 @@ fn the_default_render_means_what_the_platform_expects_rows_42_to_45() {
 }
 
 #[test]
+fn callers_find_the_service_where_the_platform_expects_it_row_23() {
+    let objects = render("default");
+    let spec = &of_kind(&objects, "Service", None)["spec"];
+    assert_eq!((&spec["type"], &spec["ports"][0]["port"]), (&"ClusterIP".into(), &8080.into()));
+    let options = cutover_api::config::Options::default();
+    assert!(options.listen.ends_with(":8080"), "{}", options.listen);
+    // and it may be another one
+    let values: Value = serde_saphyr::from_str(&read("chart/values.yaml")).unwrap();
+    assert_eq!((&values["service"]["type"], &values["service"]["port"]), (&"ClusterIP".into(), &8080.into()));
+}
+
+#[test]
+fn the_chart_and_its_blueprint_say_what_the_platforms_ci_asks_for_rows_55_and_64() {
+    let chart: Value = serde_saphyr::from_str(&read("chart/Chart.yaml")).unwrap();
+    assert_eq!(chart["annotations"]["catalyst.openova.io/no-upstream"], "true");
+    assert!(chart["dependencies"].is_null(), "there is no upstream chart");
+    let blueprint: Value = serde_saphyr::from_str(&read("chart/blueprint.yaml")).unwrap();
+    let spec = &blueprint["spec"];
+    assert_eq!((&spec["endpoints"], &spec["multiInstance"]["enabled"]), (&serde_json::json!([]), &false.into()));
+    assert_eq!(spec["topology"]["supported"], serde_json::json!(["singleton"]));
+}
+
+#[test]
+fn a_test_of_the_platforms_that_no_pull_mirror_can_pass_is_named_and_not_pleased_with_words_row_41() {
+    let page = read("docs/platform.md");
+    assert!(
+        page.contains("Case 46") && page.contains("No\n  client of a pull mirror can pass it"),
+        "it is told, and why"
+    );
+    for set in sets() {
+        let text = read(&format!("tests/chart/golden/{set}.yaml"));
+        assert!(!text.contains("git push"), "{set}");
+    }
+}
+
+#[test]
 fn a_configuration_that_the_program_does_not_take_would_be_told() {
     let pod = server("default");
     let file = pod.path("/etc/cutover-api/config.yaml");

@@ -117,7 +117,7 @@ fn rewritten_history_is_told() {
 }
 
 #[test]
-fn the_platform_is_told_in_its_own_words() {
+fn the_platform_is_told_in_its_own_words_row_22() {
     story(async |mut world| {
         world.start().await;
         let mut stream = world.follow("/events?format=platform", None).await;

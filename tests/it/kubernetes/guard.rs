@@ -56,7 +56,7 @@ fn past_the_pivot_no_mirror_is_made_and_a_dry_run_says_so_too() {
 }
 
 #[test]
-fn a_status_that_cannot_be_read_refuses_until_it_can() {
+fn a_status_that_cannot_be_read_refuses_until_it_can_row_7b() {
     story_in_a_cluster("", async |world, server| {
         server.status_is(&before());
         let router = world.in_process.down(API_SERVER).unwrap();
@@ -83,7 +83,7 @@ fn a_status_that_cannot_be_read_refuses_until_it_can() {
 }
 
 #[test]
-fn where_there_is_no_status_a_mirror_is_made_only_if_the_configuration_says_so() {
+fn where_there_is_no_status_a_mirror_is_made_only_if_the_configuration_says_so_row_7b() {
     story_in_a_cluster("", async |mut world, server| {
         let problem = world.expect_failure("pivot-unknown").await;
         assert_eq!((problem["retryable"].as_bool(), problem["reason"].as_str()), (Some(false), Some("absent")));
@@ -122,7 +122,7 @@ fn a_regular_repository_is_renamed_aside_before_the_pivot_and_not_past_it() {
 }
 
 #[test]
-fn a_mirror_that_is_there_is_synced_and_patched_past_the_pivot_and_nobody_asks_where_that_is() {
+fn a_mirror_that_is_there_is_synced_and_patched_past_the_pivot_and_nobody_asks_where_that_is_row_7c() {
     story_in_a_cluster("", async |world, server| {
         server.status_is(&before());
         world.expect("created").await;
@@ -142,7 +142,7 @@ fn a_mirror_that_is_there_is_synced_and_patched_past_the_pivot_and_nobody_asks_w
 }
 
 #[test]
-fn where_the_configuration_refuses_it_a_mirror_is_not_synced_past_the_pivot_either() {
+fn where_the_configuration_refuses_it_a_mirror_is_not_synced_past_the_pivot_either_row_7c() {
     story_in_a_cluster("syncPastPivot: refuse", async |world, server| {
         server.status_is(&before());
         world.expect("created").await;

@@ -55,7 +55,7 @@ async fn until_applied(world: &World) -> Value {
 }
 
 #[test]
-fn a_pinned_mirror_stands_still_in_gitea_until_it_follows_again() {
+fn a_pinned_mirror_stands_still_in_gitea_until_it_follows_again_rows_10_and_11() {
     story_everywhere(async |mut world| {
         world.start().await;
         world.expect("created").await;
@@ -335,7 +335,7 @@ fn a_mode_that_cannot_be_written_down_is_not_promised() {
 }
 
 #[test]
-fn the_metrics_tell_how_each_mirror_is_run() {
+fn the_metrics_tell_how_each_mirror_is_run_row_67() {
     story(async |mut world| {
         world.start().await;
         world.expect("created").await;

@@ -40,7 +40,10 @@ fn a_service_that_has_seen_nothing_says_so() {
             },
         }],
         "nextCursor": null, "latestRun": null, "gitea": {"flavour": null, "version": null, "reachable": null},
-        "state": "tethered", "cutoverComplete": false, "steps": [{"name": "gitea-mirror", "result": ""}],
+        "state": "tethered", "cutoverComplete": false, "steps": [{
+            "name": "gitea-mirror", "result": "", "startedAt": null, "attemptStartedAt": null, "finishedAt": null,
+            "updatedAt": null,
+        }],
         "failedStep": null, "lastError": null, "mirroredCommitSHA": null,
     });
     assert_eq!(body(&status(|_| {})), expected);
@@ -53,6 +56,14 @@ fn the_step_follows_the_phase_and_then_how_the_latest_attempt_ended() {
         let running = is_under_way(*phase);
         assert_eq!(result(&status(|mirror| mirror.phase = *phase)) == "running", running, "{phase}");
     }
+    let finished = |phase| {
+        let status = status(|mirror| (mirror.phase, mirror.facts.last_attempt_at) = (phase, Some(at(7))));
+        body(&status)["steps"][0]["finishedAt"].clone()
+    };
+    assert_eq!(
+        (finished(run::Phase::Idle), finished(run::Phase::Syncing)),
+        (json!("1970-01-01T00:00:07Z"), Value::Null)
+    );
     for (end, told) in [
         (None, ""),
         (Some(run::Phase::Succeeded), "success"),

@@ -218,7 +218,7 @@ fn a_migrate_that_never_left_is_sent_again_when_gitea_is_back() {
 }
 
 #[test]
-fn a_201_with_an_empty_mirror_is_not_believed() {
+fn a_201_with_an_empty_mirror_is_not_believed_row_5() {
     let mut world = World::empty();
     world.migrates.push_back(Box::new(|world| {
         world.migrate();

@@ -32,6 +32,7 @@ fn any_trouble() -> impl Strategy<Value = Trouble> {
     let kinds = vec![
         TroubleKind::Dns,
         TroubleKind::Tls,
+        TroubleKind::AuthTimeout,
         TroubleKind::Cut,
         TroubleKind::Foreign,
         TroubleKind::ServerError,

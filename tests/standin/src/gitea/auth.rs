@@ -43,6 +43,17 @@ impl Gitea {
         found.map(Some).ok_or_else(wrong)
     }
 
+    /// Whether somebody's password has to be checked: what is no token is taken for one.
+    pub(super) fn checks_a_password(&self, headers: &HeaderMap) -> bool {
+        let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic ")) {
+            return false;
+        }
+        let text = crate::upstream::authorization(headers).unwrap_or_default();
+        let (name, password) = text.split_once(':').unwrap_or((text.as_str(), ""));
+        self.by_token(password).or_else(|| self.by_token(name)).is_none()
+    }
+
     fn by_password(&self, name: &str, given: &str) -> Option<Doer> {
         let state = self.state();
         let account = state.account(name)?;

@@ -44,6 +44,9 @@ impl Gitea {
                 self.unknown_route()
             };
         }
+        if let Some(takes) = settings.password_check.filter(|_| self.checks_a_password(&asked.parts.headers)) {
+            tokio::time::sleep(takes).await;
+        }
         let doer = match self.doer(&asked.parts.headers) {
             Ok(doer) => doer,
             Err(refused) => return refused.into(),

@@ -109,6 +109,8 @@ pub struct Settings {
     pub queue_delay: Duration,
     /// `[cron.update_mirrors]`: the distance of its ticks. `None`: no cron.
     pub cron: Option<Duration>,
+    /// How long the check of a password takes: a busy machine, LDAP. A token is found at once. `None`: no time.
+    pub password_check: Option<Duration>,
     /// Answers 500 to a changed default branch while another change is queued, where the profile does.
     pub default_branch_500: bool,
 }
@@ -133,6 +135,7 @@ impl Default for Settings {
             maintenance: false,
             queue_delay: Duration::from_millis(500),
             cron: None,
+            password_check: None,
             default_branch_500: true,
         }
     }

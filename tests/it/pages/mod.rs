@@ -1,17 +1,20 @@
-//! The pages under `docs/`: their commands are run, or say why not, and their tables are held to the program.
+//! The pages: `docs/`, and those beside the sources and the chart. Their commands are run, or say why not, and their tables
+//! are held to the program.
 //!
 //! A block of commands is marked `sh` and run here, page by page, each page in a shell and a folder of its own with a
-//! service; or `sh cluster`, `sh release`, `sh source`, for what needs a cluster, a container engine, or the sources.
+//! service; or `sh cluster`, `sh release`, `sh source`, for what needs a cluster, a container engine, or the sources. Of the
+//! last kind are those that `.ci/run` runs itself, which is demanded of it.
+
+mod configuration;
+mod contract;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use clap::Args as _;
-use cutover_api::config::{self, Options};
 use standin::{Gitea, Upstream};
 use tempfile::TempDir;
 
@@ -31,15 +34,17 @@ fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// Every page under `docs/`, by its path from the root.
+/// Every page under `docs/`, and those that lie beside the sources and the chart, by its path from the root.
 fn pages() -> Vec<String> {
-    let mut folders = vec![root().join("docs")];
+    let mut folders = vec![root().join("docs"), root().to_owned(), root().join("chart")];
     let mut pages = Vec::new();
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
+        for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path);
+                if folder.starts_with(root().join("docs")) {
+                    folders.push(path);
+                }
             } else if path.extension().is_some_and(|extension| extension == "md") {
                 pages.push(path.strip_prefix(root()).unwrap().display().to_string());
             }
@@ -53,9 +58,15 @@ fn pages() -> Vec<String> {
 struct Scene {
     folder: TempDir,
     gitea: standin::Served,
+    gitea_token: String,
     upstream: Upstream,
     address: String,
 }
+
+/// The addresses by which the README calls what is somewhere else here.
+const README_GITEA: &str = "http://127.0.0.1:3000";
+const README_UPSTREAM: &str = "https://github.com/openova-io/openova";
+const README_LISTEN: &str = "127.0.0.1:8080";
 
 impl Scene {
     fn set() -> Self {
@@ -70,7 +81,7 @@ impl Scene {
         let gitea = gitea.serve_in_background("127.0.0.1:0".parse().unwrap()).unwrap();
         // nobody else asks the kernel for this port before the service does, in a test that ends at once if so
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let scene = Self { folder, gitea, upstream, address };
+        let scene = Self { folder, gitea, gitea_token: token.clone(), upstream, address };
         let configuration = blocks("docs/configure.md").into_iter().find(|(kind, ..)| kind == "yaml").unwrap().2;
         for (name, content) in [
             ("gitea-token", token.as_str()),
@@ -103,6 +114,7 @@ impl Scene {
             .env("CUTOVER_TOKEN_FILE", "operator-token")
             .env("GITEA_INTERNAL_URL", &self.gitea.url)
             .env("GITEA_TOKEN_FILE", "gitea-token")
+            .env("GITEA_ACCESS_TOKEN", &self.gitea_token)
             .env("UPSTREAM_REPO_URL", self.upstream.url("openova"))
             .stdin(Stdio::null())
             .output()
@@ -151,6 +163,15 @@ fn every_command_of_every_page_works_and_shows_what_the_page_shows() {
             script += &format!("echo '@@ {index}'; echo 'at {page}:{}' >&2\n{}\n", step.line, step.commands);
         }
         let scene = Scene::set();
+        if page == "README.md" {
+            let upstream = scene.upstream.url("openova");
+            for (there, here) in
+                [(README_GITEA, &scene.gitea.url), (README_UPSTREAM, &upstream), (README_LISTEN, &scene.address)]
+            {
+                assert!(script.contains(there), "{page} does not name {there}");
+                script = script.replace(there, here);
+            }
+        }
         let output = scene.run(&script).unwrap_or_else(|failure| {
             let log = fs::read_to_string(scene.folder.path().join("service.log")).unwrap_or_default();
             panic!("{page}: {failure}\n{log}")
@@ -165,7 +186,89 @@ fn every_command_of_every_page_works_and_shows_what_the_page_shows() {
             }
         }
     }
-    assert!(run >= 8, "{run}");
+    assert!(run >= 11, "{run}");
+}
+
+/// What `.ci/run` runs: itself, and the scripts of ours that it names.
+fn ci() -> String {
+    let all = read(".ci/run");
+    let named: BTreeSet<_> =
+        all.split_whitespace().filter(|word| word.starts_with("tests/") && root().join(word).is_file()).collect();
+    assert!(named.len() >= 4, "{named:?}");
+    named.iter().fold(all.clone(), |text, script| text + &read(script))
+}
+
+/// What is wrong with a command that needs the sources: it names an example that CI does not run, or tests that are none.
+fn not_of_the_sources(command: &str) -> Option<String> {
+    let words: Vec<_> = command.split_whitespace().take_while(|word| *word != "#").collect();
+    let after = |flag: &str| words.iter().position(|word| *word == flag).and_then(|at| words.get(at + 1));
+    if let Some(example) = after("--example")
+        && !ci().split_whitespace().any(|word| word == *example)
+    {
+        return Some(format!("CI does not run the example {example}"));
+    }
+    if after("--test") == Some(&"it") {
+        let at = words.iter().position(|word| *word == "it").unwrap();
+        let filters = words[at + 1..].iter().take_while(|word| !word.starts_with('-'));
+        let is_there = |filter: &str| {
+            let module = filter.trim_end_matches("::");
+            read("tests/it/main.rs").lines().any(|line| line == format!("mod {module};"))
+        };
+        return filters.copied().find(|filter| !is_there(filter)).map(|filter| format!("no tests are called {filter}"));
+    }
+    None
+}
+
+#[test]
+fn the_two_commands_of_the_readme_are_run_by_ci() {
+    let two = blocks("README.md").into_iter().find(|(kind, ..)| kind == "sh source").unwrap().2;
+    let two: Vec<_> = commands(&two).iter().map(|line| line.split('#').next().unwrap().trim().to_owned()).collect();
+    assert_eq!(two.len(), 2, "{two:?}");
+    let run: Vec<_> = read(".ci/run").lines().map(|line| line.replace(" --locked", "").trim().to_owned()).collect();
+    for command in two {
+        // the demo is ended by itself there
+        assert!(run.contains(&command) || run.contains(&format!("{command} -- --once")), "CI does not run: {command}");
+    }
+}
+
+#[test]
+fn commands_within_a_sentence_are_known_to_the_program_too() {
+    let scene = Scene::set();
+    scene.run(&format!("{AROUND}{SERVICE}")).unwrap();
+    let journal = rusqlite::Connection::open(scene.folder.path().join("state").join("journal.sqlite3")).unwrap();
+    let (mut checked, mut wrong) = (0, Vec::new());
+    // what is generated is compared elsewhere; it names commands of other programs
+    for page in pages().into_iter().filter(|page| !page.starts_with("docs/problems/") && page != "CHANGELOG.md") {
+        let mut fenced = false;
+        for (line, text) in (1..).zip(read(&page).lines()) {
+            if text.trim_start().starts_with("```") {
+                fenced = !fenced;
+            }
+            let digest = format!("sha256:{}", "0".repeat(64));
+            for command in code(text).into_iter().filter(|_| !fenced) {
+                let command = &command.replace("DIGEST", &digest);
+                let words: Vec<_> = command.split_whitespace().collect();
+                let fault = match words[..] {
+                    ["cutover-api", ref own @ ..] if !own.is_empty() => {
+                        let known = Command::new(BINARY).args(own).arg("--help").output().unwrap().status.success();
+                        (!known).then(|| "the program does not know it".to_owned())
+                    }
+                    ["cargo", ..] => not_of_the_sources(command),
+                    ["sqlite3", file, ..] => {
+                        let statement = command.split('\'').nth(1).unwrap();
+                        let there = file.ends_with(cutover_api::journal::FILE);
+                        let fault = journal.prepare(statement).err().map(|error| error.to_string());
+                        fault.or_else(|| (!there).then(|| format!("there is no {file}")))
+                    }
+                    _ => continue,
+                };
+                checked += 1;
+                wrong.extend(fault.map(|fault| format!("{page}:{line}: {command}: {fault}")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(checked > 15, "{checked}");
 }
 
 /// The commands of a block, a line each, with what is continued on the next line.
@@ -187,6 +290,13 @@ fn what_is_not_run_here_says_why_and_names_nothing_that_is_not_there() {
             if !KNOWN.contains(&kind.as_str()) {
                 wrong.push(format!("{page}:{line}: a block is not marked as {kind:?}"));
             }
+            if !kind.starts_with("sh") {
+                const PROGRAMS: [&str; 7] = ["cargo", "kubectl", "helm", "curl", "docker", "export", "git"];
+                let is_command = |line: &&str| PROGRAMS.contains(&line.split(' ').next().unwrap());
+                let found = text.lines().find(is_command);
+                wrong
+                    .extend(found.map(|command| format!("{page}:{line}: a command in a block of {kind:?}: {command}")));
+            }
             if !kind.starts_with("sh ") {
                 continue;
             }
@@ -196,6 +306,10 @@ fn what_is_not_run_here_says_why_and_names_nothing_that_is_not_there() {
                 wrong.push(format!("{page}:{line}: {}", String::from_utf8_lossy(&syntax.stderr)));
             }
             for command in commands(&text) {
+                if kind == "sh source" {
+                    wrong
+                        .extend(not_of_the_sources(&command).map(|fault| format!("{page}:{line}: {command}: {fault}")));
+                }
                 let words: Vec<_> = command.split_whitespace().map(|word| word.trim_matches('"')).collect();
                 for own in words.split(|word| ["|", "&&", ";", "&"].contains(word)) {
                     let Some(at) = own.iter().position(|word| *word == "cutover-api") else { continue };
@@ -224,7 +338,7 @@ fn what_is_not_run_here_says_why_and_names_nothing_that_is_not_there() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(checked > 8, "{checked}");
+    assert!(checked > 12, "{checked}");
 }
 
 /// Whether the chart has a value of this path.
@@ -233,110 +347,7 @@ fn is_value(path: &str) -> bool {
     path.split('.').try_fold(&values, |values, key| values.get(key)).is_some()
 }
 
-/// The rows of the table under a heading of the configuration's page, each a list of cells, the head among them.
-fn rows(heading: &str) -> Vec<Vec<String>> {
-    let text = read("docs/configure.md");
-    let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap();
-    let rows =
-        section.split("\n## ").next().unwrap().lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix('|'));
-    rows.map(|row| row.split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
-}
-
-/// What stands in a cell as code.
+/// What stands in a line or a cell as code.
 fn code(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
-}
-
-#[test]
-fn the_page_of_the_configuration_has_every_flag_with_its_variable_and_its_default() {
-    let command = Options::augment_args(clap::Command::new("serve"));
-    let wanted: BTreeSet<_> = command
-        .get_arguments()
-        .map(|argument| {
-            let flag = format!("--{}", argument.get_long().unwrap());
-            let variable = argument.get_env().map(|name| name.to_str().unwrap().to_owned());
-            let default = argument.get_default_values().first().map(|value| value.to_str().unwrap().to_owned());
-            (flag, variable, default.filter(|default| default != "false"))
-        })
-        .collect();
-    let first = |cell: &str| code(cell).first().map(ToString::to_string);
-    let documented: BTreeSet<_> = rows("Flags and their variables")
-        .into_iter()
-        .filter(|row| row[0].starts_with('`'))
-        .map(|row| (first(&row[0]).unwrap(), first(&row[1]), first(&row[2])))
-        .collect();
-    assert_eq!(documented, wanted);
-}
-
-#[test]
-fn the_page_of_the_configuration_has_every_variable() {
-    let source = read("src/config/environment.rs");
-    let list = source.split_once("const ALL").and_then(|(_, rest)| rest.split_once("];")).unwrap().0;
-    let wanted: BTreeSet<_> = list.split('"').skip(1).step_by(2).collect();
-    assert!(wanted.len() > 10, "{wanted:?}");
-    let table = rows("One mirror, by variables");
-    let documented: BTreeSet<_> = table.iter().flat_map(|row| code(&row[0])).collect();
-    assert_eq!(documented, wanted);
-}
-
-/// The keys that a configuration file may have: found by writing a text under each and reading what is said about that.
-fn keys() -> BTreeSet<String> {
-    let folder = TempDir::with_prefix("cutover-keys-").unwrap();
-    let mut keys = BTreeSet::new();
-    let mut sections = vec![String::new()];
-    while let Some(section) = sections.pop() {
-        for key in faults(&folder, &section, "zzzzzzzz").1 {
-            let path = if section.is_empty() { key } else { format!("{section}.{key}") };
-            let (said, within) = faults(&folder, &path, "");
-            if !within.is_empty() {
-                sections.push(path);
-            } else if said.iter().any(|what| what.ends_with("write a list")) && path == "mirrors" {
-                sections.push("mirrors[]".into());
-            } else {
-                keys.insert(path);
-            }
-        }
-    }
-    keys
-}
-
-/// What is said about a text under a path of the file (and under a key that nobody knows in it), and the keys that this
-/// names as possible.
-fn faults(folder: &TempDir, path: &str, unknown: &str) -> (Vec<String>, Vec<String>) {
-    let mut document = if unknown.is_empty() { String::from("zzzz") } else { format!("{{ {unknown}: zzzz }}") };
-    for key in path.split('.').rev().filter(|key| !key.is_empty()) {
-        document = match key.strip_suffix("[]") {
-            Some(list) => format!("{{ {list}: [{document}] }}"),
-            None => format!("{{ {key}: {document} }}"),
-        };
-    }
-    let file: PathBuf = folder.path().join("cutover.yaml");
-    fs::write(&file, document).unwrap();
-    let options = Options { config: Some(file), ..Options::default() };
-    let faults = match config::load(&options, &|_| None) {
-        Ok(_) => Vec::new(),
-        Err(faults) => faults.faults,
-    };
-    let place = |path: &str| path.replace("[]", "[0]");
-    let here = |found: &str| {
-        let found = found.split(" (line").next().unwrap();
-        if unknown.is_empty() { found == place(path) } else { found.ends_with(unknown) }
-    };
-    let said: Vec<_> =
-        faults.iter().filter(|fault| here(&fault.place.to_string())).map(|fault| fault.what.clone()).collect();
-    let lists = said.iter().filter_map(|what| {
-        what.split_once("the keys here are ").or_else(|| what.split_once("write a mapping with the keys "))
-    });
-    let keys = lists.flat_map(|(_, keys)| keys.split(", ").map(str::to_owned)).collect();
-    (said, keys)
-}
-
-#[test]
-fn the_page_of_the_configuration_has_every_key_of_the_file_and_no_other() {
-    let keys = keys();
-    assert!(keys.len() > 20, "{keys:?}");
-    let wanted: BTreeSet<_> = keys.iter().map(String::as_str).collect();
-    let table = rows("The file");
-    let documented: BTreeSet<_> = table.iter().flat_map(|row| code(&row[0])).collect();
-    assert_eq!(documented, wanted);
 }
