@@ -54,3 +54,22 @@ fn a_clone_by_hand_after_a_failed_one_of_ours_was_deleted_by_hand_is_left_alone(
         a_run_beside_a_clone_by_hand(&mut world).await;
     });
 }
+
+#[test]
+fn a_clone_of_ours_of_which_a_gateway_says_500_in_json_is_left_to_end() {
+    story(async |mut world| {
+        world.gitea_api(Method::POST, "/orgs", Some(json!({"username": "openova"}))).await;
+        world.start().await;
+        world.gitea().set_migrate_delay(Duration::from_secs(300));
+        let url = world.upstream.url("one");
+        // Gitea has the call, and the gateway gives up on it
+        world.gitea().before_next(CallKind::Migrate, move |gitea| {
+            let gitea = gitea.clone();
+            tokio::spawn(async move { gitea.migrate_as("bot", "openova", "one", &url).await });
+        });
+        let body = r#"{"message":"An unexpected error occurred"}"#;
+        world.gitea().fault_once(CallKind::Migrate, Fault::Status(500, "application/json", body.into()));
+        let run = world.run().await;
+        assert_eq!((run["status"].as_str(), world.count(DELETE)), (Some("succeeded"), 0), "{run:#}");
+    });
+}
