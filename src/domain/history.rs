@@ -166,6 +166,12 @@ impl History {
         }
     }
 
+    /// Whether the latest migrate is known to have made nothing.
+    #[must_use]
+    pub fn made_nothing(&self) -> bool {
+        self.intents.last().is_some_and(|intent| intent.made_nothing)
+    }
+
     /// How long ago something was, by the driver's own clock.
     #[must_use]
     pub const fn since(&self, at: Duration) -> Duration {
@@ -280,9 +286,15 @@ impl History {
         self.organisation_at = Some(self.elapsed);
     }
 
-    /// Takes note of a migrate that is about to be sent.
-    pub fn sends_migrate(&mut self, spec: &MirrorSpec, gitea_date: Timestamp) {
-        self.intents.push(Intended { target: spec.full_name(), gitea_date, answer: None, made_nothing: false });
+    /// Takes note of a migrate that is about to be sent; `dated`: the date is Gitea's.
+    pub fn sends_migrate(&mut self, spec: &MirrorSpec, gitea_date: Timestamp, dated: bool) {
+        self.intents.push(Intended {
+            target: spec.full_name(),
+            gitea_date: dated.then_some(gitea_date),
+            answer: None,
+            answered_at: None,
+            made_nothing: false,
+        });
         self.migrate = Some(Migrate { gitea_date, at: Some(self.elapsed), answer: None });
         self.migrates += 1;
         self.first_migrate.get_or_insert(self.elapsed);
@@ -291,10 +303,11 @@ impl History {
         self.git_troubles = 0;
     }
 
-    /// Takes note of its answer.
-    pub fn migrated(&mut self, answer: MigrateAnswer) {
+    /// Takes note of its answer, and of Gitea's `Date` with it.
+    pub fn migrated(&mut self, answer: MigrateAnswer, date: Option<Timestamp>) {
         if let Some(intent) = self.intents.last_mut() {
             intent.answer = Some(answer.clone());
+            intent.answered_at = date;
         }
         if let Some(migrate) = &mut self.migrate {
             migrate.answer = Some(answer);

@@ -6,6 +6,7 @@
 mod deliveries;
 mod events;
 mod keys;
+mod migrates;
 mod modes;
 mod notices;
 mod store;
@@ -33,7 +34,6 @@ pub use notices::{Outbox, Waiting};
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite3";
-
 /// The lock's file beside it: held as long as the process lives, and released by the system however it ends.
 const LOCK: &str = "lock";
 

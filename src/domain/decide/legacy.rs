@@ -156,7 +156,7 @@ impl Table<'_> {
     /// Takes away what our own migrate has left, and gives the legacy repository its name back.
     pub(super) fn undo(&self, aside: &Aside, giving_up: &GivingUp) -> Next {
         let stays_there = || fail(giving_up.problem.clone().after(&self.stands_aside(aside)));
-        let Some(RepositorySeen { answer, date }) = &self.seen.repository else {
+        let Some(RepositorySeen { answer, date, .. }) = &self.seen.repository else {
             return Next::Look(Look::Repository);
         };
         let in_time = self.history.since(giving_up.since) < UNDOING;
