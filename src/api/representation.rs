@@ -1,8 +1,10 @@
 //! How an answer that is ready is sent: in full, packed, or not at all because its reader has it already.
 //!
-//! Owns `ETag`, `If-None-Match`, `Cache-Control`, gzip and `Vary`. Looks at whole bodies only, never holds up a stream,
-//! and never changes what an answer says. The tag is taken from the body, not from a revision of ours: how fresh a copy
+//! Owns `ETag`, `If-None-Match`, `Cache-Control`, gzip and `Vary`. Looks at whole bodies, and at those that say they come
+//! in pieces; never holds up a stream, and never changes what an answer says. The tag is taken from the body, not from a revision of ours: how fresh a copy
 //! is depends on the time as well.
+
+mod pieces;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -17,6 +19,9 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+
+pub(super) use pieces::in_pieces;
+use pieces::{InPieces, packed};
 
 /// The routes whose answers have a tag.
 pub(super) const TAGGED: [&str; 4] = ["/status", "/status/{name}", "/cutover/runs", "/cutover/runs/{id}"];
@@ -87,12 +92,15 @@ impl Wanted {
     /// The answer as it is sent.
     pub(super) async fn applied(self, mut response: Response) -> Response {
         let tagged = self.has.is_some() && response.status() == StatusCode::OK;
-        let packable = is_packable(&response);
+        let in_pieces = response.extensions_mut().remove::<InPieces>().is_some();
+        let packable = in_pieces || is_packable(&response);
         if packable {
             response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
         }
         if (tagged || packable && self.packed) && response.body().size_hint().exact().is_some() {
             response = self.reworked(response, tagged, packable).await;
+        } else if in_pieces && self.packed {
+            response = packed(response);
         }
         if self.head_only {
             let length = response.body().size_hint().exact().filter(|_| response.status() != StatusCode::NOT_MODIFIED);

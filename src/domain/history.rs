@@ -61,6 +61,8 @@ pub struct History {
     pub branch_patch: Option<BranchPatch>,
     /// How many there were.
     pub branch_patches: u32,
+    /// This run has sent a PATCH before the service was started again.
+    pub patched_earlier: bool,
     /// The sync under way.
     pub sync: Option<Sync>,
     /// How many syncs this run asked for.
@@ -162,6 +164,12 @@ impl History {
             }
             RepositoryAnswer::Refused(_) => self.streak = None,
         }
+    }
+
+    /// Whether the latest migrate is known to have made nothing.
+    #[must_use]
+    pub fn made_nothing(&self) -> bool {
+        self.intents.last().is_some_and(|intent| intent.made_nothing)
     }
 
     /// How long ago something was, by the driver's own clock.
@@ -278,9 +286,15 @@ impl History {
         self.organisation_at = Some(self.elapsed);
     }
 
-    /// Takes note of a migrate that is about to be sent.
-    pub fn sends_migrate(&mut self, spec: &MirrorSpec, gitea_date: Timestamp) {
-        self.intents.push(Intended { target: spec.full_name(), gitea_date, answer: None, made_nothing: false });
+    /// Takes note of a migrate that is about to be sent; `dated`: the date is Gitea's.
+    pub fn sends_migrate(&mut self, spec: &MirrorSpec, gitea_date: Timestamp, dated: bool) {
+        self.intents.push(Intended {
+            target: spec.full_name(),
+            gitea_date: dated.then_some(gitea_date),
+            answer: None,
+            answered_at: None,
+            made_nothing: false,
+        });
         self.migrate = Some(Migrate { gitea_date, at: Some(self.elapsed), answer: None });
         self.migrates += 1;
         self.first_migrate.get_or_insert(self.elapsed);
@@ -289,10 +303,11 @@ impl History {
         self.git_troubles = 0;
     }
 
-    /// Takes note of its answer.
-    pub fn migrated(&mut self, answer: MigrateAnswer) {
+    /// Takes note of its answer, and of Gitea's `Date` with it.
+    pub fn migrated(&mut self, answer: MigrateAnswer, date: Option<Timestamp>) {
         if let Some(intent) = self.intents.last_mut() {
             intent.answer = Some(answer.clone());
+            intent.answered_at = date;
         }
         if let Some(migrate) = &mut self.migrate {
             migrate.answer = Some(answer);
@@ -333,14 +348,11 @@ impl History {
         upstream: Option<Digest>,
         tracked: Option<ObjectId>,
     ) {
-        if self.syncs == 0 {
-            self.tracked_before = tracked;
-        }
+        self.asked_for_a_sync(tracked);
         let before = self.sync.take();
         let asks = before.as_ref().filter(|sync| sync.moved_at.is_none()).map_or(1, |sync| sync.asks + 1);
         let barren = before.is_some_and(|sync| sync.moved_at.is_some() && sync.upstream == upstream);
         self.barren_syncs = if barren { self.barren_syncs + 1 } else { 0 };
-        self.syncs += 1;
         self.sync = Some(Sync {
             at: self.elapsed,
             mirror_updated: repository.mirror_updated,
@@ -353,6 +365,15 @@ impl History {
             upstream_read_since: false,
             asks,
         });
+    }
+
+    /// Takes note that this run asks for a sync, or has asked for one before the service was started again: what it brings
+    /// is this run's.
+    pub fn asked_for_a_sync(&mut self, tracked: Option<ObjectId>) {
+        if self.syncs == 0 {
+            self.tracked_before = tracked;
+        }
+        self.syncs += 1;
     }
 
     /// Whether this run's migrate made the repository.

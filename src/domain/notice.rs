@@ -4,11 +4,12 @@
 //! once: a mirror that fails in the same way ten times has failed once.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::names::MirrorName;
-use super::problem::Code;
+use super::problem::{Code, Problem};
 use super::run::{Phase, RunId, labelled};
 use super::spec::MirrorSpec;
 use super::status::Facts;
@@ -22,7 +23,8 @@ labelled! {
         Fresh = "fresh",
         /// A run failed in a way that asking again can mend.
         RunFailed = "run-failed",
-        /// A run failed in a way that asking again will not mend: a person has to change something.
+        /// A run failed in a way that asking again will not mend, or something was found that none has caused: a person
+        /// has to change something.
         NeedsAttention = "needs-attention",
     }
 }
@@ -43,34 +45,85 @@ pub struct Notice {
     pub body: String,
 }
 
-/// What there is to tell of a mirror of which `before` was known, and now `after`.
+/// What somebody has been told, or has reason to ask, and has not been told the end of: kept with what is known of the
+/// mirror, so that an edge is told once, whatever comes between.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is told, and ends, whatever the others are")]
+pub struct Alarm {
+    /// That it is behind.
+    pub behind: bool,
+    /// That its repository is gone, or empty.
+    pub gone: bool,
+    /// That it was found stopped in Gitea.
+    pub stopped: bool,
+    /// How the latest failure was, and whether asking again could have mended it.
+    pub failed: Option<(Code, bool)>,
+    /// A run could not verify the refs: that is told to whoever asked for it, and to nobody else.
+    pub doubted: bool,
+}
+
+impl Alarm {
+    fn is_on(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// What there is to tell of a mirror of which `before` was known, and now `after`, with what was told until now; that is
+/// brought up to date in `after`. A mirror that does not follow is behind by intent, and so it is `fresh` by intent.
 #[must_use]
-pub fn edges(before: &Facts, after: &Facts) -> Vec<Kind> {
+pub fn edges(before: &Facts, after: &mut Facts, follows: bool) -> Vec<(Kind, Option<Problem>)> {
     let mut edges = Vec::new();
-    if before.behind.is_none() && after.behind.is_some() {
-        edges.push(Kind::Behind);
+    let alarm = &mut after.alarm;
+    if follows && after.behind.is_some() && !std::mem::replace(&mut alarm.behind, true) {
+        edges.push((Kind::Behind, after.problem.clone()));
     }
-    let failed = |facts: &Facts| -> Option<(Code, bool)> {
-        let problem = facts.problem.as_ref().filter(|_| facts.last_end == Some(Phase::Failed))?;
-        Some((problem.code, problem.retryable))
-    };
-    if let Some(now) = failed(after).filter(|now| failed(before) != Some(*now)) {
-        edges.push(if now.1 { Kind::RunFailed } else { Kind::NeedsAttention });
+    let attempted = after.last_attempt_at != before.last_attempt_at;
+    let gone = after.unknown.and_then(|unknown| unknown.code);
+    let gone = gone.filter(|code| matches!(code, Code::RepositoryVanished | Code::BrokenMirror));
+    let known_to_be_gone = alarm.gone;
+    alarm.gone |= gone.is_some();
+    if let Some(problem) = after.problem.as_ref().filter(|_| attempted && after.last_end == Some(Phase::Failed)) {
+        let failed = Some((problem.code, problem.retryable));
+        if std::mem::replace(&mut alarm.failed, failed) != failed {
+            let kind = if problem.retryable { Kind::RunFailed } else { Kind::NeedsAttention };
+            edges.push((kind, Some(problem.clone())));
+        }
+    } else if let Some(code) = gone.filter(|_| !known_to_be_gone) {
+        edges.push((Kind::NeedsAttention, Some(lost(code))));
     }
-    // that an observation could not tell for a moment is no doubt that anybody was told of
-    let ended_badly = |facts: &Facts| matches!(facts.last_end, Some(Phase::Failed | Phase::Unverified));
-    let doubted = |facts: &Facts| facts.behind.is_some() || facts.unknown.is_some() && ended_badly(facts);
-    if doubted(before) && after.behind.is_none() && after.unknown.is_none() && after.proven_at.is_some() {
-        edges.push(Kind::Fresh);
+    alarm.doubted |= attempted && after.last_end == Some(Phase::Unverified);
+    let proven = after.behind.is_none() && after.unknown.is_none() && after.proven_at != before.proven_at;
+    if follows && proven && alarm.is_on() {
+        *alarm = Alarm::default();
+        edges.push((Kind::Fresh, after.problem.clone()));
     }
     edges
 }
 
+/// What an observation has seen of a repository that is no mirror any more.
+fn lost(code: Code) -> Problem {
+    let detail = if code == Code::RepositoryVanished {
+        "an observation found no repository where a proven mirror was"
+    } else {
+        "an observation found a repository without refs where a proven mirror was"
+    };
+    Problem::new(code, detail)
+}
+
 impl Notice {
-    /// As it leaves; `run`: the one that found it out, if none of our observations did.
+    /// As it leaves; `problem`: what there is to be done about; `run`: the one that found it out, if none of our
+    /// observations did.
     #[must_use]
-    pub fn new(id: Uuid, kind: Kind, spec: &MirrorSpec, facts: &Facts, run: Option<RunId>, at: Timestamp) -> Self {
-        let problem = facts.problem.as_ref().map(|problem| {
+    pub fn new(
+        id: Uuid,
+        (kind, problem): (Kind, Option<Problem>),
+        spec: &MirrorSpec,
+        facts: &Facts,
+        run: Option<RunId>,
+        at: Timestamp,
+    ) -> Self {
+        let problem = problem.map(|problem| {
             json!({
                 "error": problem.code, "title": problem.code.title(), "detail": problem.detail,
                 "remedy": problem.remedy, "retryable": problem.retryable,
@@ -103,63 +156,117 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::problem::Problem;
     use crate::domain::status::{Behind, Unknown};
     use crate::domain::tests::spec;
 
-    fn ended(phase: Phase, problem: Option<Code>) -> Facts {
-        let problem = problem.map(|code| Problem::new(code, "x"));
-        let unknown =
-            problem.as_ref().map(|problem| Unknown { since: Timestamp::UNIX_EPOCH, code: Some(problem.code) });
-        let proven_at = problem.is_none().then_some(Timestamp::UNIX_EPOCH);
-        Facts { last_end: Some(phase), problem, unknown, proven_at, ..Facts::default() }
+    /// Told one after the other, as it would be.
+    struct Story {
+        facts: Facts,
+        second: i64,
+    }
+
+    impl Story {
+        fn step(&mut self, follows: bool, change: impl FnOnce(&mut Facts, Timestamp)) -> Vec<String> {
+            self.second += 60;
+            let mut after = self.facts.clone();
+            change(&mut after, Timestamp::from_second(self.second).unwrap());
+            let told = edges(&self.facts, &mut after, follows);
+            self.facts = after;
+            let word = |(kind, problem): (Kind, Option<Problem>)| match (kind, problem) {
+                (Kind::RunFailed | Kind::NeedsAttention, Some(problem)) => format!("{kind} {}", problem.code),
+                (kind, _) => kind.to_string(),
+            };
+            told.into_iter().map(word).collect()
+        }
+    }
+
+    fn proven(facts: &mut Facts, now: Timestamp) {
+        (facts.proven_at, facts.behind, facts.unknown) = (Some(now), None, None);
+    }
+
+    fn behind(facts: &mut Facts, now: Timestamp) {
+        facts.behind = Some(Behind { since: now, refs: 2, ..Behind::default() });
+    }
+
+    fn blind(code: Code) -> impl FnOnce(&mut Facts, Timestamp) {
+        move |facts, now| facts.unknown = Some(Unknown { since: now, code: Some(code) })
+    }
+
+    fn ended(phase: Phase, code: Option<Code>) -> impl FnOnce(&mut Facts, Timestamp) {
+        move |facts, now| {
+            (facts.last_attempt_at, facts.last_end) = (Some(now), Some(phase));
+            facts.problem = code.map(|code| Problem::new(code, "x"));
+            match code {
+                None => proven(facts, now),
+                // of our own making: it says nothing of the two sides
+                Some(Code::StateUnavailable) => {}
+                Some(code) => blind(code)(facts, now),
+            }
+        }
     }
 
     #[test]
-    fn an_edge_is_told_once_and_nothing_while_all_stays_as_it_is() {
-        let at = Timestamp::UNIX_EPOCH;
-        let never = Facts::default();
-        let good = ended(Phase::Succeeded, None);
-        let doubt = ended(Phase::Unverified, Some(Code::UpstreamUnreachable));
-        let passing = ended(Phase::Failed, Some(Code::GiteaError));
-        let lasting = ended(Phase::Failed, Some(Code::NotAMirror));
-        let behind = Facts { behind: Some(Behind { since: at, refs: 2, ..Behind::default() }), ..good.clone() };
-        let further = Facts { behind: Some(Behind { since: at, refs: 9, ..Behind::default() }), ..good.clone() };
-        let both = Facts { behind: behind.behind.clone(), ..passing.clone() };
-        let seen = Facts { unknown: None, proven_at: Some(at), ..passing.clone() };
-        let blind = Facts { unknown: doubt.unknown, ..good.clone() };
-        let gone = blind.clone();
-        for (before, after, expected) in [
-            (&never, &good, &[][..]),
-            (&never, &lasting, &[Kind::NeedsAttention]),
-            (&good, &good, &[]),
-            (&good, &doubt, &[]),
-            (&doubt, &good, &[Kind::Fresh]),
-            (&good, &behind, &[Kind::Behind]),
-            (&behind, &further, &[]),
-            (&further, &good, &[Kind::Fresh]),
-            (&good, &passing, &[Kind::RunFailed]),
-            (&passing, &passing, &[]),
-            (&passing, &lasting, &[Kind::NeedsAttention]),
-            (&lasting, &doubt, &[]),
-            (&lasting, &good, &[Kind::Fresh]),
-            (&good, &both, &[Kind::Behind, Kind::RunFailed]),
-            (&both, &behind, &[]),
-            // an observation proves it, and the latest run has failed all the same
-            (&passing, &seen, &[Kind::Fresh]),
-            (&seen, &blind, &[]),
-            (&gone, &behind, &[Kind::Behind]),
-            (&behind, &gone, &[]),
-        ] {
-            assert_eq!(edges(before, after), expected, "{before:?} {after:?}");
+    fn an_edge_is_told_once_and_its_end_is_too() {
+        type Change = Box<dyn FnOnce(&mut Facts, Timestamp)>;
+        let is = |change: fn(&mut Facts, Timestamp)| -> Change { Box::new(change) };
+        let ends = |phase, code| -> Change { Box::new(ended(phase, code)) };
+        let sees = |code| -> Change { Box::new(blind(code)) };
+        let failed = |code| ends(Phase::Failed, Some(code));
+        let mut story = Story { facts: Facts::default(), second: 0 };
+        let follow = true;
+        for (number, (follows, change, expected)) in [
+            (follow, failed(Code::NotAMirror), "needs-attention not-a-mirror"),
+            (follow, ends(Phase::Succeeded, None), "fresh"),
+            (follow, ends(Phase::Succeeded, None), ""),
+            (follow, is(behind), "behind"),
+            (follow, is(behind), ""),
+            (follow, failed(Code::GiteaError), "run-failed gitea-error"),
+            (follow, failed(Code::GiteaError), ""),
+            (follow, failed(Code::NotAMirror), "needs-attention not-a-mirror"),
+            (follow, is(proven), "fresh"),
+            // the latest run has failed all the same, and nobody is told of it again; but of the next that does
+            (follow, sees(Code::UpstreamUnreachable), ""),
+            (follow, is(proven), ""),
+            (follow, failed(Code::NotAMirror), "needs-attention not-a-mirror"),
+            (follow, ends(Phase::Unverified, Some(Code::UpstreamUnreachable)), ""),
+            (follow, ends(Phase::Succeeded, None), "fresh"),
+            (follow, ends(Phase::Unverified, Some(Code::UpstreamUnreachable)), ""),
+            (follow, is(proven), "fresh"),
+            // a full disk of ours is no proof of anything
+            (follow, failed(Code::StateUnavailable), "run-failed state-unavailable"),
+            (follow, is(proven), "fresh"),
+            // the repository went, and a run that finds the same has nothing to add but itself
+            (follow, sees(Code::RepositoryVanished), "needs-attention repository-vanished"),
+            (follow, sees(Code::RepositoryVanished), ""),
+            (follow, sees(Code::UpstreamUnreachable), ""),
+            (follow, sees(Code::BrokenMirror), ""),
+            (follow, failed(Code::BrokenMirror), "needs-attention broken-mirror"),
+            (follow, ends(Phase::Succeeded, None), "fresh"),
+            (follow, failed(Code::BrokenMirror), "needs-attention broken-mirror"),
+            (follow, sees(Code::BrokenMirror), ""),
+            (follow, is(proven), "fresh"),
+            // what stands still drifts by intent, until it is to follow again
+            (!follow, is(behind), ""),
+            (!follow, is(proven), ""),
+            (!follow, is(behind), ""),
+            (follow, is(behind), "behind"),
+            (!follow, is(proven), ""),
+            (follow, is(proven), "fresh"),
+            (!follow, sees(Code::RepositoryVanished), "needs-attention repository-vanished"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_eq!(story.step(follows, change).join(", "), expected, "step {number}");
         }
     }
 
     #[test]
     fn what_leaves_is_a_cloud_event() {
         let at: Timestamp = "2026-11-23T09:00:00Z".parse().unwrap();
-        let facts = Facts { proven_at: Some(at), ..ended(Phase::Failed, Some(Code::NotAMirror)) };
-        let notice = Notice::new(Uuid::nil(), Kind::NeedsAttention, &spec(), &facts, Some(RunId(Uuid::max())), at);
+        let facts = Facts { proven_at: Some(at), ..Facts::default() };
+        let told = (Kind::NeedsAttention, Some(Problem::new(Code::NotAMirror, "x")));
+        let notice = Notice::new(Uuid::nil(), told, &spec(), &facts, Some(RunId(Uuid::max())), at);
         let event: Value = serde_json::from_str(&notice.body).unwrap();
         for (member, value) in [
             ("specversion", "1.0"),

@@ -42,6 +42,8 @@ pub struct RepositorySeen {
     pub answer: RepositoryAnswer,
     /// The `Date` of the answer; our clock where there was none.
     pub date: Timestamp,
+    /// Whether it is Gitea's: nothing is proven by our own.
+    pub dated: bool,
 }
 
 impl Observation {

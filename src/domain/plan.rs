@@ -177,7 +177,7 @@ impl<'a> Assumed<'a> {
     fn look(&mut self, look: Look) -> bool {
         match look {
             Look::Repository => {
-                let seen = RepositorySeen { answer: self.repository.clone(), date: self.date };
+                let seen = RepositorySeen { answer: self.repository.clone(), date: self.date, dated: true };
                 self.history.saw_repository(&seen);
                 self.observation.repository = Some(seen);
             }
@@ -227,8 +227,8 @@ impl<'a> Assumed<'a> {
                 "create_organisation"
             }
             Action::Migrate { interval: _ } => {
-                self.history.sends_migrate(self.spec, self.date);
-                self.history.migrated(MigrateAnswer::Created);
+                self.history.sends_migrate(self.spec, self.date, true);
+                self.history.migrated(MigrateAnswer::Created, Some(self.date));
                 self.repository = RepositoryAnswer::Present(Box::new(self.migrated()));
                 self.local = Some(LocalRefsAnswer::List(self.fetched()));
                 "migrate"

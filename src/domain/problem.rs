@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::refs::Digest;
+use super::refs::{Digest, RefName};
 
 /// The most characters that a `detail` has: consoles show it verbatim.
 pub const LONGEST_DETAIL: usize = 300;
@@ -269,13 +269,20 @@ pub struct Problem {
     pub retryable: bool,
     /// Which kind of a code that has kinds, such as `empty` of `upstream-suspect`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
     /// The digest of a list of upstream's refs that an operator may accept: of a shrunken one.
     #[serde(rename = "upstreamDigest", skip_serializing_if = "Option::is_none", default)]
     pub upstream_digest: Option<Box<Digest>>,
+    /// The refs in Gitea that it is about, by name, where `detail` has no room for them: the first
+    /// [`Problem::NAMED_REFS`].
+    #[serde(skip_serializing_if = "<[_]>::is_empty", default)]
+    pub refs: Box<[RefName]>,
 }
 
 impl Problem {
+    /// How many refs are named: enough to see what would be lost, little enough to be kept with every run.
+    pub const NAMED_REFS: usize = 100;
+
     /// A problem with the remedy of its code.
     #[must_use]
     pub fn new(code: Code, detail: impl AsRef<str>) -> Self {
@@ -286,13 +293,14 @@ impl Problem {
             retryable: code.retryable(),
             reason: None,
             upstream_digest: None,
+            refs: Box::default(),
         }
     }
 
     /// The same, with the kind of the code.
     #[must_use]
     pub fn because(mut self, reason: &str) -> Self {
-        self.reason = Some(reason.to_owned());
+        self.reason = Some(reason.into());
         self
     }
 
@@ -300,6 +308,13 @@ impl Problem {
     #[must_use]
     pub fn acceptable(mut self, digest: Digest) -> Self {
         self.upstream_digest = Some(Box::new(digest));
+        self
+    }
+
+    /// The same, with the refs that it is about.
+    #[must_use]
+    pub fn about<'a>(mut self, refs: impl IntoIterator<Item = &'a RefName>) -> Self {
+        self.refs = refs.into_iter().take(Self::NAMED_REFS).cloned().collect();
         self
     }
 

@@ -20,10 +20,12 @@ pub const GONE_FOR_GOOD: Duration = Duration::from_secs(30);
 pub struct Intended {
     /// `owner/repo`.
     pub target: String,
-    /// Gitea's `Date` when the name was seen absent.
-    pub gitea_date: Timestamp,
+    /// Gitea's `Date` when the name was seen absent; `None`: it told none, and the migrate proves nothing.
+    pub gitea_date: Option<Timestamp>,
     /// What Gitea answered; `None`: nobody knows.
     pub answer: Option<MigrateAnswer>,
+    /// Gitea's `Date` with that answer; without one an error is no sign that anything has ended.
+    pub answered_at: Option<Timestamp>,
     /// The name was still absent after an error: a row that is there now is not this migrate's.
     pub made_nothing: bool,
 }
@@ -31,9 +33,19 @@ pub struct Intended {
 impl Intended {
     fn can_have_made(&self, spec: &MirrorSpec, repository: &Repository) -> bool {
         self.target.eq_ignore_ascii_case(&spec.full_name())
-            && repository.created_at >= self.gitea_date
+            && self.gitea_date.is_some_and(|date| repository.created_at >= date)
             && !self.made_nothing
             && self.answer.as_ref().is_none_or(MigrateAnswer::may_have_made_a_row)
+            && !(self.ended() && self.answered_at.is_some_and(|date| repository.created_at > date))
+    }
+
+    fn ended(&self) -> bool {
+        self.answer.as_ref().is_some_and(MigrateAnswer::ended_in_an_error)
+    }
+
+    /// An error is about what was there when Gitea said it: a later row is somebody else's, and may be alive.
+    fn ended_with(&self, repository: &Repository) -> bool {
+        self.ended() && self.answered_at.is_some_and(|date| repository.created_at <= date)
     }
 }
 
@@ -44,8 +56,8 @@ pub struct Case<'a> {
     pub spec: &'a MirrorSpec,
     /// The repository as Gitea shows it.
     pub repository: &'a Repository,
-    /// Gitea's `Date` with it.
-    pub date: Timestamp,
+    /// Gitea's `Date` with it; `None`: it told none, and nothing is proven by age.
+    pub date: Option<Timestamp>,
     /// Migrates that are known, oldest first.
     pub intents: &'a [Intended],
     /// What its git answers.
@@ -54,7 +66,7 @@ pub struct Case<'a> {
     pub upstream: Option<&'a RefList>,
     /// For how long its folder has been seen gone.
     pub folder_gone_for: Duration,
-    /// How long after the intent a placeholder is dead whatever else is seen.
+    /// How long after it was made a placeholder is dead whatever else is seen.
     pub dead_after: Duration,
 }
 
@@ -113,10 +125,11 @@ impl Proof {
         // the latest that can have made it: an earlier one's placeholder was gone when that one was written down
         let intent = case.intents.iter().rev().find(|intent| intent.can_have_made(case.spec, case.repository));
         let intent = intent.ok_or(Unproven::NotOurs)?;
-        let age = Duration::try_from(case.date.duration_since(intent.gitea_date)).unwrap_or_default();
-        let dead = intent.answer.as_ref().is_some_and(MigrateAnswer::ended_in_an_error)
-            || case.folder_gone_for >= GONE_FOR_GOOD
-            || age >= case.dead_after;
+        // the row's own age, by Gitea's clock alone: it may be much younger than a migrate of ours that never arrived
+        let age = case.date.map(|date| date.duration_since(case.repository.created_at));
+        let age = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
+        let dead =
+            intent.ended_with(case.repository) || case.folder_gone_for >= GONE_FOR_GOOD || age >= case.dead_after;
         if !dead {
             return Err(Unproven::MayBeAlive);
         }

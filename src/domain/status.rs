@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::aside::Aside;
 use super::healing::Healing;
 use super::mode::{Mode, ModeChange};
+use super::notice::Alarm;
 use super::problem::{Code, Problem};
 use super::refs::{Comparison, Difference, ObjectId};
 use super::run::{Phase, Run};
@@ -106,6 +107,8 @@ pub struct Facts {
     pub left_aside: Option<Aside>,
     /// Whether the repository can be pushed to: a mirror cannot, one that was made a regular repository can.
     pub writable: bool,
+    /// What was told of it and has not ended.
+    pub alarm: Alarm,
 }
 
 /// The mirror was seen not to be as it must be.

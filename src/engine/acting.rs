@@ -2,7 +2,8 @@
 //!
 //! Each is written down as an intent before it is sent; if that cannot be done, nothing is sent. Decides nothing.
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::driver::{Driver, Work};
@@ -18,8 +19,28 @@ use crate::domain::proof::{Intended, Proof};
 use crate::domain::refs::{Digest, ObjectId};
 use crate::domain::run::Phase;
 use crate::journal::{
-    DELETE, GIVE_BACK, Intent, IntentId, JournalError, KnownIntent, MIGRATE, RENAME_ASIDE, SETTINGS, SYNC,
+    DEFAULT_BRANCH, DELETE, GIVE_BACK, Intent, IntentId, JournalError, KnownIntent, MIGRATE, RENAME_ASIDE, SETTINGS,
+    SYNC,
 };
+
+/// A migrate's answer as the journal keeps it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DatedAnswer {
+    answer: MigrateAnswer,
+    /// Gitea's `Date` with it.
+    gitea_date: Option<Timestamp>,
+}
+
+impl DatedAnswer {
+    /// Reads it; an earlier version kept the answer alone.
+    fn read(kept: Value) -> (Option<MigrateAnswer>, Option<Timestamp>) {
+        match serde_json::from_value::<Self>(kept.clone()) {
+            Ok(Self { answer, gitea_date }) => (Some(answer), gitea_date),
+            Err(_) => (serde_json::from_value(kept).ok(), None),
+        }
+    }
+}
 
 impl Driver {
     /// What the journal knows of this mirror: its pruning, what was last proven, and the calls of this run and of
@@ -56,22 +77,27 @@ impl Driver {
         }
         match intent.kind.as_str() {
             MIGRATE => {
-                let answer: Option<MigrateAnswer> =
-                    intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
+                let (answer, answered_at) = intent.answer.clone().map_or((None, None), DatedAnswer::read);
                 let gitea_date = intent.gitea_date;
-                let made_nothing = false;
                 history.intents.push(Intended {
                     target: target.to_owned(),
-                    gitea_date,
+                    gitea_date: Some(gitea_date).filter(|_| intent.about["ownClock"] != true),
                     answer: answer.clone(),
-                    made_nothing,
+                    answered_at,
+                    made_nothing: intent.about["madeNothing"] == true,
                 });
                 if ours {
                     history.migrate = Some(Migrate { gitea_date, at: None, answer });
                 }
             }
-            SYNC => history.sync_asked = Some(intent.gitea_date),
+            SYNC => {
+                history.sync_asked = Some(intent.gitea_date);
+                if ours {
+                    history.asked_for_a_sync(serde_json::from_value(intent.about["tracked"].clone()).ok());
+                }
+            }
             SETTINGS => {
+                history.patched_earlier |= ours;
                 let answer: Option<PatchAnswer> =
                     intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
                 history.settings_sent = Some(intent.gitea_date);
@@ -95,6 +121,7 @@ impl Driver {
                 let done = intent.answer.as_ref().is_some_and(|answer| *answer == json!(PatchAnswer::Done));
                 history.aside = history.aside.take().filter(|_| !done);
             }
+            DEFAULT_BRANCH => history.patched_earlier |= ours,
             _ => {}
         }
     }
@@ -135,7 +162,7 @@ impl Driver {
             }
             Action::SetDefaultBranch(branch) => {
                 self.enter(Phase::Patching, None, work).await;
-                let intent = self.intend("patch_default_branch", Value::Null, work).await?;
+                let intent = self.intend(DEFAULT_BRANCH, Value::Null, work).await?;
                 let answer = self.around.gitea.patch_default_branch(&self.spec, &branch).await;
                 self.answered(intent, &answer).await?;
                 work.tick();
@@ -146,7 +173,7 @@ impl Driver {
                 self.enter(Phase::Syncing, None, work).await;
                 let repository = Self::repository(work);
                 let (upstream, tracked) = self.before_a_sync(work);
-                let intent = self.intend(SYNC, Value::Null, work).await?;
+                let intent = self.intend(SYNC, json!({ "tracked": tracked }), work).await?;
                 let answer = self.around.gitea.sync(&self.spec).await;
                 self.answered(intent, &answer).await?;
                 work.tick();
@@ -161,17 +188,19 @@ impl Driver {
 
     async fn migrate(&self, interval: Option<GoDuration>, work: &mut Work) -> Result<(), JournalError> {
         self.enter(Phase::Migrating, None, work).await;
-        work.history.sends_migrate(&self.spec, self.gitea_date(work));
-        let intent = self.intend(MIGRATE, Value::Null, work).await?;
+        let dated = work.observation.repository.as_ref().is_some_and(|seen| seen.dated);
+        work.history.sends_migrate(&self.spec, self.gitea_date(work), dated);
+        let intent = self.intend(MIGRATE, if dated { Value::Null } else { json!({ "ownClock": true }) }, work).await?;
         let limit = self.around.policy.migrate;
-        let answer = self.around.gitea.migrate(&self.spec, interval, &*self.upstream_credential, limit).await;
-        self.answered(intent, &answer).await?;
+        let (answer, gitea_date) =
+            self.around.gitea.migrate(&self.spec, interval, &*self.upstream_credential, limit).await;
+        self.answered(intent, &DatedAnswer { answer: answer.clone(), gitea_date }).await?;
         if let MigrateAnswer::Unknown(trouble) = &answer
             && trouble.sent == Sent::No
         {
             work.history.note_trouble(trouble);
         }
-        work.history.migrated(answer);
+        work.history.migrated(answer, gitea_date);
         work.history.upstream_tries = 0;
         work.history.upstream_first_try = None;
         work.observation.forget_upstream();
@@ -229,7 +258,7 @@ impl Driver {
         self.around.journal.answered(intent, answer).await
     }
 
-    fn gitea_date(&self, work: &Work) -> jiff::Timestamp {
+    fn gitea_date(&self, work: &Work) -> Timestamp {
         work.observation.repository.as_ref().map_or_else(|| self.around.clock.now(), |seen| seen.date)
     }
 
@@ -245,11 +274,19 @@ impl Driver {
     fn before_a_sync(&self, work: &Work) -> (Option<Digest>, Option<ObjectId>) {
         let upstream = match work.observation.upstream.as_ref().map(|seen| &seen.value) {
             Some(UpstreamAnswer::List(list)) => Some(list.digest()),
-            _ => None,
+            Some(UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_))
+            | None => None,
         };
         let tracked = match work.observation.local_refs.as_ref().map(|seen| &seen.value) {
             Some(LocalRefsAnswer::List(list)) => list.commit_of(&self.spec.branch).cloned(),
-            _ => None,
+            Some(
+                LocalRefsAnswer::FolderGone
+                | LocalRefsAnswer::HttpGitDisabled
+                | LocalRefsAnswer::Refused(_)
+                | LocalRefsAnswer::Gone
+                | LocalRefsAnswer::Trouble(_),
+            )
+            | None => None,
         };
         (upstream, tracked)
     }

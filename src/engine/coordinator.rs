@@ -345,10 +345,11 @@ impl Coordinator {
                 self.note_in_vain(&mut facts, interval, &end);
                 let at = self.index[&mirror];
                 let status = Arc::make_mut(&mut self.mirrors[at].status);
-                status.facts = facts.clone();
+                status.facts = facts;
                 (status.phase, status.waiting_for, status.heard_at) = (Phase::Idle, None, Some(now));
                 let news = self.mirrors[at].news(now);
-                let told = self.to_tell(&mirror, &before.facts, &facts, Some(run));
+                let told = self.notices_of(&mirror, &before.facts, Some(run));
+                let facts = self.mirrors[at].status.facts.clone();
                 log_end(&mirror, &end);
                 self.tell_the_platform(&mirror, run, &end);
                 self.metrics.part_ended(mirror.as_str(), &end, took);

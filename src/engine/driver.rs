@@ -165,7 +165,13 @@ impl Driver {
         loop {
             work.tick();
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
-                Next::Look(look) => self.look(look, &mut work).await,
+                Next::Look(look) => {
+                    let known = work.history.made_nothing();
+                    self.look(look, &mut work).await;
+                    if work.history.made_nothing() && !known {
+                        self.around.journal.made_nothing(self.spec.name.clone()).await?;
+                    }
+                }
                 Next::Wait(wait) => self.wait(wait, &mut work).await,
                 Next::Act(action) => self.act(action, &mut work).await?,
                 Next::Remember(memory) => {
@@ -287,7 +293,7 @@ impl Driver {
             self.around.note_gitea(trouble.is_none(), now).await;
         }
         work.history.server = self.around.gitea_status().version.as_deref().map(Server::parse);
-        let seen = RepositorySeen { answer, date: date.unwrap_or(now) };
+        let seen = RepositorySeen { answer, date: date.unwrap_or(now), dated: date.is_some() };
         work.history.saw_repository(&seen);
         work.seen.repository(&seen.answer);
         work.observation.repository = Some(seen);

@@ -149,9 +149,12 @@ impl Coordinator {
             applied_at: Some(now),
             problem: None,
         };
-        if let Err(error) = self.take(name, change).await {
+        match self.take(name, change).await {
+            Ok(()) => self.tell_that_it_was_stopped(name),
             // it is found again when it is next looked at
-            tracing::error!(mirror = %name, error = %error, "that a mirror was found stopped could not be written to the journal");
+            Err(error) => {
+                tracing::error!(mirror = %name, error = %error, "that a mirror was found stopped could not be written to the journal");
+            }
         }
     }
 

@@ -246,12 +246,13 @@ impl Coordinator {
         let status = Arc::make_mut(&mut slot.status);
         status.facts = after;
         log_edge(&before, status, &finding, now);
-        let after = status.facts.clone();
-        if !facts::tell_the_same(&before.facts, &status.facts) || is_stale(slot.written_proof, status.facts.proven_at) {
+        let told = self.notices_of(&name, &before.facts, None);
+        self.observing.keep_to_tell(told);
+        let slot = &self.mirrors[mirror];
+        let after = &slot.status.facts;
+        if !facts::tell_the_same(&before.facts, after) || is_stale(slot.written_proof, after.proven_at) {
             self.observing.unwritten.insert(mirror);
         }
-        let told = self.to_tell(&name, &before.facts, &after, None);
-        self.observing.keep_to_tell(told);
         self.heal_if_due(mirror).await;
         self.see_to_the_mode(&name, standing, answered);
     }

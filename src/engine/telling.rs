@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::coordinator::Coordinator;
+use crate::domain::mode::found_stopped;
 use crate::domain::names::MirrorName;
 use crate::domain::notice::{Kind, Notice, edges};
 use crate::domain::run::RunId;
@@ -14,24 +15,33 @@ use crate::domain::status::Facts;
 pub(super) type Teller = Option<Arc<Notify>>;
 
 impl Coordinator {
-    /// What there is to tell of a mirror of which `before` was known, and `after` is, since a run or an observation.
-    pub(super) fn to_tell(
-        &self,
-        mirror: &MirrorName,
-        before: &Facts,
-        after: &Facts,
-        run: Option<RunId>,
-    ) -> Vec<Notice> {
+    /// What there is to tell of a mirror of which `before` was known, and now what its status says, since a run or an
+    /// observation; that it is told is noted there.
+    pub(super) fn notices_of(&mut self, mirror: &MirrorName, before: &Facts, run: Option<RunId>) -> Vec<Notice> {
         if self.teller.is_none() {
             return Vec::new();
         }
         let now = self.around.clock.now();
-        let slot = &self.mirrors[self.index[mirror]];
-        let (spec, follows) = (&slot.mirror.spec, slot.status.mode.follows());
-        let notice = |kind| Notice::new(self.ids.next(now).0, kind, spec, after, run, now);
-        // one that is to stand still drifts by intent
-        let called_for = |kind: &Kind| follows || !matches!(kind, Kind::Behind | Kind::Fresh);
-        edges(before, after).into_iter().filter(called_for).map(notice).collect()
+        let slot = &mut self.mirrors[self.index[mirror]];
+        let status = Arc::make_mut(&mut slot.status);
+        let edges = edges(before, &mut status.facts, status.mode.follows());
+        let notice = |edge| Notice::new(self.ids.next(now).0, edge, &slot.mirror.spec, &status.facts, run, now);
+        edges.into_iter().map(notice).collect()
+    }
+
+    /// Tells that a mirror stands still by the word of somebody in Gitea.
+    pub(super) fn tell_that_it_was_stopped(&mut self, mirror: &MirrorName) {
+        if self.teller.is_none() {
+            return;
+        }
+        let (now, at) = (self.around.clock.now(), self.index[mirror]);
+        let slot = &mut self.mirrors[at];
+        let facts = &mut Arc::make_mut(&mut slot.status).facts;
+        facts.alarm.stopped = true;
+        let edge = (Kind::NeedsAttention, Some(found_stopped(mirror)));
+        let notice = Notice::new(self.ids.next(now).0, edge, &slot.mirror.spec, facts, None, now);
+        self.observing.unwritten(at);
+        self.observing.keep_to_tell([notice]);
     }
 
     /// Wakes whoever sends, once what is to be told is written.

@@ -49,6 +49,11 @@ pub(super) fn sort(response: &Response<Bytes>, redactor: &Redactor, empty_is_fin
     if status == 404 && url.is_none() {
         return Sorted::Trouble(Trouble::maybe_sent(TroubleKind::Foreign, "404 with JSON that is not Gitea's"));
     }
+    // an end of a call is concluded from the others, so they do as well; a refused account's 401 and 403, and Forgejo's
+    // 413 of a quota, have none
+    if status >= 400 && url.is_none() && !matches!(status, 401 | 403 | 413) {
+        return Sorted::Trouble(other(status, "JSON that is not Gitea's"));
+    }
     let message = redactor.redact(&message);
     match status {
         401 => Sorted::Refused(Refusal::Unauthenticated { message }),

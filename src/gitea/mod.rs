@@ -150,18 +150,19 @@ impl Client {
     }
 
     /// `POST /repos/migrate`, which Gitea answers when the clone has ended. Dropping this future does not stop it.
-    /// Without an interval Gitea takes its own default.
+    /// Without an interval Gitea takes its own default. With the answer comes its `Date`, where it has one.
     pub async fn migrate(
         &self,
         spec: &MirrorSpec,
         interval: Option<GoDuration>,
         upstream: &dyn CredentialSource,
         timeout: Duration,
-    ) -> MigrateAnswer {
+    ) -> (MigrateAnswer, Option<Timestamp>) {
         let upstream = match upstream.read() {
             Ok(credential) => credential,
             Err(error) => {
-                return MigrateAnswer::Unknown(Trouble::not_sent(TroubleKind::Credential, error.to_string()));
+                let trouble = Trouble::not_sent(TroubleKind::Credential, error.to_string());
+                return (MigrateAnswer::Unknown(trouble), None);
             }
         };
         let (mut auth_token, mut auth_username, mut auth_password) = (None, None, None);
@@ -194,9 +195,9 @@ impl Client {
         match self.send("migrate", Method::POST, "/repos/migrate", Some(&body), timeout).await {
             // git's words hold the address that it was given, and the credential may have been replaced meanwhile
             Ok(Answered { response, redactor }) => {
-                classify::migrate(&response, &redactor.and_knowing(upstream.as_ref()))
+                (classify::migrate(&response, &redactor.and_knowing(upstream.as_ref())), date(&response))
             }
-            Err(trouble) => MigrateAnswer::Unknown(trouble),
+            Err(trouble) => (MigrateAnswer::Unknown(trouble), None),
         }
     }
 

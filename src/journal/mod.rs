@@ -6,6 +6,7 @@
 mod deliveries;
 mod events;
 mod keys;
+mod migrates;
 mod modes;
 mod notices;
 mod store;
@@ -33,7 +34,6 @@ pub use notices::{Outbox, Waiting};
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite3";
-
 /// The lock's file beside it: held as long as the process lives, and released by the system however it ends.
 const LOCK: &str = "lock";
 
@@ -102,6 +102,9 @@ pub const GIVE_BACK: &str = "give_back";
 
 /// The kind of the [`Intent`] of a change of interval and pruning.
 pub const SETTINGS: &str = "patch_settings";
+
+/// The kind of the [`Intent`] of a change of the default branch.
+pub const DEFAULT_BRANCH: &str = "patch_default_branch";
 
 /// The kind of the [`Intent`] of a sync: its latest is looked for when a mirror is stopped.
 pub const SYNC: &str = "mirror_sync";

@@ -10,6 +10,7 @@ mod http;
 mod process;
 mod scrape;
 mod streams;
+mod text;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::domain::decide::Finding;
 use crate::domain::run::{End, Outcome};
@@ -28,6 +29,7 @@ use crate::domain::status::Status;
 pub use families::{FAMILIES, Family, Kind, table};
 pub use http::InFlight;
 pub use streams::{Disconnect, OpenStream};
+pub use text::Text;
 
 /// The media type of [`Metrics::render`], exactly: Prometheus 3 refuses a scrape whose type it cannot read.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -107,13 +109,6 @@ struct Made {
     changes: u64,
     text: Bytes,
 }
-
-/// About how long a text is, and how much more with each mirror.
-const A_TEXT: usize = 16 * 1024;
-const OF_A_MIRROR: usize = 1_200;
-
-/// A longer text is made each time: keeping it would cost more memory than its one reader costs time.
-const WORTH_KEEPING: usize = 256 * 1024;
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -249,46 +244,26 @@ impl Metrics {
         self.changed();
     }
 
-    /// Everything, as Prometheus reads it. What the process uses, and the scrapes themselves, may be a second old.
+    /// Everything, as Prometheus reads it. What the process uses, and the scrapes themselves, may be a second old. A
+    /// text of one piece is kept for the next reader; a longer one is made as it is sent, since keeping it would cost more
+    /// memory than its one reader costs time.
     ///
     /// # Panics
-    /// Never: the families are ours and the text goes into memory.
+    /// Never: no code panics while holding the lock.
     #[must_use]
-    pub fn render(&self, status: &Arc<Status>, now: Timestamp) -> Bytes {
+    pub fn render(&self, status: &Arc<Status>, now: Timestamp) -> Text {
         let at = Timestamp::from_second(now.as_second()).unwrap_or(now);
         // read first: what is counted while the text is made may be missing in it
         let changes = self.changes.load(Ordering::Acquire);
         let kept = self.latest.lock().expect("no code panics while holding this lock").clone();
         let still = |made: &Made| made.changes == changes && made.at == at && Arc::ptr_eq(&made.of, status);
         if let Some(made) = kept.filter(still) {
-            return made.text;
+            return Text::whole(made.text);
         }
-        let text = self.text(status, at);
-        let made = Made { of: Arc::clone(status), at, changes, text: text.clone() };
-        *self.latest.lock().expect("no code panics while holding this lock") =
-            (text.len() <= WORTH_KEEPING).then_some(made);
+        let text = Text::new(self, status, at);
+        let made = text.as_whole().cloned().map(|text| Made { of: Arc::clone(status), at, changes, text });
+        *self.latest.lock().expect("no code panics while holding this lock") = made;
         text
-    }
-
-    fn text(&self, status: &Status, at: Timestamp) -> Bytes {
-        let mut counted = self.registry.gather();
-        counted.retain(|family| !family.get_metric().is_empty());
-        let mut computed = scrape::families(self, status, at);
-        counted.sort_by(|a, b| a.name().cmp(b.name()));
-        computed.sort_by_key(|series| series.family.name);
-        let (mut counted, encoder) = (counted.into_iter().peekable(), TextEncoder::new());
-        let mut text = String::with_capacity(A_TEXT + status.mirrors.len() * OF_A_MIRROR);
-        let encode = |family, text: &mut String| {
-            encoder.encode_utf8(&[family], text).expect("every family has a name, a type and a metric");
-        };
-        for series in &computed {
-            while let Some(family) = counted.next_if(|family| family.name() < series.family.name) {
-                encode(family, &mut text);
-            }
-            series.write_to(&mut text);
-        }
-        counted.for_each(|family| encode(family, &mut text));
-        text.into()
     }
 
     /// Something has been counted: a text from before no longer holds.

@@ -13,25 +13,33 @@ use crate::domain::mode::ModeChange;
 use crate::domain::run::Phase;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
 
-/// One computed family: what writes its series.
-pub(super) struct Series<'a> {
+/// Writes the series that one mirror has of a family.
+pub(super) type OfMirror = fn(&mut Lines<'_>, &str, &MirrorStatus, Timestamp);
+
+/// One computed family.
+pub(super) struct Series {
     pub(super) family: &'static Family,
-    write: Box<dyn Fn(&mut Lines<'_>) + 'a>,
+    pub(super) lines: Computed,
 }
 
-impl<'a> Series<'a> {
-    fn of(family: &'static Family, write: impl Fn(&mut Lines<'_>) + 'a) -> Self {
-        Self { family, write: Box::new(write) }
+/// Where its lines come from.
+pub(super) enum Computed {
+    /// They are few, and written already.
+    Few(String),
+    /// Each mirror has its own, written when their turn comes.
+    OfMirrors(OfMirror),
+}
+
+impl Series {
+    fn few(family: &'static Family, write: impl FnOnce(&mut Lines<'_>)) -> Self {
+        let mut text = String::new();
+        write(&mut Lines::new(family, &mut text, false));
+        Self { family, lines: Computed::Few(text) }
     }
 
     /// A family of one series without a label, if its value is known.
     fn with(family: &'static Family, value: Option<f64>) -> Self {
-        Self::of(family, move |lines| lines.put(&[], value))
-    }
-
-    /// Appends the family in Prometheus's text format; nothing when it has no series.
-    pub(super) fn write_to(&self, text: &mut String) {
-        (self.write)(&mut Lines { family: self.family, text, begun: false });
+        Self::few(family, |lines| lines.put(&[], value))
     }
 }
 
@@ -42,7 +50,22 @@ pub(super) struct Lines<'a> {
     begun: bool,
 }
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    /// A family's; whether some of them were `begun` in an earlier text.
+    pub(super) const fn new(family: &'static Family, text: &'a mut String, begun: bool) -> Self {
+        Self { family, text, begun }
+    }
+
+    /// Whether any has been written, here or before.
+    pub(super) const fn begun(&self) -> bool {
+        self.begun
+    }
+
+    /// How much text there is.
+    pub(super) const fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// Adds a series, if its value is known.
     fn put(&mut self, labels: &[&str], value: Option<f64>) {
         let Some(value) = value else { return };
@@ -86,8 +109,8 @@ impl std::fmt::Display for Escaped<'_> {
 }
 
 /// Every computed family.
-pub(super) fn families<'a>(metrics: &'a Metrics, status: &'a Status, now: Timestamp) -> Vec<Series<'a>> {
-    let mut all = mirrors(status, now);
+pub(super) fn families(metrics: &Metrics, status: &Status) -> Vec<Series> {
+    let mut all = Vec::from(mirrors());
     all.extend(program(metrics));
     let run = status.latest_run.as_ref().filter(|run| run.finished_at.is_none());
     all.push(Series::with(&families::RUN_SINCE, run.and_then(|run| run.started_at).map(seconds)));
@@ -95,7 +118,7 @@ pub(super) fn families<'a>(metrics: &'a Metrics, status: &'a Status, now: Timest
     all.push(Series::with(&families::GITEA_UP, gitea.reachable.map(truth)));
     all.push(Series::with(&families::GITEA_LAST_SUCCESS, gitea.last_answer_at.map(seconds)));
     all.push(Series::with(&families::PLATFORM_COMPLETE, status.cutover_complete.map(truth)));
-    all.push(Series::of(&families::GITEA_INFO, move |lines| {
+    all.push(Series::few(&families::GITEA_INFO, |lines| {
         if let (Some(flavour), Some(version)) = (gitea.flavour, &gitea.version) {
             lines.put(&[flavour, version], Some(1.0));
         }
@@ -103,10 +126,10 @@ pub(super) fn families<'a>(metrics: &'a Metrics, status: &'a Status, now: Timest
     all
 }
 
-fn program(metrics: &Metrics) -> [Series<'_>; 7] {
+fn program(metrics: &Metrics) -> [Series; 7] {
     let process = Process::read();
     [
-        Series::of(&families::BUILD_INFO, |lines| {
+        Series::few(&families::BUILD_INFO, |lines| {
             lines.put(&metrics.build.each_ref().map(String::as_str), Some(1.0));
         }),
         Series::with(&families::RUN_TIMEOUT, Some(metrics.run_timeout.as_secs_f64())),
@@ -118,16 +141,12 @@ fn program(metrics: &Metrics) -> [Series<'_>; 7] {
     ]
 }
 
-/// The families that have series of each mirror, each of them written in one pass.
-fn mirrors(status: &Status, now: Timestamp) -> Vec<Series<'_>> {
-    let each = |family, one: fn(&mut Lines<'_>, &str, &MirrorStatus, Timestamp)| {
-        Series::of(family, move |lines| {
-            for mirror in &status.mirrors {
-                one(lines, mirror.spec.name.as_str(), mirror, now);
-            }
-        })
-    };
-    vec![
+/// The families that have series of each mirror.
+fn mirrors() -> [Series; 12] {
+    const fn each(family: &'static Family, one: OfMirror) -> Series {
+        Series { family, lines: Computed::OfMirrors(one) }
+    }
+    [
         each(&families::MIRROR_PHASE, |lines, name, mirror, _| lines.put(&[name, mirror.phase.label()], Some(1.0))),
         each(&families::MIRROR_MODE, |lines, name, mirror, _| lines.put(&[name, mirror.mode.label()], Some(1.0))),
         each(&families::MIRROR_MODE_APPLIED, |lines, name, mirror, _| {

@@ -47,7 +47,11 @@ fn series(text: &str) -> Vec<(String, f64)> {
 }
 
 fn text(metrics: &Metrics, status: Status, now: i64) -> String {
-    String::from_utf8(metrics.render(&Arc::new(status), at(now)).to_vec()).unwrap()
+    whole(metrics.render(&Arc::new(status), at(now)))
+}
+
+fn whole(text: Text) -> String {
+    String::from_utf8(text.flatten().collect()).unwrap()
 }
 
 fn find(text: &str, key: &str) -> Option<f64> {
@@ -189,21 +193,49 @@ fn every_family_stands_in_the_table_once_and_keeps_the_naming_rules() {
 }
 
 #[test]
-fn ten_thousand_mirrors_are_rendered() {
-    let mirrors = vec![MirrorStatus::unseen(Arc::new(spec())); 10_000];
-    let text = text(&metrics(), status(mirrors), 0);
-    assert_eq!(text.matches("cutover_mirror_interval_seconds{").count(), 10_000);
+fn the_text_of_ten_thousand_mirrors_comes_in_pieces_that_make_one_text() {
+    let mut mirrors = vec![MirrorStatus::unseen(Arc::new(spec())); 10_000];
+    mirrors[9_999].facts.proven_at = Some(at(500));
+    let (metrics, status) = (metrics(), Arc::new(status(mirrors)));
+    metrics.panicked();
+    let pieces: Vec<_> = metrics.render(&status, at(1_000)).collect();
+    assert!(pieces.len() > 20 && pieces.iter().all(|piece| piece.len() <= text::PIECE + text::LAST_LINE));
+    let text = String::from_utf8(pieces.concat()).unwrap();
+    let whole = |line: &str| {
+        line.starts_with("# ") || line.rsplit_once(' ').is_some_and(|(_, value)| value.parse::<f64>().is_ok())
+    };
+    assert!(text.ends_with('\n') && text.lines().all(whole), "no piece ends within a line");
+    let mut heads: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+    assert!(heads.is_sorted(), "the families are in order");
+    heads.dedup();
+    assert_eq!(heads.len(), text.matches("# TYPE").count(), "each has one heading");
+    for (line, times) in [
+        ("cutover_mirror_interval_seconds{", 10_000),
+        ("cutover_mirror_freshness{", 30_000),
+        ("cutover_mirror_last_success_timestamp_seconds{", 1),
+        ("# TYPE cutover_mirror_last_success_timestamp_seconds gauge\ncutover_mirror_last", 1),
+        ("cutover_panics_total 1\n", 1),
+    ] {
+        assert_eq!(text.matches(line).count(), times, "{line}");
+    }
+}
+
+#[test]
+fn a_long_text_is_not_kept_and_a_short_one_is() {
+    for (count, kept) in [(1, true), (1_000, false)] {
+        let (metrics, status) = (metrics(), Arc::new(status(vec![MirrorStatus::unseen(Arc::new(spec())); count])));
+        let again = || metrics.render(&status, at(0));
+        let (first, second) = (again().next().unwrap(), again().next().unwrap());
+        assert_eq!(first.as_ptr() == second.as_ptr(), kept, "{count}");
+    }
 }
 
 #[test]
 fn a_text_is_made_anew_once_anything_but_a_scrape_was_counted_or_a_second_has_passed() {
     let (metrics, status) = (metrics(), Arc::new(status(vec![])));
     let requests = |at| {
-        let text = metrics.render(&status, at).to_vec();
-        find(
-            std::str::from_utf8(&text).unwrap(),
-            r#"cutover_http_requests_total{code="200",method="GET",route="/metrics"}"#,
-        )
+        let text = whole(metrics.render(&status, at));
+        find(&text, r#"cutover_http_requests_total{code="200",method="GET",route="/metrics"}"#)
     };
     let scrape = || metrics.request_received("GET", Some("/metrics")).answered(200);
     assert_eq!(requests(at(0)), None);
@@ -217,6 +249,6 @@ fn a_text_is_made_anew_once_anything_but_a_scrape_was_counted_or_a_second_has_pa
     metrics.panicked();
     assert_eq!(requests(at(1)), Some(3.0));
     scrape();
-    let published_anew = metrics.render(&Arc::new(Status::clone(&status)), at(1));
-    assert!(std::str::from_utf8(&published_anew).unwrap().contains("route=\"/metrics\"} 4"));
+    let published_anew = whole(metrics.render(&Arc::new(Status::clone(&status)), at(1)));
+    assert!(published_anew.contains("route=\"/metrics\"} 4"));
 }

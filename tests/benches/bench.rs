@@ -1,5 +1,6 @@
 //! The bed on which figures are measured: servers, raw calls by curl and git, and the table.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -196,6 +197,7 @@ impl Bed {
 pub(crate) struct Service {
     child: Child,
     pub(crate) address: SocketAddr,
+    buffer: RefCell<Vec<u8>>,
 }
 
 impl Service {
@@ -213,7 +215,7 @@ impl Service {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let service = Self { child, address };
+        let service = Self { child, address, buffer: RefCell::default() };
         let began = now();
         while service.try_call("GET", "/readyz").is_none_or(|(status, _)| status != 200) {
             assert!(began.elapsed() < Duration::from_secs(20), "the service does not get ready");
@@ -246,24 +248,34 @@ impl Service {
 
     /// A request by hand, on a connection of its own.
     fn exchange(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
+        self.answered(method, path, headers, body).map(|(status, body, _)| (status, body))
+    }
+
+    /// The answer's status and body, and when its last byte had come, in milliseconds from the request's first.
+    fn answered(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String, f64)> {
+        let began = now();
         let mut stream = TcpStream::connect(self.address).ok()?;
         let length = body.len();
+        // HTTP/1.0: an answer of unknown length ends with the connection, so that reading it is no work of ours
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            "{method} {path} HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let status = answer.split(' ').nth(1)?.parse().ok()?;
-        let (_, body) = answer.split_once("\r\n\r\n")?;
-        Some((status, body.to_owned()))
+        // nor is growing a buffer: the next answer is read into the memory of this one
+        let mut answer = self.buffer.take();
+        answer.clear();
+        stream.read_to_end(&mut answer).ok()?;
+        let took = milliseconds(began);
+        let text = std::str::from_utf8(&answer).ok()?;
+        let status = text.split(' ').nth(1)?.parse().ok()?;
+        let body = text.split_once("\r\n\r\n")?.1.to_owned();
+        self.buffer.replace(answer);
+        Some((status, body, took))
     }
 
     /// What a path answers, and how long that took in milliseconds.
     pub(crate) fn get(&self, path: &str) -> (String, f64) {
-        let began = now();
-        let (status, text) = self.exchange("GET", path, "", "").expect("the service answers");
-        let took = milliseconds(began);
+        let (status, text, took) = self.answered("GET", path, "", "").expect("the service answers");
         assert_eq!(status, 200, "{path}: {text:.300}");
         (text, took)
     }

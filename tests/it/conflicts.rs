@@ -42,6 +42,7 @@ fn a_regular_repository_is_refused_with_the_refs_that_upstream_lacks() {
         let problem = world.expect_failure("not-a-mirror").await;
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("lacks the objects of 1 of its 1 refs: refs/heads/main"), "{detail}");
+        assert_eq!(problem["refs"], json!(["refs/heads/main"]));
         assert!(problem["remedy"].as_str().unwrap().contains("renameAside"), "{problem}");
     });
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use standin::{Profile, Reader, UpstreamFault};
+use tokio::time::sleep;
 
 use crate::world::{World, story_everywhere, story_on};
 
@@ -110,4 +111,27 @@ fn a_sync_that_failed_for_certain_is_told_after_the_first() {
             assert_eq!(world.count("POST /api/v1/repos/openova/one/mirror-sync"), syncs, "{}", profile.name());
         });
     }
+}
+
+#[test]
+fn what_a_run_did_before_a_crash_is_told_of_it_after() {
+    story_on(Profile::Gitea126, async |mut world| {
+        world.start().await;
+        world.expect("created").await;
+        world.upstream.force_push("one", "main");
+        world.gitea().set_sync_delay(Duration::from_secs(5));
+        world.gitea().clear_calls();
+        let id = world.ask().await;
+        while world.count("POST /api/v1/repos/openova/one/mirror-sync") == 0 {
+            sleep(Duration::from_millis(50)).await;
+        }
+        world.crash();
+        // Gitea goes on without us
+        sleep(Duration::from_secs(20)).await;
+        world.start().await;
+        let run = world.end_of(&id).await;
+        assert_eq!((&run["status"], &run["mirrors"][0]["outcome"]), (&json!("succeeded"), &json!("synced")), "{run:#}");
+        assert_eq!(run["mirrors"][0]["evidence"]["rewritten"], true, "{run:#}");
+        assert_eq!(world.count("POST /api/v1/repos/openova/one/mirror-sync"), 1);
+    });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use standin::{CallKind, Fault, Profile, Reader, UpstreamFault};
 
-use crate::world::{story, story_on};
+use crate::world::{World, story, story_on};
 
 const MIGRATE: &str = "POST /api/v1/repos/migrate";
 const ORGS: &str = "POST /api/v1/orgs";
@@ -309,22 +309,57 @@ fn a_pinned_interval_that_we_did_not_set_is_kept() {
     });
 }
 
+/// A branch of Gitea's that upstream has no more, and below whose name upstream has another now.
+async fn block(world: &mut World) {
+    world.upstream.branch("one", "rel", "main");
+    world.expect("created").await;
+    world.upstream.commit("one", "main", 1);
+    world.expect("synced").await;
+    world.upstream.delete_ref("one", "refs/heads/rel");
+    world.upstream.branch("one", "rel/1", "main");
+    world.upstream.commit("one", "main", 1);
+}
+
 #[test]
-fn a_local_branch_that_blocks_one_of_upstreams_is_named() {
-    story(async |mut world| {
-        world.upstream.branch("one", "rel", "main");
-        world.start().await;
-        world.expect("created").await;
-        world.upstream.delete_ref("one", "refs/heads/rel");
-        world.upstream.branch("one", "rel/1", "main");
-        world.upstream.commit("one", "main", 1);
-        let problem = world.expect_failure("ref-conflict").await;
-        let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains("refs/heads/rel/1") && detail.contains("refs/heads/rel,"), "{detail}");
-        // the others were brought
-        let (gitea, upstream) = (world.gitea().heads_and_tags("openova", "one"), world.upstream.heads_and_tags("one"));
-        assert_eq!(gitea["refs/heads/main"], upstream["refs/heads/main"]);
-    });
+fn a_local_branch_that_blocks_one_of_upstreams_is_named_by_every_server_and_its_remedy_makes_room() {
+    for profile in Profile::ALL {
+        story_on(profile, async |mut world| {
+            world.start().await;
+            block(&mut world).await;
+            let problem = world.expect_failure("ref-conflict").await;
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("refs/heads/rel/1") && detail.contains("refs/heads/rel,"), "{detail}");
+            // the others were brought
+            let gitea = world.gitea().heads_and_tags("openova", "one");
+            assert_eq!(gitea["refs/heads/main"], world.upstream.heads_and_tags("one")["refs/heads/main"]);
+            let yaml = world.yaml_of(&[("one", "one", "one", "prune: true")]);
+            world.start_with(&yaml).await;
+            let run = world.run().await;
+            assert_eq!(run["status"], "succeeded", "{run:#}");
+            world.start().await;
+            let run = world.run().await;
+            assert_eq!(run["status"], "succeeded", "{run:#}");
+            world.expect("noop").await;
+            assert!(!world.gitea().heads_and_tags("openova", "one").contains_key("refs/heads/rel"));
+            assert_eq!(world.gitea().repository("openova", "one").unwrap().enable_prune, Some(false));
+        });
+    }
+}
+
+#[test]
+fn a_blocked_branch_is_no_stale_credential_of_a_private_upstream() {
+    for profile in [Profile::Gitea127, Profile::Gitea126] {
+        story_on(profile, async |mut world| {
+            world.upstream.require(Some(("oauth2", "s3cret-upstream-token")));
+            let file = world.path("upstream-token");
+            std::fs::write(&file, "s3cret-upstream-token").unwrap();
+            let yaml =
+                world.yaml().replace("branch: main }", &format!("branch: main, tokenFile: {} }}", file.display()));
+            world.start_with(&yaml).await;
+            block(&mut world).await;
+            world.expect_failure("ref-conflict").await;
+        });
+    }
 }
 
 #[test]

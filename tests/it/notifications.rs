@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use base64::Engine as _;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::{Value, json};
 use standin::{Reader, UpstreamFault};
 use tokio::time::{Instant, sleep};
@@ -163,13 +163,59 @@ fn a_mirror_that_is_to_stand_still_drifts_without_a_word_and_one_that_follows_is
         world.upstream.commit("one", "main", 1);
         assert_eq!(look(&world).await, "behind");
         assert!(receiver.kinds().is_empty(), "{:?}", receiver.kinds());
-        set(&world, "follow").await;
-        world.expect("synced").await;
-        let before = receiver.kinds().len();
+        // what it drifted while it stood still is told once it follows again
         world.gitea().set_stuck_queue(true);
-        world.upstream.commit("one", "main", 1);
+        set(&world, "follow").await;
         assert_eq!(look(&world).await, "behind");
-        assert_eq!(receiver.kinds()[before..], ["behind"]);
+        assert_eq!(receiver.kinds(), ["behind"]);
+        world.gitea().set_stuck_queue(false);
+        world.expect("synced").await;
+        receiver.until(2).await;
+        assert_eq!(receiver.kinds(), ["behind", "fresh"]);
+    });
+}
+
+#[test]
+fn what_only_an_observation_finds_and_a_person_must_know_is_told_once() {
+    story(async |mut world| {
+        let receiver = start(&mut world).await;
+        world.expect("created").await;
+        let look = async |world: &World| {
+            for _ in 0..2 {
+                sleep(Duration::from_mins(2)).await;
+                world.get("/status").await;
+            }
+        };
+        let told = async |receiver: &Receiver, count: usize| {
+            receiver.until(count).await;
+            let event = receiver.events().remove(count - 1);
+            let problem = &event["data"]["problem"];
+            (
+                receiver.kinds().remove(count - 1),
+                problem["error"].clone(),
+                problem["remedy"].as_str().map(str::to_owned),
+            )
+        };
+        let stop = json!({ "mirror_interval": "0s" });
+        assert_eq!(world.gitea_api(Method::PATCH, "/repos/openova/one", Some(stop)).await.0, 200);
+        look(&world).await;
+        let (kind, error, remedy) = told(&receiver, 1).await;
+        assert_eq!((&*kind, &error), ("needs-attention", &json!("mode-refuses")));
+        assert!(remedy.unwrap().contains("Find out who stopped it"));
+        assert_eq!(world.put_mode("one", &json!({ "mode": "follow" })).await.status, 200);
+        look(&world).await;
+        assert_eq!(told(&receiver, 2).await.0, "fresh");
+
+        assert_eq!(world.gitea_api(Method::DELETE, "/repos/openova/one", None).await.0, 204);
+        look(&world).await;
+        look(&world).await;
+        start_again(&mut world).await;
+        look(&world).await;
+        let (kind, error, _) = told(&receiver, 3).await;
+        assert_eq!((&*kind, &error), ("needs-attention", &json!("repository-vanished")));
+        world.expect("created").await;
+        assert_eq!(told(&receiver, 4).await.0, "fresh");
+        assert_eq!(receiver.kinds().len(), 4, "each once, over a restart: {:?}", receiver.kinds());
     });
 }
 

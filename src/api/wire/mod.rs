@@ -121,6 +121,10 @@ pub(super) struct ProblemBody {
     #[serde(rename = "upstreamDigest", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, pattern = "^sha256:[0-9a-f]{64}$")]
     upstream_digest: Option<String>,
+    /// The branches and tags in Gitea that the problem is about, the first 100 by name, where it is about some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 100)]
+    refs: Vec<String>,
     /// The request that was answered so, as in the header `X-Request-Id`; absent in a problem of a run or a mirror.
     #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
     #[schema(format = "uuid", nullable = false)]
@@ -138,8 +142,9 @@ impl ProblemBody {
             error: ProblemCode(problem.code),
             retryable: problem.retryable,
             remedy: problem.remedy.clone(),
-            reason: problem.reason.clone(),
+            reason: problem.reason.as_deref().map(str::to_owned),
             upstream_digest: problem.upstream_digest.as_ref().map(ToString::to_string),
+            refs: problem.refs.iter().map(ToString::to_string).collect(),
             request_id,
         }
     }

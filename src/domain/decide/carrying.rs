@@ -61,7 +61,7 @@ impl Carriage<'_> {
         if history.elapsed >= self.table.policy.run {
             return failed(self.table.deadline());
         }
-        let Some(RepositorySeen { answer, date }) = &self.table.seen.repository else {
+        let Some(RepositorySeen { answer, date, .. }) = &self.table.seen.repository else {
             return Carrying::Look(Look::Repository);
         };
         match answer {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     fn told(change: &ModeChange, answer: RepositoryAnswer, history: &History) -> Carrying {
-        let repository = Some(RepositorySeen { answer, date: at(0) });
+        let repository = Some(RepositorySeen { answer, date: at(0), dated: true });
         let seen = Observation { repository, ..Observation::default() };
         carry_out(&spec(), change, &seen, history, &Policy::default())
     }

@@ -13,7 +13,7 @@ use crate::domain::answer::{LocalRefsAnswer, PatchAnswer, Repository, Repository
 use crate::domain::aside::Aside;
 use crate::domain::observation::{GivingUp, RepositorySeen};
 use crate::domain::problem::{Code, Problem};
-use crate::domain::refs::RefList;
+use crate::domain::refs::{RefList, RefName};
 use crate::domain::run::{End, Phase};
 use crate::domain::spec::OnLegacy;
 
@@ -46,9 +46,13 @@ impl Table<'_> {
             return Next::Look(Look::LocalRefs);
         };
         let name = self.spec.full_name();
+        let mut lacking = Vec::new();
         let holds = match (&upstream.value, &local.value) {
             (_, LocalRefsAnswer::HttpGitDisabled) => return Next::Look(Look::LocalRefsByApi),
-            (UpstreamAnswer::List(upstream), LocalRefsAnswer::List(local)) => only_here(upstream, local),
+            (UpstreamAnswer::List(upstream), LocalRefsAnswer::List(local)) => {
+                lacking = only_here(upstream, local);
+                how_many(&lacking, local.len())
+            }
             (_, LocalRefsAnswer::List(local)) => {
                 format!("it holds {} refs, and upstream's could not be read to compare them", local.len())
             }
@@ -58,7 +62,7 @@ impl Table<'_> {
             "{name} is a regular repository in Gitea, not a mirror; {holds}. Refs do not tell whether it has issues, \
              releases, hooks or keys"
         );
-        fail(Problem::new(Code::NotAMirror, detail))
+        fail(Problem::new(Code::NotAMirror, detail).about(lacking))
     }
 
     fn rename_aside(&self, repository: &Repository, date: Timestamp) -> Next {
@@ -152,7 +156,7 @@ impl Table<'_> {
     /// Takes away what our own migrate has left, and gives the legacy repository its name back.
     pub(super) fn undo(&self, aside: &Aside, giving_up: &GivingUp) -> Next {
         let stays_there = || fail(giving_up.problem.clone().after(&self.stands_aside(aside)));
-        let Some(RepositorySeen { answer, date }) = &self.seen.repository else {
+        let Some(RepositorySeen { answer, date, .. }) = &self.seen.repository else {
             return Next::Look(Look::Repository);
         };
         let in_time = self.history.since(giving_up.since) < UNDOING;
@@ -198,14 +202,17 @@ impl Table<'_> {
 }
 
 /// The branches and tags whose objects upstream does not show under any name.
-fn only_here(upstream: &RefList, local: &RefList) -> String {
+fn only_here<'a>(upstream: &RefList, local: &'a RefList) -> Vec<&'a RefName> {
     let theirs: BTreeSet<&str> = upstream.iter().map(|(_, id)| id.as_str()).collect();
-    let lacking: Vec<&str> =
-        local.iter().filter(|(_, id)| !theirs.contains(id.as_str())).map(|(name, _)| name.as_str()).collect();
+    local.iter().filter(|(_, id)| !theirs.contains(id.as_str())).map(|(name, _)| name).collect()
+}
+
+/// The same for a person, with the first of them.
+fn how_many(lacking: &[&RefName], all: usize) -> String {
     if lacking.is_empty() {
-        return format!("upstream shows the objects of all its {} refs", local.len());
+        return format!("upstream shows the objects of all its {all} refs");
     }
-    let shown: Vec<String> = lacking.iter().take(NAMED).map(|name| name.chars().take(50).collect()).collect();
+    let shown: Vec<String> = lacking.iter().take(NAMED).map(|name| name.as_str().chars().take(50).collect()).collect();
     let more = if lacking.len() > NAMED { ", …" } else { "" };
-    format!("upstream lacks the objects of {} of its {} refs: {}{more}", lacking.len(), local.len(), shown.join(", "))
+    format!("upstream lacks the objects of {} of its {all} refs: {}{more}", lacking.len(), shown.join(", "))
 }

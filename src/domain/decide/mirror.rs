@@ -159,8 +159,9 @@ impl Table<'_> {
         comparison: Option<&Comparison>,
         local: &RefList,
     ) -> Next {
-        // a sync with pruning on deletes what upstream does not show at that moment
-        if self.spec.prune == Prune::Off && self.history.pruning_is_due(repository, Prune::Off) {
+        // a sync with pruning on deletes what upstream does not show at that moment; and one with it off deletes nothing,
+        // and so never brings equality where a deletion is what is missing
+        if self.history.pruning_is_due(repository, self.spec.prune) {
             return self.send_settings(repository);
         }
         if let Some(problem) = comparison.and_then(|comparison| self.blocked(comparison, local)) {
@@ -200,7 +201,7 @@ impl Table<'_> {
         }
         // where Gitea tells when a sync ended well, one failure is enough
         if sync.failed {
-            return fail(self.failing_syncs("a sync", comparison));
+            return fail(self.failing_syncs("a sync", comparison, local));
         }
         // it ended without the refs: did upstream move meanwhile, or did it fail?
         if !sync.upstream_read_since {
@@ -208,19 +209,27 @@ impl Table<'_> {
         }
         let moved_meanwhile = sync.upstream.as_ref() != Some(&upstream.value.digest());
         if !moved_meanwhile && self.history.barren_syncs + 1 >= BARREN_SYNCS {
-            return fail(self.failing_syncs(&format!("{BARREN_SYNCS} syncs"), comparison));
+            return fail(self.failing_syncs(&format!("{BARREN_SYNCS} syncs"), comparison, local));
         }
         self.ask_for_a_sync(repository, date, Some(comparison), local)
     }
 
-    fn failing_syncs(&self, what: &str, comparison: &Comparison) -> Problem {
+    /// Gitea does not say why a sync failed. What can be seen from the refs is told first; of what is left, the credential
+    /// that Gitea keeps is by far the most frequent where there is one.
+    fn failing_syncs(&self, what: &str, comparison: &Comparison, local: &RefList) -> Problem {
+        if let Some(problem) = self.blocked(comparison, local) {
+            return problem;
+        }
         let first = comparison.differing.first().map(|differing| differing.name.to_string()).unwrap_or_default();
         let detail = format!(
             "{what} ended and {} refs still differ, {first} among them; upstream did not move meanwhile",
             comparison.differing.len()
         );
         if self.history.private_upstream {
-            failing::credential_stale(self.history.server, &format!("{detail}, and takes our own credential"))
+            failing::credential_stale(
+                self.history.server,
+                &format!("{detail}, and takes our own credential: most often Gitea's own no longer works"),
+            )
         } else {
             Problem::new(Code::SyncFailing, detail)
         }

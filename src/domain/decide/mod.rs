@@ -171,7 +171,7 @@ impl Table<'_> {
         if self.history.elapsed >= self.policy.run {
             return fail(self.deadline());
         }
-        let Some(RepositorySeen { answer, date }) = &self.seen.repository else {
+        let Some(RepositorySeen { answer, date, .. }) = &self.seen.repository else {
             return Next::Look(Look::Repository);
         };
         match answer {

@@ -112,7 +112,7 @@ pub fn too_slow(look: Look) -> Finding {
 
 impl Table<'_> {
     fn observe(&self, mode: Mode, known: Option<u64>) -> Result<Finding, Look> {
-        let Some(RepositorySeen { answer, date }) = &self.seen.repository else { return Err(Look::Repository) };
+        let Some(RepositorySeen { answer, date, .. }) = &self.seen.repository else { return Err(Look::Repository) };
         let repository = match answer {
             RepositoryAnswer::Trouble(trouble) => {
                 return Ok(Finding::Unknown(failing::gitea_trouble(trouble)));

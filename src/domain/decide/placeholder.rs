@@ -113,10 +113,11 @@ impl Table<'_> {
         local: &LocalRefsAnswer,
     ) -> Result<Proof, Unproven> {
         let upstream = self.seen.upstream.as_ref().and_then(list).map(|seen| seen.value);
+        let dated = self.seen.repository.as_ref().is_some_and(|seen| seen.dated);
         Proof::of(&Case {
             spec: self.spec,
             repository,
-            date,
+            date: Some(date).filter(|_| dated),
             intents: &self.history.intents,
             local,
             upstream,
@@ -162,7 +163,7 @@ impl Table<'_> {
 
     /// How long ago the latest migrate began that it may be from.
     fn age(&self, repository: &Repository, date: Timestamp) -> Duration {
-        let ours = self.history.intents.iter().map(|intent| intent.gitea_date);
+        let ours = self.history.intents.iter().filter_map(|intent| intent.gitea_date);
         let begun = ours.chain([repository.created_at]).max().unwrap_or(repository.created_at);
         Duration::try_from(date.duration_since(begun)).unwrap_or_default()
     }

@@ -292,7 +292,7 @@ impl Table<'_> {
             Outcome::Repaired
         } else if made {
             Outcome::Created
-        } else if self.history.patches + self.history.branch_patches > 0 {
+        } else if self.history.patches + self.history.branch_patches > 0 || self.history.patched_earlier {
             Outcome::Updated
         } else if self.history.syncs > 0 {
             Outcome::Synced

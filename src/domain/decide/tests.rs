@@ -80,7 +80,7 @@ fn a_pause_that_gitea_asks_for_is_kept_up_to_five_minutes() {
     for (asked, kept) in [(20, 20), (300, 300), (u64::MAX, 300)] {
         let busy = Trouble { retry_after: Some(secs(asked)), ..trouble(TroubleKind::Busy) };
         let answer = RepositoryAnswer::Trouble(busy);
-        let repository = Some(RepositorySeen { answer, date: jiff::Timestamp::UNIX_EPOCH });
+        let repository = Some(RepositorySeen { answer, date: jiff::Timestamp::UNIX_EPOCH, dated: true });
         let seen = Observation { repository, ..Observation::default() };
         let Next::Wait(wait) = decide(&spec(), &seen, &History::default(), &Policy::default()) else {
             panic!("{asked}")

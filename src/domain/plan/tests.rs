@@ -46,7 +46,7 @@ impl Scene {
         let observation = Observation {
             aside: None,
             pivot: None,
-            repository: Some(RepositorySeen { answer: self.repository, date: at(0) }),
+            repository: Some(RepositorySeen { answer: self.repository, date: at(0), dated: true }),
             owner: Some(self.owner),
             upstream: Some(Seen { at: at(0), value: self.upstream }),
             local_refs: Some(Seen { at: at(0), value: LocalRefsAnswer::List(self.local) }),

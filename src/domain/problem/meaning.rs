@@ -171,7 +171,7 @@ impl Code {
                 "This release of Forgejo keeps an upstream's password for the first clone only and forgets it then: every later sync would fail in silence. So no mirror of a private upstream is made there."
             }
             Self::UpstreamCredentialStale => {
-                "We can read upstream with our credential, and Gitea's syncs fail: Gitea keeps the credential that it was given when the mirror was made, and that one no longer works."
+                "We can read upstream with our credential, and Gitea's syncs fail: Gitea keeps the credential that it was given when the mirror was made, and most often that one no longer works. Gitea does not tell the cause: where a new credential changes nothing, its log (or Site Administration, System Notices) does."
             }
             Self::UpstreamSuspect => {
                 "Upstream answered with something that is no sound list of refs: HTML, nothing, a cut list, no branches, or less than half of the branches last proven. A pruning mirror that syncs from that can lose everything, so nothing was asked of Gitea. Of a mirror that was found, and of which the journal knows no earlier proof, nobody can say whether upstream has lost branches before: the first proven run says so in its `notes`."

@@ -83,6 +83,8 @@ fn foreign_answers() -> Vec<(Response<Bytes>, TroubleKind)> {
         (redirect(307, "/login#/api/v1/repos/acme/one"), TroubleKind::Foreign),
         (redirect(308, "/"), TroubleKind::Foreign),
         (answer(500, HTML, "<html>500</html>"), TroubleKind::ServerError),
+        (answer(500, JSON, r#"{"message":"An unexpected error occurred"}"#), TroubleKind::ServerError),
+        (answer(400, JSON, r#"{"error":"bad request"}"#), TroubleKind::Foreign),
         (answer(408, PLAIN, "timeout"), TroubleKind::Busy),
         (answer(429, JSON, r#"{"message":"slow down"}"#), TroubleKind::Busy),
         (answer(502, HTML, "<html>502 Bad Gateway</html>"), TroubleKind::Busy),

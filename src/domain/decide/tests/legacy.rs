@@ -4,7 +4,7 @@ use super::world::{World, mirror, refs, secs, trouble, upstream};
 use crate::domain::answer::{
     LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, Refusal, Repository, TroubleKind, UpstreamAnswer,
 };
-use crate::domain::problem::Code;
+use crate::domain::problem::{Code, Problem};
 use crate::domain::run::End;
 use crate::domain::spec::OnLegacy;
 
@@ -34,7 +34,17 @@ fn it_is_refused_with_what_upstream_lacks_and_what_refs_do_not_tell() {
     let detail = &world.problem().detail;
     assert!(detail.contains("2 of its 3 refs: refs/heads/ours, refs/tags/v1"), "{detail}");
     assert!(detail.contains("issues"), "{detail}");
+    let named: Vec<_> = world.problem().refs.iter().map(ToString::to_string).collect();
+    assert_eq!(named, ["refs/heads/ours", "refs/tags/v1"]);
     assert!(world.acts().is_empty());
+
+    let long: Vec<_> = (0..150).map(|n| (format!("heads/{}{n:03}", "x".repeat(80)), 'b')).collect();
+    let mut world = legacy();
+    world.local = refs(&long.iter().map(|(name, id)| (name.as_str(), *id)).collect::<Vec<_>>());
+    assert_eq!(world.fails(), Code::NotAMirror);
+    let Problem { detail, refs, .. } = world.problem();
+    assert!(detail.contains("150 of its 150 refs") && detail.chars().count() <= 300, "{detail}");
+    assert_eq!((refs.len(), refs[99].as_str()), (100, &*format!("refs/{}", long[99].0)), "whole, and within bounds");
 
     for answer in [UpstreamAnswer::NotGit { detail: "x".into() }, UpstreamAnswer::Trouble(trouble(TroubleKind::Cut))] {
         let mut world = legacy();

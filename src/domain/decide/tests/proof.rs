@@ -27,10 +27,16 @@ struct Conditions {
     readable: bool,
     dead: bool,
     upstream_is_sound: bool,
+    /// Taken away: the row was made after Gitea had answered; without an answer that it was made only now.
+    not_created_after_the_answer: bool,
+    /// Taken away: the migrate is as old as ever, and the row is young.
+    no_young_row_old_intent: bool,
+    /// Taken away: neither Gitea's answer nor the look carries a date of its own.
+    dated: bool,
 }
 
 impl Conditions {
-    const ALL: [fn(&mut Self) -> &mut bool; 12] = [
+    const ALL: [fn(&mut Self) -> &mut bool; 15] = [
         |c| &mut c.intended,
         |c| &mut c.for_this_name,
         |c| &mut c.by_a_call_that_makes_a_row,
@@ -43,6 +49,9 @@ impl Conditions {
         |c| &mut c.readable,
         |c| &mut c.dead,
         |c| &mut c.upstream_is_sound,
+        |c| &mut c.not_created_after_the_answer,
+        |c| &mut c.no_young_row_old_intent,
+        |c| &mut c.dated,
     ];
 
     const fn whole() -> Self {
@@ -59,6 +68,9 @@ impl Conditions {
             readable: true,
             dead: true,
             upstream_is_sound: true,
+            not_created_after_the_answer: true,
+            no_young_row_old_intent: true,
+            dated: true,
         }
     }
 
@@ -67,7 +79,9 @@ impl Conditions {
         let world = World::with(mirror());
         let spec = crate::domain::spec::MirrorSpec { prune, ..world.spec.clone() };
         let date = world.date();
-        let made = date - SignedDuration::from_secs(60);
+        let dead = self.dead && self.no_young_row_old_intent;
+        let long_ago = SignedDuration::from_secs(1_300);
+        let made = date - if dead && why_dead == 1 { long_ago } else { SignedDuration::from_secs(60) };
         let mut repository = mirror();
         repository.created_at = made;
         repository.mirror = self.mirror;
@@ -76,20 +90,30 @@ impl Conditions {
             repository.original_url = "https://example.org/another".into();
         }
         let told = MigrateAnswer::CloneFailed { message: "fatal: not found".into() };
-        let answer = match (self.by_a_call_that_makes_a_row, self.dead && why_dead == 0) {
+        let told_before = !self.not_created_after_the_answer;
+        let answer = match (self.by_a_call_that_makes_a_row, told_before || dead && why_dead == 0) {
             (false, _) => Some(MigrateAnswer::Exists),
             (true, true) => Some(told),
             (true, false) => None,
         };
-        let long_ago = if self.dead && why_dead == 1 { secs(1_300) } else { secs(0) };
-        let mut intended = made - SignedDuration::try_from(long_ago).unwrap();
+        let answered_at = if told_before { made - SignedDuration::from_secs(1) } else { date };
+        let mut intended = if self.no_young_row_old_intent { made } else { date - long_ago };
+        if told_before {
+            intended = answered_at;
+        }
         if !self.not_older {
             intended = made + SignedDuration::from_secs(1);
         }
         let target = if self.for_this_name { spec.full_name() } else { "openova/another".into() };
-        let intent = Intended { target, gitea_date: intended, answer, made_nothing: !self.with_a_row_to_show };
+        let intent = Intended {
+            target,
+            gitea_date: Some(intended).filter(|_| self.dated || why_dead != 2),
+            answer,
+            answered_at: Some(answered_at).filter(|_| self.dated),
+            made_nothing: !self.with_a_row_to_show,
+        };
         let elapsed = secs(100);
-        let gone = if self.dead && why_dead == 2 { secs(60) } else { secs(90) };
+        let gone = if dead && why_dead == 2 { secs(60) } else { secs(90) };
         let history = History {
             elapsed,
             intents: if self.intended { vec![intent] } else { Vec::new() },
@@ -110,7 +134,11 @@ impl Conditions {
             UpstreamAnswer::List(list(&[], None))
         };
         let seen = Observation {
-            repository: Some(RepositorySeen { answer: RepositoryAnswer::Present(Box::new(repository)), date }),
+            repository: Some(RepositorySeen {
+                answer: RepositoryAnswer::Present(Box::new(repository)),
+                date,
+                dated: self.dated,
+            }),
             owner: None,
             upstream: Some(Seen { at: date, value: upstream }),
             local_refs: Some(Seen { at: date, value: local }),

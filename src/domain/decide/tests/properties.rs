@@ -106,7 +106,8 @@ pub(super) fn any_observation() -> impl Strategy<Value = Observation> {
         1 => any_refusal().prop_map(RepositoryAnswer::Refused),
         1 => any_trouble().prop_map(RepositoryAnswer::Trouble),
     ];
-    let repository = (repository, any_timestamp()).prop_map(|(answer, date)| RepositorySeen { answer, date });
+    let repository =
+        (repository, any_timestamp()).prop_map(|(answer, date)| RepositorySeen { answer, date, dated: true });
     let owner = prop_oneof![
         proptest::sample::select(vec![
             OwnerAnswer::Organisation,
@@ -226,7 +227,8 @@ pub(super) fn any_history() -> impl Strategy<Value = History> {
             absent_since: second.3,
             intents: vec![Intended {
                 target: spec().full_name(),
-                gitea_date: second.4,
+                gitea_date: Some(second.4),
+                answered_at: Some(second.4),
                 answer: second.0.and_then(|migrate| migrate.answer),
                 made_nothing: false,
             }],

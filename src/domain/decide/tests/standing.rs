@@ -14,7 +14,7 @@ use crate::domain::spec::Policy;
 use crate::domain::tests::spec;
 
 fn of(history: &History, answer: RepositoryAnswer) -> Standing {
-    let repository = Some(RepositorySeen { answer, date: mirror().mirror_updated });
+    let repository = Some(RepositorySeen { answer, date: mirror().mirror_updated, dated: true });
     let seen = Observation { repository, ..Observation::default() };
     standing(&spec(), &seen, history, &Policy::default())
 }

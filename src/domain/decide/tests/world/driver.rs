@@ -78,7 +78,7 @@ impl World {
                     Some(repository) => RepositoryAnswer::Present(Box::new(repository.clone())),
                     None => RepositoryAnswer::Absent,
                 });
-                let look = RepositorySeen { answer, date: self.date() };
+                let look = RepositorySeen { answer, date: self.date(), dated: true };
                 self.history.saw_repository(&look);
                 seen.repository = Some(look);
             }
@@ -137,14 +137,15 @@ impl World {
             Action::Migrate { interval } => {
                 self.tick();
                 let (spec, interval) = (self.spec.clone(), *interval);
-                self.history.sends_migrate(&spec, seen_date);
+                self.history.sends_migrate(&spec, seen_date, true);
                 let healthy = move |world: &mut Self| world.clone_upstream(interval);
                 let step = self.migrates.pop_front().unwrap_or_else(|| Box::new(healthy));
                 let answer = step(self);
                 if let MigrateAnswer::Unknown(Trouble { sent: Sent::No, .. }) = &answer {
                     self.history.note_trouble(&trouble(TroubleKind::Connect));
                 }
-                self.history.migrated(answer);
+                let date = self.date();
+                self.history.migrated(answer, Some(date));
                 (self.history.upstream_tries, self.history.upstream_first_try) = (0, None);
                 seen.forget_upstream();
                 if interval.is_some() { "migrate".to_owned() } else { "migrate without interval".to_owned() }
