@@ -12,7 +12,7 @@ const DELETE: &str = "DELETE /api/v1/repos/openova/one";
 
 /// Somebody migrates the same upstream by hand, and a run of ours begins while Gitea still clones.
 async fn a_run_beside_a_clone_by_hand(world: &mut World) {
-    let for_long = Duration::from_secs(300);
+    let for_long = Duration::from_mins(5);
     world.gitea().set_migrate_delay(for_long);
     world.gitea().clear_calls();
     let (gitea, url) = (world.gitea().clone(), world.upstream.url("one"));
@@ -34,7 +34,7 @@ fn a_clone_by_hand_long_after_a_migrate_of_ours_that_never_arrived_is_left_alone
         world.gitea().fault(CallKind::Migrate, Fault::CutBefore);
         world.expect_failure("migrate-failed").await;
         world.gitea().clear_faults();
-        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
         a_run_beside_a_clone_by_hand(&mut world).await;
     });
 }
@@ -60,7 +60,7 @@ fn a_clone_of_ours_of_which_a_gateway_says_500_in_json_is_left_to_end() {
     story(async |mut world| {
         world.gitea_api(Method::POST, "/orgs", Some(json!({"username": "openova"}))).await;
         world.start().await;
-        world.gitea().set_migrate_delay(Duration::from_secs(300));
+        world.gitea().set_migrate_delay(Duration::from_mins(5));
         let url = world.upstream.url("one");
         // Gitea has the call, and the gateway gives up on it
         world.gitea().before_next(CallKind::Migrate, move |gitea| {

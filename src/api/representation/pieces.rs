@@ -4,16 +4,13 @@
 
 use std::convert::Infallible;
 use std::io::Write as _;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, Bytes};
 use axum::response::Response;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::header::{self, HeaderValue};
-use hyper::body::Frame;
 
 /// Travels with an answer that may be packed though its length is not known. A stream of events must not carry it: its
 /// reader waits for each one, and packing holds some back.
@@ -29,41 +26,27 @@ pub(in crate::api) fn in_pieces(pieces: impl Iterator<Item = Bytes> + Send + 'st
 
 /// The same answer, packed.
 pub(super) fn packed(response: Response) -> Response {
+    const MEMORY: &str = "writing to memory cannot fail";
     let (mut head, body) = response.into_parts();
     head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    let encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    Response::from_parts(head, Body::new(Packed { body, encoder: Some(encoder) }))
-}
-
-struct Packed {
-    body: Body,
-    /// Gone when its last bytes are.
-    encoder: Option<GzEncoder<Vec<u8>>>,
-}
-
-impl HttpBody for Packed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        const MEMORY: &str = "writing to memory cannot fail";
-        loop {
-            let piece = ready!(Pin::new(&mut self.body).poll_frame(context)).transpose()?;
-            let Some(encoder) = &mut self.encoder else { return Poll::Ready(None) };
-            let Some(piece) = piece else {
-                let end = self.encoder.take().map(|encoder| encoder.finish().expect(MEMORY));
-                return Poll::Ready(end.map(|end| Ok(Frame::data(end.into()))));
+    let begun = (body.into_data_stream(), Some(GzEncoder::new(Vec::new(), Compression::fast())));
+    let pieces = stream::try_unfold(begun, async |(mut plain, mut encoder)| {
+        // it is gone when its last bytes are
+        while let Some(mut packing) = encoder.take() {
+            let ready = match plain.next().await.transpose()? {
+                Some(piece) => {
+                    packing.write_all(&piece).expect(MEMORY);
+                    let ready = std::mem::take(packing.get_mut());
+                    encoder = Some(packing);
+                    ready
+                }
+                None => packing.finish().expect(MEMORY),
             };
-            // none of ours has trailers
-            let Ok(piece) = piece.into_data() else { continue };
-            encoder.write_all(&piece).expect(MEMORY);
-            let ready = std::mem::take(encoder.get_mut());
             if !ready.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(ready.into()))));
+                return Ok::<_, axum::Error>(Some((Bytes::from(ready), (plain, encoder))));
             }
         }
-    }
+        Ok(None)
+    });
+    Response::from_parts(head, Body::from_stream(pieces))
 }
