@@ -5,7 +5,7 @@ use std::time::Duration;
 use cutover_api::clock::Clock as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use standin::{Reader, UpstreamFault};
+use standin::{CallKind, Fault, Reader, UpstreamFault};
 
 use crate::world::{World, story};
 
@@ -117,6 +117,8 @@ fn the_console_reads_only_words_that_it_knows_rows_25_to_28() {
     for (expected, befalls) in ends {
         story(async |mut world| {
             befalls(&world);
+            // long enough to be seen under way, however the machine is loaded
+            world.gitea().fault_once(CallKind::GetRepository, Fault::Delay(Duration::from_secs(2)));
             world.start().await;
             let id = world.ask().await;
             let mut told = vec![String::new()];
