@@ -3,6 +3,8 @@
 //! Owns [`History`], one of the inputs of [`decide`](super::decide), and how it grows: one method for each look and
 //! each call. Plain data; nothing is decided here.
 
+mod pruning;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -383,24 +385,5 @@ impl History {
             repository.created_at >= migrate.gitea_date
                 && migrate.answer.as_ref().is_none_or(MigrateAnswer::may_have_made_a_row)
         })
-    }
-
-    /// What is known about pruning on this very repository, if that is what is wanted.
-    #[must_use]
-    pub fn pruning_of(&self, repository: &Repository, wanted: Prune) -> Option<&PruneCertainty> {
-        self.pruning
-            .as_ref()
-            .filter(|memory| memory.repository == repository.id && memory.prune == wanted)
-            .map(|memory| &memory.certainty)
-    }
-
-    /// Whether pruning has to be sent (again).
-    #[must_use]
-    pub fn pruning_is_due(&self, repository: &Repository, wanted: Prune) -> bool {
-        match self.pruning_of(repository, wanted) {
-            None => true,
-            Some(PruneCertainty::Sent { mirror_updated }) => *mirror_updated != repository.mirror_updated,
-            Some(PruneCertainty::Known) => false,
-        }
     }
 }

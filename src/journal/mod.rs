@@ -6,6 +6,7 @@
 mod deliveries;
 mod events;
 mod keys;
+mod kinds;
 mod migrates;
 mod modes;
 mod notices;
@@ -30,6 +31,7 @@ use store::Store;
 
 pub use deliveries::KnownDelivery;
 pub use events::EventPage;
+pub use kinds::{DEFAULT_BRANCH, DELETE, GIVE_BACK, MIGRATE, RENAME_ASIDE, SETTINGS, SYNC};
 pub use notices::{Outbox, Waiting};
 
 /// The journal's file in the state directory.
@@ -90,27 +92,6 @@ pub struct Intent {
     /// What it is about: the repository, by name and id.
     pub about: serde_json::Value,
 }
-
-/// The kind of the [`Intent`] of a placeholder's deletion.
-pub const DELETE: &str = "delete_placeholder";
-
-/// The kind of the [`Intent`] of a legacy repository's rename.
-pub const RENAME_ASIDE: &str = "rename_aside";
-
-/// The kind of the [`Intent`] of its name's return.
-pub const GIVE_BACK: &str = "give_back";
-
-/// The kind of the [`Intent`] of a change of interval and pruning.
-pub const SETTINGS: &str = "patch_settings";
-
-/// The kind of the [`Intent`] of a change of the default branch.
-pub const DEFAULT_BRANCH: &str = "patch_default_branch";
-
-/// The kind of the [`Intent`] of a sync: its latest is looked for when a mirror is stopped.
-pub const SYNC: &str = "mirror_sync";
-
-/// The kind of a migrate's [`Intent`]: the one that is looked for after a restart.
-pub const MIGRATE: &str = "migrate";
 
 /// The number of a journalled intent.
 #[derive(Clone, Copy, Debug)]
