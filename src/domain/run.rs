@@ -3,6 +3,7 @@
 //! Owns [`Phase`], [`Status`], [`Outcome`] and [`End`]. A success cannot be written down without its [`Evidence`].
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -283,8 +284,10 @@ pub struct Run {
     /// What it may do beyond what every run may.
     #[serde(default)]
     pub options: RunOptions,
-    /// Its mirrors, in the order of the configuration, each once.
-    pub parts: Vec<Part>,
+    /// Its mirrors, in the order of the configuration, each once. Shared between the states of a run, of which there are
+    /// as many as ends: a run may be of thousands of mirrors.
+    #[serde(default)]
+    pub parts: Vec<Arc<Part>>,
 }
 
 impl Run {
@@ -297,7 +300,8 @@ impl Run {
         at: Timestamp,
         mirrors: impl IntoIterator<Item = MirrorName>,
     ) -> Self {
-        let parts = mirrors.into_iter().map(|name| Part { name, phase: Phase::Queued, end: None }).collect();
+        let part = |name| Arc::new(Part { name, phase: Phase::Queued, end: None });
+        let parts = mirrors.into_iter().map(part).collect();
         Self {
             id,
             trigger,
@@ -321,13 +325,21 @@ impl Run {
 
     /// Its part of that name.
     pub fn part_mut(&mut self, name: &MirrorName) -> Option<&mut Part> {
-        self.parts.iter_mut().find(|part| part.name == *name)
+        self.parts.iter_mut().find(|part| part.name == *name).map(Arc::make_mut)
     }
 
     /// Its part of that name.
     #[must_use]
     pub fn part(&self, name: &MirrorName) -> Option<&Part> {
-        self.parts.iter().find(|part| part.name == *name)
+        self.parts.iter().find(|part| part.name == *name).map(|part| &**part)
+    }
+
+    /// All of it but its parts.
+    #[must_use]
+    pub fn without_parts(&self) -> Self {
+        let Self { id, trigger, ref requested_by, created_at, started_at, finished_at, ref options, parts: _ } = *self;
+        let (requested_by, options) = (requested_by.clone(), options.clone());
+        Self { id, trigger, requested_by, created_at, started_at, finished_at, options, parts: Vec::new() }
     }
 
     /// Ends one part; the first end stands.
@@ -345,50 +357,4 @@ impl Run {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::problem::Code;
-
-    fn run(ends: &[End]) -> Run {
-        let name = |index: usize| MirrorName::parse(&format!("m{index}")).unwrap();
-        let at = Timestamp::UNIX_EPOCH;
-        let mut run = Run::accepted(RunId(Uuid::nil()), Trigger::Api, "ops".into(), at, (0..ends.len()).map(name));
-        for (index, end) in ends.iter().enumerate() {
-            run.end_part(&name(index), end, at);
-        }
-        run
-    }
-
-    #[test]
-    fn a_label_is_what_serde_writes_and_reads() {
-        for phase in Phase::ALL {
-            assert_eq!(serde_json::to_value(phase).unwrap(), phase.label());
-            assert_eq!(Phase::from_label(phase.label()), Some(*phase));
-        }
-        for status in Status::ALL {
-            assert_eq!(serde_json::to_value(status).unwrap(), status.label());
-        }
-        for outcome in Outcome::ALL {
-            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.label());
-        }
-    }
-
-    #[test]
-    fn one_failure_fails_the_run_and_a_doubt_makes_it_unverified() {
-        let failed = End::Failed { problem: Problem::new(Code::NotAMirror, "x") };
-        let unverified = End::Unverified { problem: Problem::new(Code::UpstreamUnreachable, "x") };
-        assert_eq!(run(&[unverified.clone(), failed.clone(), End::Canceled]).status(), Status::Failed);
-        assert_eq!(run(&[unverified.clone(), End::Canceled]).status(), Status::Canceled);
-        assert_eq!(run(std::slice::from_ref(&unverified)).status(), Status::Unverified);
-        assert!(run(&[unverified]).finished_at.is_some());
-        assert_eq!(run(&[]).status(), Status::Succeeded);
-    }
-
-    #[test]
-    fn the_first_end_of_a_part_stands() {
-        let mut run = run(&[End::Canceled]);
-        let name = run.parts[0].name.clone();
-        run.end_part(&name, &End::Failed { problem: Problem::new(Code::Internal, "x") }, Timestamp::UNIX_EPOCH);
-        assert_eq!(run.status(), Status::Canceled);
-    }
-}
+mod tests;

@@ -47,7 +47,7 @@ impl Coordinator {
             // work that is under way already is joined where it stands
             let slot = &self.mirrors[self.index[&part.name]];
             if slot.driven.is_some() {
-                part.phase = slot.status.phase;
+                Arc::make_mut(part).phase = slot.status.phase;
                 run.started_at = Some(now);
             }
         }

@@ -17,7 +17,7 @@ use crate::domain::notice::Notice;
 use crate::domain::platform::Proven;
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::status::Facts;
-use crate::journal::{GIVE_BACK, KnownIntent, RENAME_ASIDE};
+use crate::journal::{Change, GIVE_BACK, KnownIntent, RENAME_ASIDE};
 
 /// A run that the journal does not have as it stands, and the events that tell what it lacks.
 #[derive(Debug)]
@@ -69,8 +69,12 @@ impl Coordinator {
         let mut notices = self.observing.taken_to_tell();
         notices.extend(told.notices);
         let any = !notices.is_empty();
-        let written =
-            self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events, notices.clone()).await;
+        let to_write = changed
+            .iter()
+            .map(Arc::clone)
+            .map(|run| if self.unwritten.contains_key(&run.id) { Change::Whole(run) } else { Change::Part(run) });
+        let to_write = to_write.collect();
+        let written = self.around.journal.write_end(mirror.clone(), facts, to_write, events, notices.clone()).await;
         if let Err(error) = written {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");
@@ -86,10 +90,12 @@ impl Coordinator {
             self.unwritten.retain(|id, _| changed.iter().all(|run| run.id != *id));
         }
         self.story.tell(recorded);
+        let any_ended = changed.iter().any(|run| run.finished_at.is_some());
         for run in changed {
             self.close_if_ended(&run);
         }
-        if let Err(error) = self.around.journal.retain(now).await {
+        // what is kept is counted in runs
+        if any_ended && let Err(error) = self.around.journal.retain(now).await {
             tracing::warn!(error = %error, "old runs could not be dropped from the journal");
         }
         pause
@@ -134,10 +140,11 @@ impl Coordinator {
 
     /// Takes a run that has ended out of what is in flight, and tells who waits for it.
     fn close_if_ended(&mut self, run: &Arc<Run>) {
-        self.replace_latest(run);
+        // while it is in flight it is shown from there; held here as well, each end would copy all of it
         if run.finished_at.is_none() {
             return;
         }
+        self.replace_latest(run);
         if let Some(one) = self.in_flight.remove(&run.id) {
             one.ended.send_replace(Some(Arc::clone(run)));
         }

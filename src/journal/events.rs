@@ -177,15 +177,14 @@ impl Store {
         let dropped = self.dropped()?;
         let which = if run.is_some() { "e.run = ?4" } else { "?4 IS NULL" };
         let query = format!(
-            "SELECT e.seq, e.at, e.kind, e.body, r.body FROM events e \
-             LEFT JOIN runs r ON e.kind = 'run-ended' AND r.id = e.run \
+            "SELECT e.seq, e.at, e.kind, e.body, e.run FROM events e \
              WHERE e.seq > ?1 AND e.seq <= ?2 AND {which} ORDER BY e.seq LIMIT ?3"
         );
         let mut statement = self.connection.prepare_cached(&query).map_err(failed)?;
         let run = run.map(|run| run.to_string());
         let rows = statement
             .query_map(params![number(after), number(upto), clamp(limit), run], |row| {
-                Ok((id(row.get(0)?), recorded(row)))
+                Ok((id(row.get(0)?), self.recorded(row)))
             })
             .map_err(failed)?;
         let (mut events, mut seen, mut last) = (Vec::new(), 0, after);
@@ -226,6 +225,30 @@ impl Store {
             self.connection.query_row("SELECT COUNT(*) FROM events", [], |row| row.get(0)).map_err(failed)?;
         Ok(())
     }
+
+    /// Reads a row: number, time, kind, body and run.
+    fn recorded(&self, row: &Row<'_>) -> Result<Recorded, ()> {
+        fn read<T: DeserializeOwned>(text: &str) -> Result<T, ()> {
+            serde_json::from_str(text).map_err(drop)
+        }
+        let text = |column: usize| row.get::<_, String>(column).map_err(drop);
+        let body = text(3)?;
+        let event = match Kind::from_label(&text(2)?).ok_or(())? {
+            Kind::RunAccepted => Event::RunAccepted(Arc::new(read(&body)?)),
+            Kind::Phase => Event::Phase(read(&body)?),
+            Kind::MirrorEnded => Event::MirrorEnded(read(&body)?),
+            Kind::Rewritten => Event::Rewritten(read(&body)?),
+            Kind::RunEnded => {
+                let run = RunId::parse(&text(4)?).ok_or(())?;
+                Event::RunEnded(Arc::new(self.run(run).map_err(drop)?.ok_or(())?))
+            }
+            Kind::Freshness => Event::Freshness(read(&body)?),
+            Kind::Mode => Event::Mode(read(&body)?),
+            Kind::Snapshot | Kind::Shutdown => return Err(()),
+        };
+        let at: Timestamp = text(1)?.parse().map_err(drop)?;
+        Ok(Recorded { id: id(row.get(0).map_err(drop)?), at, event })
+    }
 }
 
 fn drop_up_to(transaction: &Transaction<'_>, seq: i64) -> Result<(), rusqlite::Error> {
@@ -252,27 +275,6 @@ fn body(event: &Event) -> Result<String, JournalError> {
         Event::Freshness(changed) => json(changed),
         Event::Mode(changed) => json(changed),
     }
-}
-
-/// Reads a row: number, time, kind, body and, for a run's end, the run.
-fn recorded(row: &Row<'_>) -> Result<Recorded, ()> {
-    fn read<T: DeserializeOwned>(text: &str) -> Result<T, ()> {
-        serde_json::from_str(text).map_err(drop)
-    }
-    let text = |column: usize| row.get::<_, String>(column).map_err(drop);
-    let body = text(3)?;
-    let event = match Kind::from_label(&text(2)?).ok_or(())? {
-        Kind::RunAccepted => Event::RunAccepted(Arc::new(read(&body)?)),
-        Kind::Phase => Event::Phase(read(&body)?),
-        Kind::MirrorEnded => Event::MirrorEnded(read(&body)?),
-        Kind::Rewritten => Event::Rewritten(read(&body)?),
-        Kind::RunEnded => Event::RunEnded(Arc::new(read(&text(4)?)?)),
-        Kind::Freshness => Event::Freshness(read(&body)?),
-        Kind::Mode => Event::Mode(read(&body)?),
-        Kind::Snapshot | Kind::Shutdown => return Err(()),
-    };
-    let at: Timestamp = text(1)?.parse().map_err(drop)?;
-    Ok(Recorded { id: id(row.get(0).map_err(drop)?), at, event })
 }
 
 #[cfg(test)]

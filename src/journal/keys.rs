@@ -8,7 +8,8 @@ use std::sync::Arc;
 use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::store::{Store, clamp, damaged, failed, json, put_run};
+use super::runs::Rows;
+use super::store::{Store, clamp, damaged, failed};
 use super::{JournalError, KnownRequest};
 use crate::domain::event::Recorded;
 use crate::domain::key::{Fingerprint, Keyed};
@@ -25,9 +26,9 @@ impl Store {
         keyed: Option<&Keyed>,
         events: &[Arc<Recorded>],
     ) -> Result<(), JournalError> {
-        let body = json(run)?;
+        let rows = Rows::whole(run)?;
         self.write_telling(events, |transaction| {
-            put_run(transaction, run, &body)?;
+            rows.put(transaction)?;
             keyed.map_or(Ok(()), |keyed| put(transaction, keyed, run.id, run.created_at))
         })
     }

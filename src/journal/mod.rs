@@ -10,6 +10,7 @@ mod kinds;
 mod migrates;
 mod modes;
 mod notices;
+mod runs;
 mod store;
 
 use std::fs::{self, File};
@@ -33,6 +34,7 @@ pub use deliveries::KnownDelivery;
 pub use events::EventPage;
 pub use kinds::{DEFAULT_BRANCH, DELETE, GIVE_BACK, MIGRATE, RENAME_ASIDE, SETTINGS, SYNC};
 pub use notices::{Outbox, Waiting};
+pub use runs::Change;
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite3";
@@ -260,7 +262,7 @@ impl Journal {
         &self,
         mirror: MirrorName,
         facts: Facts,
-        runs: Vec<Arc<Run>>,
+        runs: Vec<Change>,
         events: Vec<Arc<Recorded>>,
         told: Vec<Notice>,
     ) -> Result<(), JournalError> {
@@ -296,7 +298,7 @@ impl Journal {
     /// # Errors
     /// The journal cannot be read.
     pub async fn in_flight(&self) -> Result<Vec<Run>, JournalError> {
-        self.with(Store::in_flight).await
+        self.with(|store| store.in_flight()).await
     }
 
     /// Writes an intent. Nothing that changes Gitea is sent before this has returned.

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use serde::de::DeserializeOwned;
 
 use super::events::Ledger;
+use super::runs::{Change, Rows, drop_parts};
 use super::{
     Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, deliveries, keys, modes, notices,
 };
@@ -15,14 +16,14 @@ use crate::domain::event::Recorded;
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
 use crate::domain::notice::Notice;
-use crate::domain::run::{Run, RunId};
+use crate::domain::run::RunId;
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 7;
+const SCHEMA: i64 = 8;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
@@ -30,6 +31,7 @@ const STEPS: [&str; 7] = [
     include_str!("schema-5.sql"),
     include_str!("schema-6.sql"),
     include_str!("schema-7.sql"),
+    include_str!("schema-8.sql"),
 ];
 
 /// How many ended runs are kept, and for how many days.
@@ -98,25 +100,20 @@ impl Store {
         done.map(|(value, _)| value).map_err(failed)
     }
 
-    pub(super) fn write_run(&mut self, run: &Run, events: &[Arc<Recorded>]) -> Result<(), JournalError> {
-        let body = json(run)?;
-        self.write_telling(events, |transaction| put_run(transaction, run, &body))
-    }
-
     pub(super) fn write_end(
         &mut self,
         mirror: &MirrorName,
         facts: &Facts,
-        runs: &[Arc<Run>],
+        runs: &[Change],
         events: &[Arc<Recorded>],
         told: &[Notice],
     ) -> Result<(), JournalError> {
         let facts = json(facts)?;
-        let bodies = runs.iter().map(|run| json(&**run)).collect::<Result<Vec<_>, _>>()?;
+        let runs = runs.iter().map(|change| Rows::changed(change, mirror)).collect::<Result<Vec<_>, _>>()?;
         self.write_telling(events, |transaction| {
             put_facts(transaction, mirror, &facts)?;
             told.iter().try_for_each(|notice| notices::put(transaction, notice))?;
-            runs.iter().zip(&bodies).try_for_each(|(run, body)| put_run(transaction, run, body))
+            runs.iter().try_for_each(|rows| rows.put(transaction))
         })
     }
 
@@ -126,25 +123,6 @@ impl Store {
             facts.iter().try_for_each(|(mirror, facts)| put_facts(transaction, mirror, facts))?;
             told.iter().try_for_each(|notice| notices::put(transaction, notice))
         })
-    }
-
-    pub(super) fn run(&mut self, id: RunId) -> Result<Option<Run>, JournalError> {
-        let body: Option<String> = self
-            .connection
-            .query_row("SELECT body FROM runs WHERE id = ?1", [id.to_string()], |row| row.get(0))
-            .optional()
-            .map_err(failed)?;
-        body.map(|body| read(&body)).transpose()
-    }
-
-    pub(super) fn runs(&mut self, limit: usize, before: Option<RunId>) -> Result<Vec<Run>, JournalError> {
-        // a text above every UUID's, which has only hexadecimal digits
-        let before = before.map_or_else(|| "z".to_owned(), |before| before.to_string());
-        self.bodies("SELECT body FROM runs WHERE id < ?1 ORDER BY id DESC LIMIT ?2", params![before, clamp(limit)])
-    }
-
-    pub(super) fn in_flight(&mut self) -> Result<Vec<Run>, JournalError> {
-        self.bodies("SELECT body FROM runs WHERE ended_at IS NULL ORDER BY id", params![])
     }
 
     pub(super) fn intend(&mut self, intent: &Intent) -> Result<IntentId, JournalError> {
@@ -251,6 +229,9 @@ impl Store {
                  (ended_at < ?1 OR id NOT IN (SELECT id FROM runs WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT ?2))",
                 params![oldest, clamp(RUNS_KEPT)],
             )?;
+            if runs > 0 {
+                drop_parts(transaction)?;
+            }
             // a migrate's intent outlives its run: it is what tells our own placeholder from somebody else's
             transaction.execute(
                 "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND run NOT IN (SELECT id FROM mode_changes) AND \
@@ -261,30 +242,6 @@ impl Store {
         })?;
         self.retain_events(runs > 0)
     }
-
-    fn bodies(&self, query: &str, parameters: impl rusqlite::Params) -> Result<Vec<Run>, JournalError> {
-        let mut statement = self.connection.prepare_cached(query).map_err(failed)?;
-        let rows = statement.query_map(parameters, |row| row.get::<_, String>(0)).map_err(failed)?;
-        let mut runs = Vec::new();
-        for body in rows {
-            // losing one costs history; refusing to start because of it would cost the service
-            match read(&body.map_err(failed)?) {
-                Ok(run) => runs.push(run),
-                Err(error) => tracing::error!("a run is left out: {error}"),
-            }
-        }
-        Ok(runs)
-    }
-}
-
-pub(super) fn put_run(transaction: &Transaction<'_>, run: &Run, body: &str) -> Result<(), rusqlite::Error> {
-    let ended_at = run.finished_at.map(|at| at.to_string());
-    transaction
-        .execute(
-            "INSERT INTO runs (id, ended_at, body) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE SET ended_at = ?2, body = ?3",
-            params![run.id.to_string(), ended_at, body],
-        )
-        .map(drop)
 }
 
 fn put_facts(transaction: &Transaction<'_>, mirror: &MirrorName, facts: &str) -> Result<(), rusqlite::Error> {
@@ -300,7 +257,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<String, JournalError
     serde_json::to_string(value).map_err(|_| JournalError("a value has no JSON form".into()))
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<T, JournalError> {
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, JournalError> {
     serde_json::from_str(text).map_err(|_| damaged("a row"))
 }
 

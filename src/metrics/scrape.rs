@@ -1,4 +1,5 @@
-//! The gauges that follow from what is known now: computed at each scrape, in one pass over the mirrors for each family.
+//! The gauges that follow from what is known now: computed at each scrape, in one look at each mirror and then one pass
+//! over the mirrors for each family.
 //!
 //! Owns the way from a [`Status`] to the lines of a text: with ten thousand mirrors there is nothing between the two that
 //! would cost as much again. Counts nothing and remembers nothing.
@@ -13,8 +14,56 @@ use crate::domain::mode::ModeChange;
 use crate::domain::run::Phase;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
 
+/// What a scrape tells of one mirror. Each family is a pass over all of them: ten thousand statuses, a dozen times, would
+/// be read from all over the memory, and these are read one after the other.
+pub(super) struct Row {
+    name: Box<str>,
+    phase: &'static str,
+    mode: &'static str,
+    mode_applied: Option<f64>,
+    freshness: &'static str,
+    proven_at: Option<f64>,
+    last_run_success: Option<f64>,
+    failures: f64,
+    behind_since: Option<f64>,
+    observed_at: Option<f64>,
+    interval: f64,
+    upstream_refs: Option<f64>,
+    gitea_refs: Option<f64>,
+    differing: Option<f64>,
+}
+
+impl Row {
+    /// Of one mirror, as of now.
+    pub(super) fn new(mirror: &MirrorStatus, now: Timestamp) -> Self {
+        let (facts, freshness) = (&mirror.facts, mirror.freshness(now));
+        let applied = |change: &ModeChange| truth(change.applied_at.is_some() && change.problem.is_none());
+        let (behind_since, differing) = match &freshness {
+            Freshness::Fresh => (None, Some(0.0)),
+            Freshness::Behind { behind, .. } => (Some(seconds(behind.since)), Some(count(behind.refs))),
+            Freshness::Unknown { .. } => (None, None),
+        };
+        Self {
+            name: mirror.spec.name.as_str().into(),
+            phase: mirror.phase.label(),
+            mode: mirror.mode.label(),
+            mode_applied: mirror.mode_change.as_ref().map(applied),
+            freshness: freshness.label(),
+            proven_at: facts.proven_at.map(seconds),
+            last_run_success: facts.last_end.map(|end| truth(end == Phase::Succeeded)),
+            failures: f64::from(facts.consecutive_failures),
+            behind_since,
+            observed_at: facts.observed_at.map(seconds),
+            interval: mirror.spec.interval.get().as_secs_f64(),
+            upstream_refs: facts.upstream_refs.map(count),
+            gitea_refs: facts.gitea_refs.map(count),
+            differing,
+        }
+    }
+}
+
 /// Writes the series that one mirror has of a family.
-pub(super) type OfMirror = fn(&mut Lines<'_>, &str, &MirrorStatus, Timestamp);
+pub(super) type OfMirror = fn(&mut Lines<'_>, &Row);
 
 /// One computed family.
 pub(super) struct Series {
@@ -147,47 +196,25 @@ fn mirrors() -> [Series; 12] {
         Series { family, lines: Computed::OfMirrors(one) }
     }
     [
-        each(&families::MIRROR_PHASE, |lines, name, mirror, _| lines.put(&[name, mirror.phase.label()], Some(1.0))),
-        each(&families::MIRROR_MODE, |lines, name, mirror, _| lines.put(&[name, mirror.mode.label()], Some(1.0))),
-        each(&families::MIRROR_MODE_APPLIED, |lines, name, mirror, _| {
-            let applied = |change: &ModeChange| truth(change.applied_at.is_some() && change.problem.is_none());
-            lines.put(&[name], mirror.mode_change.as_ref().map(applied));
-        }),
-        each(&families::MIRROR_FRESHNESS, |lines, name, mirror, now| {
-            let is = mirror.freshness(now).label();
+        each(&families::MIRROR_PHASE, |lines, row| lines.put(&[&row.name, row.phase], Some(1.0))),
+        each(&families::MIRROR_MODE, |lines, row| lines.put(&[&row.name, row.mode], Some(1.0))),
+        each(&families::MIRROR_MODE_APPLIED, |lines, row| lines.put(&[&row.name], row.mode_applied)),
+        each(&families::MIRROR_FRESHNESS, |lines, row| {
             for state in Freshness::LABELS {
-                lines.put(&[name, state], Some(truth(is == state)));
+                lines.put(&[&row.name, state], Some(truth(row.freshness == state)));
             }
         }),
-        each(&families::MIRROR_LAST_SUCCESS, |lines, name, mirror, _| {
-            lines.put(&[name], mirror.facts.proven_at.map(seconds));
+        each(&families::MIRROR_LAST_SUCCESS, |lines, row| lines.put(&[&row.name], row.proven_at)),
+        each(&families::MIRROR_LAST_RUN_SUCCESS, |lines, row| lines.put(&[&row.name], row.last_run_success)),
+        each(&families::MIRROR_FAILURES, |lines, row| lines.put(&[&row.name], Some(row.failures))),
+        each(&families::MIRROR_BEHIND_SINCE, |lines, row| lines.put(&[&row.name], row.behind_since)),
+        each(&families::MIRROR_OBSERVED, |lines, row| lines.put(&[&row.name], row.observed_at)),
+        each(&families::MIRROR_INTERVAL, |lines, row| lines.put(&[&row.name], Some(row.interval))),
+        each(&families::MIRROR_REFS, |lines, row| {
+            lines.put(&[&row.name, "upstream"], row.upstream_refs);
+            lines.put(&[&row.name, "gitea"], row.gitea_refs);
         }),
-        each(&families::MIRROR_LAST_RUN_SUCCESS, |lines, name, mirror, _| {
-            lines.put(&[name], mirror.facts.last_end.map(|end| truth(end == Phase::Succeeded)));
-        }),
-        each(&families::MIRROR_FAILURES, |lines, name, mirror, _| {
-            lines.put(&[name], Some(f64::from(mirror.facts.consecutive_failures)));
-        }),
-        each(&families::MIRROR_BEHIND_SINCE, |lines, name, mirror, now| {
-            if let Freshness::Behind { behind, .. } = mirror.freshness(now) {
-                lines.put(&[name], Some(seconds(behind.since)));
-            }
-        }),
-        each(&families::MIRROR_OBSERVED, |lines, name, mirror, _| {
-            lines.put(&[name], mirror.facts.observed_at.map(seconds));
-        }),
-        each(&families::MIRROR_INTERVAL, |lines, name, mirror, _| {
-            lines.put(&[name], Some(mirror.spec.interval.get().as_secs_f64()));
-        }),
-        each(&families::MIRROR_REFS, |lines, name, mirror, _| {
-            lines.put(&[name, "upstream"], mirror.facts.upstream_refs.map(count));
-            lines.put(&[name, "gitea"], mirror.facts.gitea_refs.map(count));
-        }),
-        each(&families::MIRROR_REFS_DIFFERING, |lines, name, mirror, now| match mirror.freshness(now) {
-            Freshness::Fresh => lines.put(&[name], Some(0.0)),
-            Freshness::Behind { behind, .. } => lines.put(&[name], Some(count(behind.refs))),
-            Freshness::Unknown { .. } => {}
-        }),
+        each(&families::MIRROR_REFS_DIFFERING, |lines, row| lines.put(&[&row.name], row.differing)),
     ]
 }
 

@@ -5,7 +5,6 @@
 //! of one status and one moment; what is counted is read before the first.
 
 use std::iter::Peekable;
-use std::sync::Arc;
 use std::vec;
 
 use bytes::Bytes;
@@ -13,7 +12,7 @@ use jiff::Timestamp;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
-use super::scrape::{self, Computed, Lines, OfMirror, Series};
+use super::scrape::{self, Computed, Lines, OfMirror, Row, Series};
 use super::{Family, Metrics};
 use crate::domain::status::Status;
 
@@ -30,8 +29,7 @@ pub struct Text {
 
 /// What has not been written yet.
 struct Rest {
-    status: Arc<Status>,
-    at: Timestamp,
+    mirrors: Vec<Row>,
     counted: Peekable<vec::IntoIter<MetricFamily>>,
     computed: Peekable<vec::IntoIter<Series>>,
     /// The family that the latest piece ended within.
@@ -55,15 +53,14 @@ impl Text {
     }
 
     /// Counts are as of now; the first piece is made at once.
-    pub(super) fn new(metrics: &Metrics, status: &Arc<Status>, at: Timestamp) -> Self {
+    pub(super) fn new(metrics: &Metrics, status: &Status, at: Timestamp) -> Self {
         let mut counted = metrics.registry.gather();
         counted.retain(|family| !family.get_metric().is_empty());
         counted.sort_by(|a, b| a.name().cmp(b.name()));
         let mut computed = scrape::families(metrics, status);
         computed.sort_by_key(|series| series.family.name);
         let mut rest = Rest {
-            status: Arc::clone(status),
-            at,
+            mirrors: status.mirrors.iter().map(|mirror| Row::new(mirror, at)).collect(),
             counted: counted.into_iter().peekable(),
             computed: computed.into_iter().peekable(),
             within: None,
@@ -109,7 +106,7 @@ impl Rest {
     /// Appends the next family, or as much of it as the piece takes.
     fn go_on(&mut self, text: &mut String) {
         if let Some(place) = self.within.take() {
-            self.within = place.written(&self.status, self.at, text);
+            self.within = place.written(&self.mirrors, text);
             return;
         }
         let next = self.computed.peek().map(|series| series.family.name);
@@ -126,14 +123,14 @@ impl Rest {
 
 impl Place {
     /// Appends the lines of one mirror after the other, until the piece is full; where to go on, if there are more.
-    fn written(mut self, status: &Status, at: Timestamp, text: &mut String) -> Option<Self> {
+    fn written(mut self, mirrors: &[Row], text: &mut String) -> Option<Self> {
         let mut lines = Lines::new(self.family, text, self.begun);
-        for mirror in &status.mirrors[self.next..] {
+        for mirror in &mirrors[self.next..] {
             if lines.len() >= PIECE {
                 self.begun = lines.begun();
                 return Some(self);
             }
-            (self.one)(&mut lines, mirror.spec.name.as_str(), mirror, at);
+            (self.one)(&mut lines, mirror);
             self.next += 1;
         }
         None

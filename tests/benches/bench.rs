@@ -16,6 +16,8 @@ use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cutover-api");
 pub(crate) const TOKEN: &str = "bench-operator-token";
+/// The longest that anything here may take.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
 const HOOK_SECRET: &str = "a webhook's secret that is long enough";
 
 /// A clock for figures: nothing of ours is decided by it.
@@ -278,6 +280,24 @@ impl Service {
         let (status, text, took) = self.answered("GET", path, "", "").expect("the service answers");
         assert_eq!(status, 200, "{path}: {text:.300}");
         (text, took)
+    }
+
+    /// One run of every mirror, looked at every so many milliseconds until it ends so: how long it took, in milliseconds.
+    pub(crate) fn run_of_all(&self, ends: &str, pause: u64) -> f64 {
+        let began = now();
+        let (status, run) = self.call("POST", "/cutover/mirror", "{}");
+        assert_eq!(status, 202, "{run}");
+        let path = format!("/cutover/runs/{}", run["id"].as_str().unwrap());
+        loop {
+            let run = self.call("GET", &path, "").1;
+            match run["status"].as_str() {
+                Some(end) if end == ends => return milliseconds(began),
+                Some("queued" | "running") if began.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(pause));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     fn try_call(&self, method: &str, path: &str) -> Option<(u16, Value)> {

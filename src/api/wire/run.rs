@@ -164,7 +164,7 @@ pub(in crate::api) struct RunList {
 impl RunBody {
     /// The run; `coalesced` is a matter of the request that is answered.
     pub(in crate::api) fn new(run: &Run, coalesced: bool) -> Self {
-        let mirrors = run.parts.iter().map(PartBody::new).collect();
+        let mirrors = run.parts.iter().map(|part| PartBody::new(part)).collect();
         Self { coalesced, mirrors, ..Self::without_mirrors(run) }
     }
 

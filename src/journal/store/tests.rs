@@ -1,16 +1,51 @@
 use super::*;
 use crate::domain::problem::{Code, Problem};
-use crate::domain::run::{End, Trigger};
+use crate::domain::run::{End, Run, Trigger};
 use uuid::Uuid;
 
+fn named(name: &str) -> MirrorName {
+    MirrorName::parse(name).unwrap()
+}
+
+fn run_of(age: u128, mirrors: &[&str]) -> Run {
+    let mirrors = mirrors.iter().copied().map(named);
+    Run::accepted(RunId(Uuid::from_u128(age)), Trigger::Api, "ops".into(), Timestamp::UNIX_EPOCH, mirrors)
+}
+
+fn end(run: &mut Run, mirror: &str) {
+    let problem = Problem::new(Code::NotAMirror, mirror);
+    run.end_part(&named(mirror), &End::Failed { problem }, Timestamp::UNIX_EPOCH);
+}
+
 fn run(age: u128, ended: bool) -> Run {
-    let at = Timestamp::UNIX_EPOCH;
-    let name = MirrorName::parse("openova").unwrap();
-    let mut run = Run::accepted(RunId(Uuid::from_u128(age)), Trigger::Api, "ops".into(), at, [name.clone()]);
+    let mut run = run_of(age, &["openova"]);
     if ended {
-        run.end_part(&name, &End::Failed { problem: Problem::new(Code::NotAMirror, "x") }, at);
+        end(&mut run, "openova");
     }
     run
+}
+
+#[test]
+fn a_mirrors_end_writes_its_part_of_a_run_and_no_other() {
+    let mut store = Store::in_memory().unwrap();
+    let mut run = run_of(1, &["one", "two", "three"]);
+    store.write_run(&run, &[]).unwrap();
+    end(&mut run, "two");
+    let unwritten = run.clone();
+    end(&mut run, "three");
+    let change = |run: &Run| Change::Part(Arc::new(run.clone()));
+    store.write_end(&named("three"), &Facts::default(), &[change(&run)], &[], &[]).unwrap();
+    let read = store.run(run.id).unwrap().unwrap();
+    assert_eq!((read.part(&named("three")), read.started_at), (run.part(&named("three")), run.started_at));
+    assert!(read.part(&named("two")).unwrap().end.is_none(), "nobody has written it");
+    store.write_end(&named("two"), &Facts::default(), &[change(&unwritten)], &[], &[]).unwrap();
+    assert_eq!(store.in_flight().unwrap(), [run.clone()], "in their order, and an older state changes nothing else");
+    end(&mut run, "one");
+    store.write_end(&named("one"), &Facts::default(), &[Change::Whole(Arc::new(run.clone()))], &[], &[]).unwrap();
+    assert_eq!((store.in_flight().unwrap(), store.runs(9, None).unwrap()), (vec![], vec![run]));
+    store.retain(Timestamp::UNIX_EPOCH + 31.hours() * 24).unwrap();
+    let parts: i64 = store.connection.query_row("SELECT count(*) FROM parts", [], |row| row.get(0)).unwrap();
+    assert_eq!(parts, 0);
 }
 
 #[test]
@@ -57,12 +92,16 @@ fn a_journal_of_version_1_is_taken_over_with_what_it_holds() {
     let path = folder.path().join("journal.sqlite3");
     let old = Connection::open(&path).unwrap();
     old.execute_batch(concat!(include_str!("../schema.sql"), "PRAGMA user_version = 1;")).unwrap();
-    let body = serde_json::to_string(&run(1, false)).unwrap();
-    old.execute("INSERT INTO runs (id, body) VALUES (?1, ?2)", params![run(1, false).id.to_string(), body]).unwrap();
+    let mut known = run_of(1, &["one", "two", "three"]);
+    end(&mut known, "two");
+    let body = serde_json::to_string(&known).unwrap();
+    for (id, body) in [(known.id.to_string(), body.as_str()), ("damaged".into(), "{")] {
+        old.execute("INSERT INTO runs (id, body) VALUES (?1, ?2)", params![id, body]).unwrap();
+    }
     drop(old);
     for _ in 0..2 {
-        let mut store = Store::open(&path).unwrap();
-        assert_eq!(store.in_flight().unwrap(), [run(1, false)]);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.in_flight().unwrap(), [known.clone()]);
         let version: i64 = store.connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version, SCHEMA);
         let keys: i64 =
