@@ -2,6 +2,8 @@
 //!
 //! Owns [`Phase`], [`Status`], [`Outcome`] and [`End`]. A success cannot be written down without its [`Evidence`].
 
+mod parts;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use super::evidence::Evidence;
 use super::names::MirrorName;
 use super::problem::Problem;
 use super::spec::RunOptions;
+
+pub use parts::Parts;
 
 macro_rules! labelled {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
@@ -284,10 +288,9 @@ pub struct Run {
     /// What it may do beyond what every run may.
     #[serde(default)]
     pub options: RunOptions,
-    /// Its mirrors, in the order of the configuration, each once. Shared between the states of a run, of which there are
-    /// as many as ends: a run may be of thousands of mirrors.
+    /// Its mirrors, in the order of the configuration, each once.
     #[serde(default)]
-    pub parts: Vec<Arc<Part>>,
+    pub parts: Parts,
 }
 
 impl Run {
@@ -317,21 +320,22 @@ impl Run {
     /// Where it stands, which follows from its parts.
     #[must_use]
     pub fn status(&self) -> Status {
-        if self.parts.iter().any(|part| part.end.is_none()) {
+        if self.parts.open() > 0 {
             return if self.started_at.is_some() { Status::Running } else { Status::Queued };
         }
         Status::of_ended(&self.parts.iter().map(|part| part.phase))
     }
 
     /// Its part of that name.
-    pub fn part_mut(&mut self, name: &MirrorName) -> Option<&mut Part> {
-        self.parts.iter_mut().find(|part| part.name == *name).map(Arc::make_mut)
-    }
-
-    /// Its part of that name.
     #[must_use]
     pub fn part(&self, name: &MirrorName) -> Option<&Part> {
-        self.parts.iter().find(|part| part.name == *name).map(|part| &**part)
+        self.parts.place(name).map(|place| &*self.parts[place])
+    }
+
+    /// Work on a mirror enters a phase, which begins the run.
+    pub fn enters(&mut self, name: &MirrorName, phase: Phase, at: Timestamp) {
+        self.started_at.get_or_insert(at.max(self.created_at));
+        self.parts.change(name, |part| part.phase = phase);
     }
 
     /// All of it but its parts.
@@ -339,18 +343,19 @@ impl Run {
     pub fn without_parts(&self) -> Self {
         let Self { id, trigger, ref requested_by, created_at, started_at, finished_at, ref options, parts: _ } = *self;
         let (requested_by, options) = (requested_by.clone(), options.clone());
-        Self { id, trigger, requested_by, created_at, started_at, finished_at, options, parts: Vec::new() }
+        Self { id, trigger, requested_by, created_at, started_at, finished_at, options, parts: Parts::default() }
     }
 
     /// Ends one part; the first end stands.
     pub fn end_part(&mut self, name: &MirrorName, end: &End, at: Timestamp) {
         let started = self.started_at.get_or_insert(at);
         let at = at.max(*started);
-        if let Some(part) = self.part_mut(name).filter(|part| part.end.is_none()) {
-            part.phase = end.phase();
-            part.end = Some(end.clone());
-        }
-        if self.parts.iter().all(|part| part.end.is_some()) {
+        self.parts.change(name, |part| {
+            if part.end.is_none() {
+                (part.phase, part.end) = (end.phase(), Some(end.clone()));
+            }
+        });
+        if self.parts.open() == 0 {
             self.finished_at.get_or_insert(at);
         }
     }

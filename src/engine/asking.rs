@@ -43,12 +43,11 @@ impl Coordinator {
         let id = self.ids.next(now);
         let mut run = Run::accepted(id, ask.trigger, ask.requested_by, now, names.iter().cloned());
         run.options = ask.options;
-        for part in &mut run.parts {
+        for name in &names {
             // work that is under way already is joined where it stands
-            let slot = &self.mirrors[self.index[&part.name]];
+            let slot = &self.mirrors[self.index[name]];
             if slot.driven.is_some() {
-                Arc::make_mut(part).phase = slot.status.phase;
-                run.started_at = Some(now);
+                run.enters(name, slot.status.phase, now);
             }
         }
         let run = Arc::new(run);

@@ -311,11 +311,7 @@ impl Coordinator {
                 for one in self.in_flight.values_mut() {
                     let Some(part) = one.run.part(&mirror).filter(|part| part.end.is_none()) else { continue };
                     if part.phase != phase {
-                        let run = Arc::make_mut(&mut one.run);
-                        run.started_at.get_or_insert(now.max(run.created_at));
-                        if let Some(part) = run.part_mut(&mirror) {
-                            part.phase = phase;
-                        }
+                        Arc::make_mut(&mut one.run).enters(&mirror, phase, now);
                     }
                     let (run, mirror, waiting_for) = (one.run.id, mirror.clone(), waiting_for.clone());
                     events.push(event::Event::Phase(PhaseEntered { run, mirror, phase, waiting_for }));

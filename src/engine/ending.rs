@@ -111,7 +111,7 @@ impl Coordinator {
 
     /// Puts a driver to work on a mirror again, for a run that needs a newer proof.
     pub(super) fn prove_anew(&mut self, mirror: &MirrorName, pause: Option<Duration>) {
-        let waiting = self.in_flight.values().find(|one| open_parts(&one.run).any(|name| name == mirror));
+        let waiting = self.in_flight.values().find(|one| one.waits_for(mirror));
         let Some((id, options)) = waiting.map(|one| (one.run.id, one.run.options.clone())) else { return };
         self.start(mirror, id, &options, pause);
     }
@@ -182,7 +182,7 @@ impl Coordinator {
         }
         self.close_if_ended(&run);
         for name in &open {
-            let awaited = self.in_flight.values().any(|one| open_parts(&one.run).any(|other| other == name));
+            let awaited = self.in_flight.values().any(|one| one.waits_for(name));
             if !awaited {
                 if let Some(stopped) = self.stop(name) {
                     self.note_what_is_left_aside(name, stopped).await;

@@ -66,11 +66,16 @@ impl InFlight {
         Self { wanted: true, ..Self::new(run) }
     }
 
+    /// Whether it waits for an end of that mirror.
+    pub(super) fn waits_for(&self, mirror: &MirrorName) -> bool {
+        self.run.part(mirror).is_some_and(|part| part.end.is_none())
+    }
+
     /// What an end of a mirror is to it. A few times a mirror is proven anew; whoever asks without a pause would
     /// otherwise keep the run from ever ending. For what a webhook has told of it is so once only, since a later push may
     /// have replaced that.
     pub(super) fn take(&mut self, mirror: &MirrorName, end: &End) -> Meaning {
-        if self.run.part(mirror).is_none_or(|part| part.end.is_some()) {
+        if !self.waits_for(mirror) {
             return Meaning::Nothing;
         }
         let Some(evidence) = end.evidence() else { return Meaning::End };

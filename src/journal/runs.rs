@@ -33,24 +33,24 @@ pub(super) struct Rows {
 impl Rows {
     /// All of a run.
     pub(super) fn whole(run: &Run) -> Result<Self, JournalError> {
-        Self::of(run, |_| true)
+        Self::of(run, 0..run.parts.len())
     }
 
     /// What is to be written of a run at the end of that mirror.
     pub(super) fn changed(change: &Change, mirror: &MirrorName) -> Result<Self, JournalError> {
         match change {
             Change::Whole(run) => Self::whole(run),
-            Change::Part(run) => Self::of(run, |name| name == mirror),
+            Change::Part(run) => Self::of(run, run.parts.place(mirror)),
         }
     }
 
-    fn of(run: &Run, of_these: impl Fn(&MirrorName) -> bool) -> Result<Self, JournalError> {
-        let parts = run.parts.iter().zip(0..).filter(|(part, _)| of_these(&part.name));
+    fn of(run: &Run, places: impl IntoIterator<Item = usize>) -> Result<Self, JournalError> {
+        let part = |place| Ok((clamp(place), json(&run.parts[place])?));
         Ok(Self {
             id: run.id.to_string(),
             ended_at: run.finished_at.map(|at| at.to_string()),
             body: json(&run.without_parts())?,
-            parts: parts.map(|(part, place)| Ok((place, json(part)?))).collect::<Result<_, _>>()?,
+            parts: places.into_iter().map(part).collect::<Result<_, _>>()?,
         })
     }
 
