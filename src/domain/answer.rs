@@ -66,6 +66,19 @@ pub enum TroubleKind {
     Credential,
 }
 
+impl TroubleKind {
+    /// Whether a server that was started again looks like this meanwhile, to us or to a proxy before it.
+    #[must_use]
+    pub const fn may_be_a_restart(self) -> bool {
+        match self {
+            Self::Dns | Self::Connect | Self::Timeout | Self::Cut | Self::Busy => true,
+            Self::Tls | Self::AuthTimeout | Self::TooLarge | Self::Foreign | Self::ServerError | Self::Credential => {
+                false
+            }
+        }
+    }
+}
+
 /// Whether a request can have had an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -4,6 +4,7 @@
 //! each call. Plain data; nothing is decided here.
 
 mod pruning;
+mod sync;
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 
 use super::answer::{
     CompareAnswer, ConvertAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer,
-    PatchAnswer, Repository, RepositoryAnswer, SyncAnswer, Trouble, UpstreamAnswer,
+    PatchAnswer, Repository, RepositoryAnswer, Trouble, UpstreamAnswer,
 };
 use super::aside::Aside;
 use super::evidence::{PruneCertainty, PruneMemory};
@@ -67,6 +68,8 @@ pub struct History {
     pub patched_earlier: bool,
     /// The sync under way.
     pub sync: Option<Sync>,
+    /// Gitea's refs as they were seen last.
+    pub local_refs: Option<Digest>,
     /// How many syncs this run asked for.
     pub syncs: u32,
     /// How many of them, in a row, ended without bringing the refs although upstream stood still.
@@ -147,14 +150,7 @@ impl History {
                 if self.repository_id.replace(repository.id) != Some(repository.id) {
                     self.folder_gone_since = None;
                 }
-                let elapsed = self.elapsed;
-                if let Some(sync) = self.sync.as_mut().filter(|sync| sync.mirror_updated != repository.mirror_updated) {
-                    if sync.moved_at.is_none() {
-                        // where Gitea shows when a sync last ended well, this one did not
-                        sync.failed = sync.last_sync.is_some() && sync.last_sync == repository.last_sync;
-                    }
-                    sync.moved_at.get_or_insert(elapsed);
-                }
+                self.sync_may_have_ended(repository);
             }
             RepositoryAnswer::Absent => {
                 self.streak = None;
@@ -184,6 +180,9 @@ impl History {
     pub fn note_trouble(&mut self, trouble: &Trouble) {
         let count = self.streak.as_ref().map_or(0, |streak| streak.count) + 1;
         self.streak = Some(Streak { trouble: trouble.clone(), count });
+        if let Some(sync) = self.sync.as_mut().filter(|_| trouble.kind.may_be_a_restart()) {
+            sync.gitea_was_away = true;
+        }
     }
 
     /// Takes note of a look at the owner.
@@ -215,26 +214,18 @@ impl History {
 
     /// Takes note of a look at Gitea's refs; `proven`: they are as they must be.
     pub fn saw_local_refs(&mut self, spec: &MirrorSpec, seen: &LocalRefsAnswer, proven: bool) {
-        let elapsed = self.elapsed;
         self.note_lost_refs(spec, seen);
         self.git_troubles = if matches!(seen, LocalRefsAnswer::List(_)) { 0 } else { self.git_troubles + 1 };
         match seen {
             LocalRefsAnswer::Trouble(trouble) => self.note_trouble(trouble),
-            LocalRefsAnswer::List(_) => {
+            LocalRefsAnswer::List(list) => {
                 self.folder_gone_since = None;
-                if let Some(sync) = self.sync.as_mut().filter(|_| proven) {
-                    sync.proven_at.get_or_insert(elapsed);
-                }
+                self.refs_may_have_moved(list, proven);
             }
-            LocalRefsAnswer::FolderGone
-            | LocalRefsAnswer::HttpGitDisabled
-            | LocalRefsAnswer::Refused(_)
-            | LocalRefsAnswer::Gone => {}
-        }
-        let gone = matches!(seen, LocalRefsAnswer::FolderGone)
-            || matches!(seen, LocalRefsAnswer::Trouble(trouble) if trouble.kind == super::answer::TroubleKind::ServerError);
-        if gone {
-            self.folder_gone_since.get_or_insert(elapsed);
+            LocalRefsAnswer::FolderGone => {
+                self.folder_gone_since.get_or_insert(self.elapsed);
+            }
+            LocalRefsAnswer::HttpGitDisabled | LocalRefsAnswer::Refused(_) | LocalRefsAnswer::Gone => {}
         }
     }
 
@@ -340,42 +331,6 @@ impl History {
     pub fn patched_branch(&mut self, answer: PatchAnswer) {
         self.branch_patch = Some(BranchPatch { at: self.elapsed, answer });
         self.branch_patches += 1;
-    }
-
-    /// Takes note of a sync asked for on `repository` as it was seen just before.
-    pub fn synced(
-        &mut self,
-        repository: &Repository,
-        answer: SyncAnswer,
-        upstream: Option<Digest>,
-        tracked: Option<ObjectId>,
-    ) {
-        self.asked_for_a_sync(tracked);
-        let before = self.sync.take();
-        let asks = before.as_ref().filter(|sync| sync.moved_at.is_none()).map_or(1, |sync| sync.asks + 1);
-        let barren = before.is_some_and(|sync| sync.moved_at.is_some() && sync.upstream == upstream);
-        self.barren_syncs = if barren { self.barren_syncs + 1 } else { 0 };
-        self.sync = Some(Sync {
-            at: self.elapsed,
-            mirror_updated: repository.mirror_updated,
-            last_sync: repository.last_sync,
-            failed: false,
-            answer,
-            upstream,
-            proven_at: None,
-            moved_at: None,
-            upstream_read_since: false,
-            asks,
-        });
-    }
-
-    /// Takes note that this run asks for a sync, or has asked for one before the service was started again: what it brings
-    /// is this run's.
-    pub fn asked_for_a_sync(&mut self, tracked: Option<ObjectId>) {
-        if self.syncs == 0 {
-            self.tracked_before = tracked;
-        }
-        self.syncs += 1;
     }
 
     /// Whether this run's migrate made the repository.

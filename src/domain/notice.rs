@@ -71,14 +71,14 @@ impl Alarm {
 
 /// What there is to tell of a mirror of which `before` was known, and now `after`, with what was told until now; that is
 /// brought up to date in `after`. A mirror that does not follow is behind by intent, and so it is `fresh` by intent.
+/// `attempted`: a run's end is between the two, and no observation; two ends may be of one instant.
 #[must_use]
-pub fn edges(before: &Facts, after: &mut Facts, follows: bool) -> Vec<(Kind, Option<Problem>)> {
+pub fn edges(before: &Facts, after: &mut Facts, follows: bool, attempted: bool) -> Vec<(Kind, Option<Problem>)> {
     let mut edges = Vec::new();
     let alarm = &mut after.alarm;
     if follows && after.behind.is_some() && !std::mem::replace(&mut alarm.behind, true) {
         edges.push((Kind::Behind, after.problem.clone()));
     }
-    let attempted = after.last_attempt_at != before.last_attempt_at;
     let gone = after.unknown.and_then(|unknown| unknown.code);
     let gone = gone.filter(|code| matches!(code, Code::RepositoryVanished | Code::BrokenMirror));
     let known_to_be_gone = alarm.gone;
@@ -93,7 +93,8 @@ pub fn edges(before: &Facts, after: &mut Facts, follows: bool) -> Vec<(Kind, Opt
         edges.push((Kind::NeedsAttention, Some(lost(code))));
     }
     alarm.doubted |= attempted && after.last_end == Some(Phase::Unverified);
-    let proven = after.behind.is_none() && after.unknown.is_none() && after.proven_at != before.proven_at;
+    let anew = after.proven_at != before.proven_at || (attempted && after.last_end == Some(Phase::Succeeded));
+    let proven = anew && after.behind.is_none() && after.unknown.is_none();
     if follows && proven && alarm.is_on() {
         *alarm = Alarm::default();
         edges.push((Kind::Fresh, after.problem.clone()));
@@ -170,7 +171,12 @@ mod tests {
             self.second += 60;
             let mut after = self.facts.clone();
             change(&mut after, Timestamp::from_second(self.second).unwrap());
-            let told = edges(&self.facts, &mut after, follows);
+            let attempted = after.last_attempt_at != self.facts.last_attempt_at;
+            self.tell(after, follows, attempted)
+        }
+
+        fn tell(&mut self, mut after: Facts, follows: bool, attempted: bool) -> Vec<String> {
+            let told = edges(&self.facts, &mut after, follows, attempted);
             self.facts = after;
             let word = |(kind, problem): (Kind, Option<Problem>)| match (kind, problem) {
                 (Kind::RunFailed | Kind::NeedsAttention, Some(problem)) => format!("{kind} {}", problem.code),
@@ -258,6 +264,21 @@ mod tests {
         .enumerate()
         {
             assert_eq!(story.step(follows, change).join(", "), expected, "step {number}");
+        }
+    }
+
+    #[test]
+    fn ends_of_one_instant_are_told_like_any_others() {
+        let mut story = Story { facts: Facts::default(), second: 0 };
+        for (phase, code, expected) in [
+            (Phase::Succeeded, None, ""),
+            (Phase::Failed, Some(Code::NotAMirror), "needs-attention not-a-mirror"),
+            (Phase::Failed, Some(Code::GiteaError), "run-failed gitea-error"),
+            (Phase::Succeeded, None, "fresh"),
+        ] {
+            let mut after = story.facts.clone();
+            ended(phase, code)(&mut after, Timestamp::UNIX_EPOCH);
+            assert_eq!(story.tell(after, true, true).join(", "), expected);
         }
     }
 

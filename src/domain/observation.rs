@@ -135,8 +135,12 @@ pub struct Sync {
     pub upstream: Option<Digest>,
     /// When the refs were first seen to be as they must be.
     pub proven_at: Option<Duration>,
+    /// When Gitea's refs were last seen to have moved since.
+    pub refs_moved_at: Option<Duration>,
     /// When `mirror_updated` was first seen to have moved.
     pub moved_at: Option<Duration>,
+    /// Gitea did not answer at some time since: its process may be another one, and what it was at is in no queue.
+    pub gitea_was_away: bool,
     /// Whether upstream's list was read again after that.
     pub upstream_read_since: bool,
     /// How many asks in a row, with this one, were not taken as far as anybody knows.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::answer::{LocalRefsAnswer, MigrateAnswer, Repository, TroubleKind};
+use super::answer::{LocalRefsAnswer, MigrateAnswer, Repository};
 use super::refs::RefList;
 use super::spec::MirrorSpec;
 
@@ -135,7 +135,6 @@ impl Proof {
         }
         let held_refs = match case.local {
             LocalRefsAnswer::FolderGone => false,
-            LocalRefsAnswer::Trouble(trouble) if trouble.kind == TroubleKind::ServerError => false,
             LocalRefsAnswer::List(list) => {
                 let upstream_has = |name, id| case.upstream.is_some_and(|upstream| upstream.get(name) == Some(id));
                 if !list.iter().all(|(name, id)| upstream_has(name, id)) {

@@ -15,7 +15,7 @@ use crate::domain::status::Facts;
 pub(super) type Teller = Option<Arc<Notify>>;
 
 impl Coordinator {
-    /// What there is to tell of a mirror of which `before` was known, and now what its status says, since a run or an
+    /// What there is to tell of a mirror of which `before` was known, and now what its status says, since `run` or an
     /// observation; that it is told is noted there.
     pub(super) fn notices_of(&mut self, mirror: &MirrorName, before: &Facts, run: Option<RunId>) -> Vec<Notice> {
         if self.teller.is_none() {
@@ -24,7 +24,7 @@ impl Coordinator {
         let now = self.around.clock.now();
         let slot = &mut self.mirrors[self.index[mirror]];
         let status = Arc::make_mut(&mut slot.status);
-        let edges = edges(before, &mut status.facts, status.mode.follows());
+        let edges = edges(before, &mut status.facts, status.mode.follows(), run.is_some());
         let notice = |edge| Notice::new(self.ids.next(now).0, edge, &slot.mirror.spec, &status.facts, run, now);
         edges.into_iter().map(notice).collect()
     }

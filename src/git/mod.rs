@@ -32,6 +32,7 @@ const LARGEST: usize = 64 * 1024 * 1024;
 const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST: &str = "application/x-git-upload-pack-request";
 const RESULT: &str = "application/x-git-upload-pack-result";
+const PAGE: &str = "text/html";
 
 /// Reads refs.
 #[derive(Clone, Debug)]
@@ -104,6 +105,9 @@ impl Lister {
                 LocalRefsAnswer::Trouble(Trouble::maybe_sent(kind, format!("its git answers 200 with {why}")))
             }
             Reading::Status(response) => match response.status().as_u16() {
+                500 if has_media_type(&response, PAGE) && self.finds_no_folder(&remote).await => {
+                    LocalRefsAnswer::FolderGone
+                }
                 401 => {
                     LocalRefsAnswer::Refused(Refusal::Unauthenticated { message: "git's request is not let in".into() })
                 }
@@ -133,6 +137,16 @@ impl Lister {
             Ok(Advertisement::V2 { sha256 }) => sha256,
             Err(why) => return Reading::NotAList(why),
         };
+        self.list(remote, sha256).await
+    }
+
+    /// Gitea answers the first request for a repository without a folder with its page for a 500 (since 1.26), as it does
+    /// for any trouble of its own; the second one tells them apart.
+    async fn finds_no_folder(&self, remote: &Remote) -> bool {
+        matches!(self.list(remote, false).await, Reading::FolderGone(_))
+    }
+
+    async fn list(&self, remote: &Remote, sha256: bool) -> Reading {
         let post = remote.request(&Method::POST, "/git-upload-pack", parse::ls_refs_request(sha256).into());
         let response = match self.send(remote, post).await {
             Ok(response) => response,
@@ -142,7 +156,7 @@ impl Lister {
             return Reading::Status(response);
         }
         match parse::ls_refs(response.body()) {
-            Ok(_) if !has_media_type(&response, RESULT) => Reading::NotAList(NotAList::NotGit),
+            Ok(_) | Err(NotAList::Empty) if !has_media_type(&response, RESULT) => Reading::NotAList(NotAList::NotGit),
             Ok(list) => Reading::List(list),
             Err(NotAList::Empty) => Reading::FolderGone(NotAList::Empty),
             Err(why) => Reading::NotAList(why),

@@ -36,9 +36,9 @@ fn lists(status: u16, body: &'static str) -> Lister {
     table((200, ADVERTISEMENT, V2), (status, RESULT, body))
 }
 
-/// `info/refs` is answered so, and nothing else is asked.
+/// `info/refs` is answered so, and nothing else is answered.
 fn advertises(status: u16, media: &'static str, body: &'static str) -> Lister {
-    table((status, media, body), (500, RESULT, "never asked"))
+    table((status, media, body), (500, RESULT, "no answer"))
 }
 
 async fn upstream(lister: &Lister) -> UpstreamAnswer {
@@ -61,6 +61,9 @@ async fn a_whole_list_is_a_list_on_either_side() {
 
 #[tokio::test]
 async fn only_what_gitea_answers_without_a_folder_is_a_folder_that_is_gone() {
+    let since_1_26 = table((500, "text/html; charset=utf-8", "<html>500</html>"), (200, RESULT, ""));
+    assert_eq!(gitea(&since_1_26).await, LocalRefsAnswer::FolderGone);
+    assert!(matches!(upstream(&since_1_26).await, UpstreamAnswer::Trouble(_)));
     for gone in [advertises(200, ADVERTISEMENT, NOTHING_AFTER), lists(200, "")] {
         assert_eq!(gitea(&gone).await, LocalRefsAnswer::FolderGone);
         assert!(matches!(upstream(&gone).await, UpstreamAnswer::NotGit { .. }));
@@ -71,6 +74,12 @@ async fn only_what_gitea_answers_without_a_folder_is_a_folder_that_is_gone() {
         (advertises(200, "text/plain", V2), TroubleKind::Foreign),
         (lists(200, "003daaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa refs/heads/main\n"), TroubleKind::Cut),
         (advertises(500, "text/html", "<html>500</html>"), TroubleKind::ServerError),
+        (table((500, "text/html", "<html>500</html>"), (200, "text/html", "")), TroubleKind::ServerError),
+        (table((500, "text/html", "<html>500</html>"), (200, RESULT, MAIN)), TroubleKind::ServerError),
+        (table((500, "text/html", "<html>500</html>"), (200, RESULT, UNBORN)), TroubleKind::ServerError),
+        (table((500, "application/json", "{}"), (200, RESULT, "")), TroubleKind::ServerError),
+        (table((503, "text/html", "<html>503</html>"), (200, RESULT, "")), TroubleKind::Busy),
+        (table((200, ADVERTISEMENT, V2), (200, "text/html", "")), TroubleKind::Foreign),
         (advertises(502, "text/html", "<html>502</html>"), TroubleKind::Busy),
         (advertises(504, "text/html", "<html>504</html>"), TroubleKind::Busy),
     ] {

@@ -297,3 +297,28 @@ fn an_interval_below_giteas_minimum_is_told_with_the_minimum() {
         assert!(problem["detail"].as_str().unwrap().contains("10m0s"), "{problem}");
     });
 }
+
+#[test]
+fn a_failed_clone_is_told_in_gits_words_and_its_remains_are_made_anew_by_the_next_run() {
+    story_everywhere(async |mut world| {
+        world.upstream.fault_for(Reader::Git, UpstreamFault::Status(404));
+        world.start().await;
+        let problem = world.expect_failure("migrate-failed").await;
+        assert!(problem["detail"].as_str().unwrap().contains("fatal:"), "{problem}");
+        let left = world.repository().await;
+        assert_eq!((&left["mirror"], &left["mirror_interval"]), (&json!(true), &json!("")), "{left:#}");
+        world.upstream.clear_faults();
+        if !world.is_real() {
+            assert_eq!(world.count("POST /api/v1/repos/migrate"), 1);
+            world.gitea().clear_calls();
+        }
+        let run = world.expect("repaired").await;
+        assert_equal_refs(&world, &run).await;
+        assert_ne!(world.repository().await["id"], left["id"]);
+        if !world.is_real() {
+            let again =
+                ["DELETE /api/v1/repos/openova/one", "POST /api/v1/repos/migrate", "PATCH /api/v1/repos/openova/one"];
+            assert_eq!(world.changes(), again);
+        }
+    });
+}

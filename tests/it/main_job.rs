@@ -214,25 +214,6 @@ fn a_token_without_the_scope_is_told_which_scope_is_missing() {
 }
 
 #[test]
-fn a_failed_clone_is_told_in_gits_words_and_its_remains_are_made_anew_by_the_next_run() {
-    for profile in Profile::ALL {
-        story_on(profile, async |mut world| {
-            world.upstream.fault_for(Reader::Git, UpstreamFault::Status(404));
-            world.start().await;
-            let problem = world.expect_failure("migrate-failed").await;
-            assert!(problem["detail"].as_str().unwrap().contains("fatal:"), "{problem}");
-            assert_eq!(world.count(MIGRATE), 1);
-            let id = world.gitea().repository("openova", "one").unwrap().id;
-            world.upstream.clear_faults();
-            world.gitea().clear_calls();
-            world.expect("repaired").await;
-            assert_ne!(world.gitea().repository("openova", "one").unwrap().id, id);
-            assert_eq!(world.changes(), ["DELETE /api/v1/repos/openova/one", MIGRATE, PATCH]);
-        });
-    }
-}
-
-#[test]
 fn a_placeholder_of_a_killed_gitea_is_waited_for_and_then_made_anew() {
     story(async |mut world| {
         world.gitea().set_migrate_delay(minutes(5));

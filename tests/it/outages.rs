@@ -33,6 +33,33 @@ fn a_gitea_that_is_not_there_is_waited_for_and_seen_within_thirty_seconds() {
     });
 }
 
+#[test]
+fn a_sync_that_was_lost_with_a_killed_gitea_is_asked_for_again_when_it_is_back() {
+    story(async |mut world| {
+        world.start().await;
+        world.expect("created").await;
+        world.upstream.commit("one", "main", 1);
+        world.gitea().set_sync_delay(Duration::from_secs(20));
+        let id = world.ask().await;
+        while world.count(SYNC) == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        // its git goes on for a while without it, and in vain
+        world.upstream.fault_for(Reader::Git, UpstreamFault::Drop);
+        world.gitea().kill();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        world.upstream.clear_faults();
+        world.gitea().set_sync_delay(Duration::from_millis(300));
+        world.gitea().restart();
+        let back = tokio::time::Instant::now();
+        let run = world.end_of(&id).await;
+        assert_eq!(run["mirrors"][0]["outcome"], "synced", "{run:#}");
+        assert!(back.elapsed() < minutes(1), "{:?}", back.elapsed());
+        assert_eq!(world.count(SYNC), 2, "one was lost, one did it");
+    });
+}
+
 /// A configuration that takes a user name and a password in place of the token.
 fn by_password(world: &World) -> String {
     let (name, password) = (world.path("gitea-username"), world.path("gitea-password"));

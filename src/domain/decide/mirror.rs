@@ -194,8 +194,13 @@ impl Table<'_> {
             if again_after(&sync.answer).is_some_and(|pause| waited >= pause) {
                 return self.ask_for_a_sync(repository, date, Some(comparison), local);
             }
-            if waited >= self.policy.sync {
-                return fail(self.stuck(waited));
+            // the queue is unique, so that asking costs nothing where it was not lost
+            if sync.gitea_was_away {
+                return self.ask_for_a_sync(repository, date, Some(comparison), local);
+            }
+            let idle = self.history.since(sync.refs_moved_at.unwrap_or(sync.at));
+            if idle >= self.policy.sync {
+                return fail(self.stuck(idle));
             }
             return wait(Phase::Syncing, backoff::polling(waited, Duration::from_millis(100), Duration::from_secs(5)));
         }
@@ -303,7 +308,11 @@ impl Table<'_> {
     fn alone(&self, repository: &Repository, date: Timestamp, local: &Seen<&RefList>) -> Next {
         let because = match &self.seen.upstream {
             Some(Seen { value: UpstreamAnswer::Trouble(trouble), .. }) => failing::upstream_unreachable(trouble),
-            Some(_) | None => return Next::Look(Look::Upstream),
+            Some(Seen {
+                value: UpstreamAnswer::List(_) | UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. },
+                ..
+            })
+            | None => return Next::Look(Look::Upstream),
         };
         if local.value.commit_of(&self.spec.branch).is_none() {
             let (name, branch) = (self.spec.full_name(), &self.spec.branch);
@@ -318,6 +327,9 @@ impl Table<'_> {
             Some(sync) => {
                 if let Some(next) = self.refused_sync(sync) {
                     return next;
+                }
+                if known_off && sync.gitea_was_away && sync.moved_at.is_none() {
+                    return self.ask_for_a_sync(repository, date, None, local.value);
                 }
                 let waited = self.history.since(sync.at);
                 let taken = again_after(&sync.answer).is_none();
@@ -340,12 +352,13 @@ impl Table<'_> {
         Next::End(Box::new(End::Unverified { problem: because }))
     }
 
-    fn stuck(&self, waited: Duration) -> Problem {
-        let waited = GoDuration::new(Duration::from_secs(waited.as_secs()));
+    fn stuck(&self, idle: Duration) -> Problem {
+        let idle = GoDuration::new(Duration::from_secs(idle.as_secs()));
         Problem::new(
             Code::GiteaQueueStuck,
             format!(
-                "{waited} after Gitea took the sync of {}, its refs still differ and mirror_updated has not moved",
+                "Gitea took the sync of {}, its refs still differ, and neither they nor mirror_updated have moved for \
+                 {idle}",
                 self.spec.full_name()
             ),
         )

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Action, FEW_TRIES, Look, Next, Table, backoff, fail, failing, list, wait};
-use crate::domain::answer::{DeleteAnswer, LocalRefsAnswer, MigrateAnswer, Repository, TroubleKind};
+use crate::domain::answer::{DeleteAnswer, LocalRefsAnswer, MigrateAnswer, Repository};
 use crate::domain::duration::GoDuration;
 use crate::domain::observation::Migrate;
 use crate::domain::problem::{Code, Problem};
@@ -94,12 +94,9 @@ impl Table<'_> {
             });
         };
         match &refs.value {
-            LocalRefsAnswer::Trouble(trouble) if trouble.kind != TroubleKind::ServerError => {
-                Err(Self::wait_for_gitea(trouble, self.history.git_troubles))
-            }
+            LocalRefsAnswer::Trouble(trouble) => Err(Self::wait_for_gitea(trouble, self.history.git_troubles)),
             LocalRefsAnswer::Refused(refusal) => Err(fail(failing::refused(refusal))),
             answer @ (LocalRefsAnswer::FolderGone
-            | LocalRefsAnswer::Trouble(_)
             | LocalRefsAnswer::List(_)
             | LocalRefsAnswer::HttpGitDisabled
             | LocalRefsAnswer::Gone) => Ok(answer),

@@ -13,6 +13,7 @@ mod properties;
 mod settings;
 mod standing;
 mod upstream;
+mod watchdog;
 mod world;
 
 use std::time::Duration;

@@ -14,7 +14,7 @@ use crate::domain::run::RunId;
 use crate::domain::server::Server;
 
 /// Upstream is one commit ahead; pruning is known to be off.
-fn behind() -> World {
+pub(super) fn behind() -> World {
     let mut world = World::with(mirror());
     world.remembers_pruning();
     world.upstream = upstream(&[("heads/main", 'b')]);
@@ -83,72 +83,6 @@ fn a_clock_that_was_set_back_does_not_hold_up_a_sync() {
     world.repository.as_mut().unwrap().mirror_updated = ahead;
     assert_eq!(world.succeeds(), "synced");
     assert!(world.took() < secs(10), "{:?}", world.took());
-}
-
-#[test]
-fn refs_that_are_proven_while_mirror_updated_never_moves_end_after_five_seconds() {
-    let mut world = behind();
-    world.syncs.push_back(Box::new(|world| {
-        world.later(2, |world| world.local = refs(&[("heads/main", 'b')]));
-        SyncAnswer::Queued
-    }));
-    assert_eq!(world.succeeds(), "synced");
-    assert!(world.took() >= secs(7) && world.took() < secs(10), "{:?}", world.took());
-}
-
-#[test]
-fn two_syncs_that_end_without_the_refs_are_failing() {
-    let mut world = behind();
-    for _ in 0..2 {
-        world.syncs.push_back(Box::new(|world| {
-            world.later(2, World::end_a_sync);
-            SyncAnswer::Queued
-        }));
-    }
-    assert_eq!(world.fails(), Code::SyncFailing);
-    assert_eq!(world.acts(), ["sync", "sync"]);
-    assert!(world.problem().detail.contains("1 refs still differ, refs/heads/main among them"));
-}
-
-#[test]
-fn a_sync_that_ended_while_upstream_moved_on_is_no_failure() {
-    let mut world = behind();
-    for commit in ['c', 'd', 'e'] {
-        world.syncs.push_back(Box::new(move |world| {
-            world.later(1, move |world| {
-                world.end_a_sync();
-                world.upstream = upstream(&[("heads/main", commit)]);
-            });
-            SyncAnswer::Queued
-        }));
-    }
-    assert_eq!(world.succeeds(), "synced");
-    assert_eq!(world.acts(), ["sync"; 4]);
-}
-
-#[test]
-fn a_queue_that_does_not_move_is_called_stuck_after_ten_minutes() {
-    let mut world = behind();
-    world.syncs.push_back(Box::new(|_| SyncAnswer::Queued));
-    assert_eq!(world.fails(), Code::GiteaQueueStuck);
-    assert_eq!(world.acts(), ["sync"]);
-    assert!(world.took() >= secs(600) && world.took() < secs(610));
-    assert!(world.problem().detail.starts_with("10m"), "{}", world.problem().detail);
-}
-
-#[test]
-fn a_sync_whose_answer_was_lost_is_asked_for_again_three_times_at_most() {
-    let lost = |_: &mut World| SyncAnswer::Unknown(trouble(TroubleKind::ServerError));
-    let mut world = behind();
-    world.syncs.push_back(Box::new(lost));
-    assert_eq!(world.succeeds(), "synced");
-    assert_eq!(world.acts(), ["sync", "sync"]);
-    assert!(world.time_of("sync", 1) >= secs(30));
-
-    let mut world = behind();
-    (0..3).for_each(|_| world.syncs.push_back(Box::new(lost)));
-    assert_eq!(world.fails(), Code::GiteaError);
-    assert_eq!(world.acts(), ["sync"; 3]);
 }
 
 #[test]

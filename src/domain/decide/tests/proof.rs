@@ -169,7 +169,7 @@ fn the_whole_proof_deletes_whichever_way_it_is_known_to_be_dead() {
         (0, LocalRefsAnswer::FolderGone),
         (0, refs(&[("heads/main", 'a')])),
         (1, refs(&[])),
-        (1, LocalRefsAnswer::Trouble(trouble(TroubleKind::ServerError))),
+        (1, LocalRefsAnswer::FolderGone),
         (2, LocalRefsAnswer::FolderGone),
     ] {
         let next = Conditions::whole().decided(why_dead, &remains, Prune::Off);

@@ -170,16 +170,19 @@ fn any_sync() -> impl Strategy<Value = Sync> {
         1 => any_trouble().prop_map(SyncAnswer::Unknown),
     ];
     let maybe = || proptest::option::of(any_time());
-    (any_time(), any_timestamp(), answer, maybe(), maybe(), any::<bool>(), 1..5_u32).prop_map(
-        |(at, mirror_updated, answer, proven_at, moved_at, upstream_read_since, asks)| Sync {
+    let times = (maybe(), maybe(), maybe());
+    (any_time(), any_timestamp(), answer, times, any::<bool>(), any::<bool>(), 1..5_u32).prop_map(
+        |(at, mirror_updated, answer, times, gitea_was_away, upstream_read_since, asks)| Sync {
             at,
             mirror_updated,
             last_sync: None,
             failed: false,
             answer,
             upstream: None,
-            proven_at,
-            moved_at,
+            proven_at: times.0,
+            refs_moved_at: times.1,
+            moved_at: times.2,
+            gitea_was_away,
             upstream_read_since,
             asks,
         },
