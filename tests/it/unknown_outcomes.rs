@@ -76,13 +76,20 @@ const CASES: [Case; 10] = [
 
 const PAGE: &str = "<html></html>";
 
-/// Each way in which an answer is lost: after the call was carried out, and before.
+/// Each way in which an answer is lost: after the call was carried out, before, and with a gateway that says yes to what
+/// it has never passed on.
 fn every_loss() -> Vec<Fault> {
+    let yes = |status, body: &str| Fault::Status(status, "application/json", body.into());
     let mut losses = the_worst();
-    losses.push(Fault::ExecuteThenHang);
-    losses.push(Fault::Hang);
-    losses.push(Fault::ExecuteThenStatus(504, "text/html", PAGE.into()));
-    losses.push(Fault::Status(504, "text/html", PAGE.into()));
+    losses.extend([
+        Fault::ExecuteThenHang,
+        Fault::Hang,
+        Fault::ExecuteThenStatus(504, "text/html", PAGE.into()),
+        Fault::Status(504, "text/html", PAGE.into()),
+        yes(200, "{}"),
+        yes(201, r#"{"status":"ok"}"#),
+        yes(500, r#"{"message":"An unexpected error occurred"}"#),
+    ]);
     losses
 }
 

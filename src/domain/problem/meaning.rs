@@ -139,7 +139,7 @@ impl Code {
                 "There is a folder of this name on Gitea's disk that its database does not know, such as after a restored backup. Gitea makes no repository over it."
             }
             Self::RepositoryInvisible => {
-                "Gitea says that the repository exists when it is made, and that it does not when it is read: our token may not see it. Nothing was changed."
+                "Gitea says that the repository exists when it is made, and that it does not when it is read: our token may not see it. It was not touched."
             }
             Self::RepositoryVanished => {
                 "The repository was there at the start of the run and was gone in the middle of it. We did not delete it."
@@ -191,7 +191,7 @@ impl Code {
             Self::BrokenMirror => {
                 "What stands at the name looks like a migration that failed or is still running, and it cannot be proven that it is ours and dead. Only then would it be deleted and made anew."
             }
-            Self::Archived => "The repository is archived in Gitea; archived mirrors do not sync. Nothing was changed.",
+            Self::Archived => "The repository is archived in Gitea; archived mirrors do not sync.",
             Self::ModeRefuses => {
                 "The mirror is `pinned` or `severed`: by a caller, by the configuration, or because its interval in Gitea was found to be 0s, which this service had not set, so that somebody stopped it on purpose. Gitea asks upstream for nothing then, and no run changes anything."
             }
