@@ -313,12 +313,31 @@ pub enum PatchAnswer {
     },
     /// 500: it may have been done all the same.
     ServerError,
+    /// A mirror's settings were sent, and it is no mirror any more: 422, or 200 with a regular repository. Look again.
+    NotAMirror,
     /// 404 or a redirect: look again.
     Gone,
     /// 401 or 403.
     Refused(Refusal),
     /// Nobody knows.
     Unknown(Trouble),
+}
+
+impl PatchAnswer {
+    /// Whether nobody knows what was answered.
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        match self {
+            Self::Unknown(_) => true,
+            Self::Done
+            | Self::BelowMinimum { .. }
+            | Self::Invalid { .. }
+            | Self::ServerError
+            | Self::NotAMirror
+            | Self::Gone
+            | Self::Refused(_) => false,
+        }
+    }
 }
 
 /// `POST /repos/{owner}/{repo}/mirror-sync`.
@@ -373,6 +392,17 @@ pub enum DeleteAnswer {
     Refused(Refusal),
     /// 5xx, or no answer.
     Unknown(Trouble),
+}
+
+impl DeleteAnswer {
+    /// Whether what was to be deleted may be gone by it.
+    #[must_use]
+    pub const fn may_have_deleted(&self) -> bool {
+        match self {
+            Self::Gone | Self::Unknown(_) => true,
+            Self::Changed | Self::Refused(_) => false,
+        }
+    }
 }
 
 /// `GET /repos/{owner}/{repo}/compare/…`: whether a branch's old commit is an ancestor of its new one.

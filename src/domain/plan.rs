@@ -377,7 +377,7 @@ impl<'a> Assumed<'a> {
                     Some(seen) if seen != *interval => format!(
                         "the interval of {name} is {seen} in Gitea and {interval} in the configuration; pruning is set {asked} with it"
                     ),
-                    _ => format!("pruning has to be {asked}, and Gitea does not show whether it is"),
+                    Some(_) | None => format!("pruning has to be {asked}, and Gitea does not show whether it is"),
                 }
             }
             Action::SetDefaultBranch(branch) => {

@@ -151,19 +151,19 @@ codes! {
     NameRefused = "name-refused", 424, change, "Gitea refuses the name",
         "Choose another owner or repository name (GITEA_ORG, GITEA_REPO; target.owner, target.repo).";
     MirrorsDisabled = "mirrors-disabled", 424, change, "Mirrors are switched off in Gitea",
-        "Set [mirror] ENABLED = true and DISABLE_NEW_PULL = false in Gitea's app.ini and restart Gitea.";
+        "Set [mirror] ENABLED = true and [mirror] DISABLE_NEW_PULL = false in Gitea's app.ini, restart Gitea and ask again.";
     MigrationsDisabled = "migrations-disabled", 424, change, "Migrations are switched off in Gitea",
-        "Set [repository] DISABLE_MIGRATIONS = false in Gitea's app.ini and restart Gitea.";
+        "Set [repository] DISABLE_MIGRATIONS = false in Gitea's app.ini, restart Gitea and ask again.";
     RepositoryLimit = "repository-limit", 424, change, "A limit of Gitea is reached",
-        "Raise the owner's limit of repositories or the quota in Gitea ([repository] MAX_CREATION_LIMIT; Forgejo: [quota]).";
+        "Raise the limit, restart Gitea and ask again: [repository] MAX_CREATION_LIMIT in its app.ini (the limit of one user: Site Administration, User Accounts), or, on Forgejo, the owner's quota ([quota]).";
     RepositoryFilesExist = "repository-files-exist", 424, change, "A folder without a repository is in the way",
         "As Gitea's administrator, look at Site Administration, Unadopted Repositories, and adopt or delete the folder; we delete nothing.";
     RepositoryInvisible = "repository-invisible", 424, change, "A repository that we may not see has the name",
-        "Give the token's user access to the repository in Gitea, or choose another name (GITEA_REPO, target.repo).";
+        "Give the token's user access to the repository in Gitea (as an administrator: Site Administration, Repositories), use a token that is not limited to public repositories, or choose another name (GITEA_REPO, target.repo).";
     RepositoryVanished = "repository-vanished", 424, again, "The repository vanished while we worked",
         "Somebody deleted or renamed it in Gitea: find out who and why, then ask again.";
     HttpGitDisabled = "http-git-disabled", 424, change, "Gitea serves no git over HTTP",
-        "Set [repository] DISABLE_HTTP_GIT = false in Gitea's app.ini: without git's own answer nothing can be proven.";
+        "Set [repository] DISABLE_HTTP_GIT = false in Gitea's app.ini and restart Gitea, or give the token's user the right to read the repository through the API: without one of the two nothing can be proven.";
     IntervalTooShort = "interval-too-short", 424, change, "The interval is shorter than Gitea allows",
         "Raise MIRROR_INTERVAL (interval) to Gitea's minimum, or lower [mirror] MIN_INTERVAL in Gitea's app.ini.";
     SettingsRefused = "settings-refused", 424, change, "Gitea refuses the mirror's settings",
@@ -183,7 +183,7 @@ codes! {
     UpstreamBranchMissing = "upstream-branch-missing", 424, change, "Upstream does not have the tracked branch",
         "Set UPSTREAM_BRANCH (upstream.branch) to a branch that `git ls-remote --heads` lists for upstream, and restart us.";
     UpstreamNotAllowed = "upstream-not-allowed", 424, change, "Gitea may not fetch from upstream's host",
-        "Allow the host in Gitea's app.ini ([migrations] ALLOWED_DOMAINS, ALLOW_LOCALNETWORKS), and check that it resolves on Gitea's host: Gitea says the same of a name that does not.";
+        "Check that upstream's name resolves on Gitea's host: Gitea says the same of one that does not. Then allow it in Gitea's app.ini and restart Gitea: [migrations] ALLOWED_DOMAINS for a public host; for one with a private address [migrations] ALLOW_LOCALNETWORKS = true, which Gitea 1.27 wants whatever ALLOWED_DOMAINS says.";
     UpstreamUrlRefused = "upstream-url-refused", 424, change, "Gitea refuses upstream's address",
         "Set UPSTREAM_REPO_URL (upstream.url) to a plain https address without a credential.";
 
@@ -222,9 +222,9 @@ codes! {
     DefaultBranchRefused = "default-branch-refused", 424, again, "Gitea does not take over the default branch",
         "Set the default branch in Gitea (Settings, Branches) to the one that `detail` names, then ask again.";
     GiteaGitBroken = "gitea-git-broken", 502, again, "Gitea cannot read its own copy",
-        "Look into Gitea's log and at the repository's folder on its disk: the API shows a mirror, git shows none.";
+        "Look whether the repository's unit Code is switched on (Settings, Units), into Gitea's log, and at the repository's folder on its disk: the API shows a mirror, git shows none.";
     SyncFailing = "sync-failing", 424, again, "Gitea's syncs end without bringing the refs",
-        "Look into Gitea's log (or Site Administration, System Notices) for this repository: a credential, an address, an allow list or a lock. Then ask again.";
+        "Look into Gitea's log (or Site Administration, System Notices) for this repository: a credential, the address, a lock, or the allow list ([migrations] ALLOWED_DOMAINS, ALLOW_LOCALNETWORKS), which Gitea since 1.27 and Forgejo since 15 look at again with each sync. Put that right, then ask again.";
     GiteaQueueStuck = "gitea-queue-stuck", 502, again, "Gitea took the sync and never ran it",
         "In Gitea, Site Administration, Monitoring, Queues: look at the queue `mirror`, remove its items or restart Gitea, then ask again.";
     DeadlineExceeded = "deadline-exceeded", 504, again, "The run took longer than it may",

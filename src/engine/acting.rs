@@ -101,12 +101,12 @@ impl Driver {
                 let answer: Option<PatchAnswer> =
                     intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
                 history.settings_sent = Some(intent.gitea_date);
-                history.settings_in_doubt = matches!(answer, None | Some(PatchAnswer::Unknown(_)));
+                history.settings_in_doubt = answer.is_none_or(|answer| answer.is_unknown());
             }
             DELETE if ours => {
                 let answer: Option<DeleteAnswer> =
                     intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
-                if !matches!(answer, Some(DeleteAnswer::Changed | DeleteAnswer::Refused(_))) {
+                if answer.is_none_or(|answer| answer.may_have_deleted()) {
                     history.migrate = None;
                 }
                 history.without_interval |= intent.about["heldRefs"] == true;
@@ -122,6 +122,7 @@ impl Driver {
                 history.aside = history.aside.take().filter(|_| !done);
             }
             DEFAULT_BRANCH => history.patched_earlier |= ours,
+            // kinds of calls, not answers: another run's, or one of which nothing is recalled
             _ => {}
         }
     }

@@ -301,11 +301,17 @@ impl Driver {
 
     /// The two lists beside each other, where both are here.
     fn compared(&self, observation: &Observation, local: &LocalRefsAnswer) -> Option<Comparison> {
-        match (observation.upstream.as_ref().map(|seen| &seen.value), local) {
-            (Some(UpstreamAnswer::List(upstream)), LocalRefsAnswer::List(local)) => {
-                Some(compare(upstream, local, self.spec.prune))
-            }
-            _ => None,
+        let upstream = match &observation.upstream.as_ref()?.value {
+            UpstreamAnswer::List(upstream) => upstream,
+            UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_) => return None,
+        };
+        match local {
+            LocalRefsAnswer::List(local) => Some(compare(upstream, local, self.spec.prune)),
+            LocalRefsAnswer::FolderGone
+            | LocalRefsAnswer::HttpGitDisabled
+            | LocalRefsAnswer::Refused(_)
+            | LocalRefsAnswer::Gone
+            | LocalRefsAnswer::Trouble(_) => None,
         }
     }
 

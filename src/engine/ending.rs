@@ -240,6 +240,7 @@ fn left_aside_by(rename: &KnownIntent) -> Option<Aside> {
                 PatchAnswer::Refused(_)
                 | PatchAnswer::Invalid { .. }
                 | PatchAnswer::BelowMinimum { .. }
+                | PatchAnswer::NotAMirror
                 | PatchAnswer::Gone,
             ),
             given_back,

@@ -3,6 +3,8 @@
 //! Owns all work. A caller sends a command through [`Engine`] and gets an answer at once; what was accepted goes on
 //! when the caller has gone. Does no HTTP of its own and knows no caller.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod acting;
 mod asking;
 mod carrying;

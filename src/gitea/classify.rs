@@ -4,19 +4,21 @@
 //! finished clone. Pure: no request is sent from here. Words are matched only where releases 1.20 to 1.27 and Forgejo
 //! 7 to 16 agree on them; the text of a 404 is translated, so it never is.
 
+mod conflicts;
+
 use bytes::Bytes;
 use http::{Response, header};
 
-use super::conflicts::{self, read_refs};
-use super::wire::{WireComparison, WireError, WireRepository};
+use super::wire::{WireError, WireOwner, WireRepository, WireVersion};
 use crate::domain::answer::{
-    CompareAnswer, ConvertAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer,
-    PatchAnswer, Refusal, RepositoryAnswer, SyncAnswer, Trouble, TroubleKind,
+    CreateOrganisationAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, Refusal, Repository, RepositoryAnswer,
+    SyncAnswer, Trouble, TroubleKind,
 };
 use crate::domain::credential::Redactor;
 use crate::domain::duration::GoDuration;
-use crate::domain::refs::RefList;
 use crate::transport::{has_media_type, status_trouble};
+
+pub(super) use conflicts::{comparison, convert, delete, refs};
 
 /// An answer, sorted as far as it can be without knowing the call.
 pub(super) enum Sorted {
@@ -107,6 +109,36 @@ fn other(status: u16, message: &str) -> Trouble {
     Trouble::maybe_sent(kind, format!("it answers {status}{words}"))
 }
 
+/// An answer that is JSON, and does not describe what was asked for: another program's, or cut off.
+fn describes_no(response: &Response<Bytes>, what: &str) -> Trouble {
+    let status = response.status().as_u16();
+    Trouble::maybe_sent(TroubleKind::Foreign, format!("{status} with JSON that describes no {what}"))
+}
+
+/// The repository that an answer's body describes.
+fn described(response: &Response<Bytes>) -> Option<Repository> {
+    serde_json::from_slice::<WireRepository>(response.body()).ok()?.read()
+}
+
+/// Whether an answer's body describes an organisation or a user.
+fn describes_an_owner(response: &Response<Bytes>) -> bool {
+    serde_json::from_slice::<WireOwner>(response.body()).is_ok_and(|owner| owner.id > 0)
+}
+
+/// `GET /version`.
+pub(super) fn version(response: &Response<Bytes>, redactor: &Redactor) -> Result<String, Trouble> {
+    match sort(response, redactor, false) {
+        Sorted::Said { status: 200, .. } => serde_json::from_slice::<WireVersion>(response.body())
+            .map(|wire| wire.version)
+            .map_err(|_| describes_no(response, "version")),
+        Sorted::Trouble(trouble) => Err(trouble),
+        Sorted::Said { status, message } => Err(other(status, &message)),
+        Sorted::Renamed | Sorted::Refused(_) => {
+            Err(Trouble::maybe_sent(TroubleKind::Foreign, "it does not tell its version"))
+        }
+    }
+}
+
 /// `GET /repos/{owner}/{repo}`.
 pub(super) fn repository(response: &Response<Bytes>, redactor: &Redactor, asked: &str) -> RepositoryAnswer {
     match sort(response, redactor, false) {
@@ -121,23 +153,23 @@ pub(super) fn repository(response: &Response<Bytes>, redactor: &Redactor, asked:
                 Some(wire) if !wire.full_name.eq_ignore_ascii_case(asked) => RepositoryAnswer::Absent,
                 Some(wire) => match wire.read() {
                     Some(repository) => RepositoryAnswer::Present(Box::new(repository)),
-                    None => RepositoryAnswer::Trouble(unreadable()),
+                    None => RepositoryAnswer::Trouble(describes_no(response, "repository")),
                 },
-                None => RepositoryAnswer::Trouble(unreadable()),
+                None => RepositoryAnswer::Trouble(describes_no(response, "repository")),
             }
         }
         Sorted::Said { status, message } => RepositoryAnswer::Trouble(other(status, &message)),
     }
 }
 
-fn unreadable() -> Trouble {
-    Trouble::maybe_sent(TroubleKind::Foreign, "200 with JSON that describes no repository")
-}
-
 /// `GET /orgs/{org}`; `None`: no organisation that we can see, so `GET /users/{name}` is next.
 pub(super) fn organisation(response: &Response<Bytes>, redactor: &Redactor) -> Option<OwnerAnswer> {
     match sort(response, redactor, false) {
-        Sorted::Said { status: 200, .. } => Some(OwnerAnswer::Organisation),
+        Sorted::Said { status: 200, .. } => Some(if describes_an_owner(response) {
+            OwnerAnswer::Organisation
+        } else {
+            OwnerAnswer::Trouble(describes_no(response, "organisation"))
+        }),
         Sorted::Said { status: 404, .. } => None,
         // the scope read:organization is not among those that the sequence needs
         Sorted::Said { status: 403, .. } | Sorted::Refused(Refusal::Scope { .. }) => Some(OwnerAnswer::NotShown),
@@ -151,7 +183,8 @@ pub(super) fn organisation(response: &Response<Bytes>, redactor: &Redactor) -> O
 /// `GET /users/{name}`, after `GET /orgs` said 404.
 pub(super) fn user(response: &Response<Bytes>, redactor: &Redactor) -> OwnerAnswer {
     match sort(response, redactor, false) {
-        Sorted::Said { status: 200, .. } => OwnerAnswer::User,
+        Sorted::Said { status: 200, .. } if describes_an_owner(response) => OwnerAnswer::User,
+        Sorted::Said { status: 200, .. } => OwnerAnswer::Trouble(describes_no(response, "user")),
         // without the scope read:user nobody can tell; creating the organisation finds out
         Sorted::Said { status: 403 | 404, .. } | Sorted::Refused(Refusal::Scope { .. }) => OwnerAnswer::Absent,
         Sorted::Renamed => OwnerAnswer::Renamed,
@@ -164,7 +197,8 @@ pub(super) fn user(response: &Response<Bytes>, redactor: &Redactor) -> OwnerAnsw
 /// `POST /orgs`.
 pub(super) fn create_organisation(response: &Response<Bytes>, redactor: &Redactor) -> CreateOrganisationAnswer {
     match sort(response, redactor, false) {
-        Sorted::Said { status: 201, .. } => CreateOrganisationAnswer::Created,
+        Sorted::Said { status: 201, .. } if describes_an_owner(response) => CreateOrganisationAnswer::Created,
+        Sorted::Said { status: 201, .. } => CreateOrganisationAnswer::Unknown(describes_no(response, "organisation")),
         Sorted::Said { status: 422, message } if message.contains("already exists") => CreateOrganisationAnswer::Taken,
         Sorted::Said { status: 422, message } => CreateOrganisationAnswer::NameRefused { message },
         // Gitea up to 1.24 and Forgejo print `%!s(<nil>)` here, later ones a sentence
@@ -179,7 +213,10 @@ pub(super) fn create_organisation(response: &Response<Bytes>, redactor: &Redacto
 /// `POST /repos/migrate`.
 pub(super) fn migrate(response: &Response<Bytes>, redactor: &Redactor) -> MigrateAnswer {
     match sort(response, redactor, false) {
-        Sorted::Said { status: 201, .. } => MigrateAnswer::Created,
+        Sorted::Said { status: 201, .. } if described(response).is_some() => MigrateAnswer::Created,
+        Sorted::Said { status: 201, .. } => MigrateAnswer::Unknown(describes_no(response, "repository")),
+        // only a no of Gitea's is an end of the clone
+        Sorted::Said { status: status @ ..400, message } => MigrateAnswer::Unknown(other(status, &message)),
         Sorted::Said { status: 403, message } => {
             if message.contains("not owner of organization") {
                 MigrateAnswer::NotOwner
@@ -210,8 +247,11 @@ fn migrate_422(message: String) -> MigrateAnswer {
     // what git said comes first: it may hold any of the words below
     if says("Migration failed:") && may_pass(&message) {
         MigrateAnswer::CloneBrokeOff { message }
-    } else if says("Authentication failed:") || says("Migration failed:") {
+    } else if says("Authentication failed:") || says("Migration failed:") || says("Remote visit required") {
         MigrateAnswer::CloneFailed { message }
+    } else if says("Remote visit addressed") {
+        // a limit of the forge's API, which is asked for another service than `git` only
+        MigrateAnswer::CloneBrokeOff { message }
     } else if says("migration/cloning from") {
         // names the host, which may hold any of the words below, too
         MigrateAnswer::UrlRefused { message }
@@ -244,7 +284,8 @@ fn migrate_422(message: String) -> MigrateAnswer {
 /// was not taken or broke, a 5xx.
 fn may_pass(message: &str) -> bool {
     let fatal = message.find("fatal:").map_or(message, |at| &message[at..]);
-    let anywhere = ["early EOF", "RPC failed", "unexpected disconnect"];
+    let anywhere =
+        ["early EOF", "RPC failed", "unexpected disconnect", "hung up unexpectedly", "Empty reply from server"];
     let in_the_end = ["Could not resolve host", "Failed to connect", "Connection ", "timed out", "returned error: 5"];
     anywhere.iter().any(|words| message.contains(words)) || in_the_end.iter().any(|words| fatal.contains(words))
 }
@@ -252,7 +293,10 @@ fn may_pass(message: &str) -> bool {
 /// `PATCH /repos/{owner}/{repo}`.
 pub(super) fn patch(response: &Response<Bytes>, redactor: &Redactor) -> PatchAnswer {
     match sort(response, redactor, false) {
-        Sorted::Said { status: 200, .. } => PatchAnswer::Done,
+        Sorted::Said { status: 200, .. } if described(response).is_some() => PatchAnswer::Done,
+        Sorted::Said { status: 200, .. } => PatchAnswer::Unknown(describes_no(response, "repository")),
+        // Gitea up to 1.21, which has words for it
+        Sorted::Said { status: 422, message } if message.contains("repo is not a mirror") => PatchAnswer::NotAMirror,
         Sorted::Said { status: 422, message } => match message.split_once("below minimum interval: ") {
             Some((_, minimum)) => {
                 let minimum = minimum.split_whitespace().next().and_then(|text| GoDuration::parse(text).ok());
@@ -269,10 +313,21 @@ pub(super) fn patch(response: &Response<Bytes>, redactor: &Redactor) -> PatchAns
     }
 }
 
+/// `PATCH /repos/{owner}/{repo}` of what only a mirror has: on a regular repository Gitea answers 200 and does nothing.
+pub(super) fn patch_of_a_mirror(response: &Response<Bytes>, redactor: &Redactor) -> PatchAnswer {
+    let answer = patch(response, redactor);
+    let is_regular = || described(response).is_some_and(|repository| !repository.mirror);
+    if answer == PatchAnswer::Done && is_regular() { PatchAnswer::NotAMirror } else { answer }
+}
+
 /// `POST /repos/{owner}/{repo}/mirror-sync`.
 pub(super) fn sync(response: &Response<Bytes>, redactor: &Redactor) -> SyncAnswer {
+    // what is left of a POST to a renamed repository where a redirect was followed on the way: it has no type
+    if response.status() == 405 && response.body().is_empty() {
+        return SyncAnswer::Gone;
+    }
     match sort(response, redactor, true) {
-        Sorted::Said { status: 200, .. } => SyncAnswer::Queued,
+        Sorted::Said { status: 200, .. } if response.body().is_empty() => SyncAnswer::Queued,
         Sorted::Said { status: 400, message } if message.contains("disabled") => SyncAnswer::MirrorsDisabled,
         Sorted::Said { status: 400, .. } => SyncAnswer::NotAMirror,
         Sorted::Said { status: 413, message } => SyncAnswer::LimitReached { message },
@@ -282,73 +337,6 @@ pub(super) fn sync(response: &Response<Bytes>, redactor: &Redactor) -> SyncAnswe
         Sorted::Refused(refusal) => SyncAnswer::Refused(refusal),
         Sorted::Trouble(trouble) => SyncAnswer::Unknown(trouble),
         Sorted::Said { status, message } => SyncAnswer::Unknown(other(status, &message)),
-    }
-}
-
-/// `DELETE /repos/{owner}/{repo}`.
-pub(super) fn delete(response: &Response<Bytes>, redactor: &Redactor) -> DeleteAnswer {
-    // a 204 has no body, and so no type
-    if response.status() == 204 {
-        return DeleteAnswer::Gone;
-    }
-    match sort(response, redactor, false) {
-        Sorted::Said { status: 404, .. } => DeleteAnswer::Gone,
-        Sorted::Renamed => DeleteAnswer::Changed,
-        Sorted::Said { status: 403, message } => DeleteAnswer::Refused(Refusal::Forbidden { message }),
-        Sorted::Refused(refusal) => DeleteAnswer::Refused(refusal),
-        Sorted::Trouble(trouble) => DeleteAnswer::Unknown(trouble),
-        Sorted::Said { status, message } => DeleteAnswer::Unknown(other(status, &message)),
-    }
-}
-
-/// `POST /repos/{owner}/{repo}/convert` of a repository that was just seen.
-pub(super) fn convert(response: &Response<Bytes>, redactor: &Redactor) -> ConvertAnswer {
-    // a path that no Gitea has is answered in plain text; a proxy's page is none of its words
-    let unknown = matches!(response.status().as_u16(), 404 | 405) && has_media_type(response, "text/plain");
-    if unknown {
-        return ConvertAnswer::NotOffered;
-    }
-    match sort(response, redactor, false) {
-        Sorted::Said { status: 200, .. } => ConvertAnswer::Done,
-        Sorted::Said { status: 405, .. } => ConvertAnswer::NotOffered,
-        Sorted::Said { status: 422, .. } => ConvertAnswer::NotAMirror,
-        Sorted::Said { status: 404, .. } | Sorted::Renamed => ConvertAnswer::Gone,
-        Sorted::Said { status: 403, message } => ConvertAnswer::Refused(Refusal::Forbidden { message }),
-        Sorted::Refused(refusal) => ConvertAnswer::Refused(refusal),
-        Sorted::Trouble(trouble) => ConvertAnswer::Unknown(trouble),
-        Sorted::Said { status, message } => ConvertAnswer::Unknown(other(status, &message)),
-    }
-}
-
-/// `GET /repos/{owner}/{repo}/git/refs` of a repository that was just seen.
-pub(super) fn refs(response: &Response<Bytes>, redactor: &Redactor) -> LocalRefsAnswer {
-    match sort(response, redactor, false) {
-        Sorted::Said { status: 200, .. } => match read_refs(response.body()) {
-            Some(list) => LocalRefsAnswer::List(list),
-            None => LocalRefsAnswer::Trouble(conflicts::unreadable("refs")),
-        },
-        // a repository without a single ref; one that is not there was told by the look before
-        Sorted::Said { status: 404, .. } => LocalRefsAnswer::List(RefList::default()),
-        Sorted::Renamed => LocalRefsAnswer::Gone,
-        Sorted::Said { status: 403, message } => LocalRefsAnswer::Refused(Refusal::Forbidden { message }),
-        Sorted::Refused(refusal) => LocalRefsAnswer::Refused(refusal),
-        Sorted::Trouble(trouble) => LocalRefsAnswer::Trouble(trouble),
-        Sorted::Said { status, message } => LocalRefsAnswer::Trouble(other(status, &message)),
-    }
-}
-
-/// `GET /repos/{owner}/{repo}/compare/…`: what the old commit has and the new one has not.
-pub(super) fn comparison(response: &Response<Bytes>, redactor: &Redactor) -> CompareAnswer {
-    match sort(response, redactor, false) {
-        Sorted::Said { status: 200, .. } => match serde_json::from_slice::<WireComparison>(response.body()) {
-            Ok(WireComparison { total_commits: 0 }) => CompareAnswer::FastForward,
-            Ok(_) => CompareAnswer::Rewritten,
-            Err(_) => CompareAnswer::Trouble(conflicts::unreadable("comparison")),
-        },
-        // old servers take no object ids; a scope or a right that is missing tells nothing either
-        Sorted::Said { status: 403 | 404, .. } | Sorted::Renamed | Sorted::Refused(_) => CompareAnswer::NotTold,
-        Sorted::Trouble(trouble) => CompareAnswer::Trouble(trouble),
-        Sorted::Said { status, message } => CompareAnswer::Trouble(other(status, &message)),
     }
 }
 

@@ -7,8 +7,7 @@ use http::Method;
 
 use super::{Answered, CHANGE, Client, READ, classify, wire};
 use crate::domain::answer::{
-    CompareAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer, Trouble,
-    TroubleKind,
+    CompareAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer, TroubleKind,
 };
 use crate::domain::aside::Aside;
 use crate::domain::names::RepoName;
@@ -133,9 +132,4 @@ pub(super) fn read_refs(body: &[u8]) -> Option<RefList> {
         read.extend(RefName::parse(&name).map(|name| (name, id)));
     }
     Some(RefList::complete(read, None))
-}
-
-/// An answer that is Gitea's JSON, and not what was asked for.
-pub(super) fn unreadable(what: &str) -> Trouble {
-    Trouble::maybe_sent(TroubleKind::Foreign, format!("200 with JSON that holds no {what}"))
 }

@@ -5,6 +5,8 @@
 //! timed out with a password is followed by one without, which tells why. Every word of Gitea's passes the redactor before
 //! it leaves this module.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod classify;
 mod conflicts;
 mod wire;
@@ -94,19 +96,11 @@ impl Client {
     /// No usable answer.
     pub async fn version(&self) -> Result<Version, Trouble> {
         let Answered { response, redactor } = self.send("version", Method::GET, "/version", None::<&()>, READ).await?;
-        match classify::sort(&response, &redactor, false) {
-            classify::Sorted::Said { status: 200, .. } => {}
-            classify::Sorted::Trouble(trouble) => return Err(trouble),
-            classify::Sorted::Said { .. } | classify::Sorted::Renamed | classify::Sorted::Refused(_) => {
-                return Err(Trouble::maybe_sent(TroubleKind::Foreign, "it does not tell its version"));
-            }
-        }
-        let wire: wire::WireVersion = serde_json::from_slice(response.body())
-            .map_err(|_| Trouble::maybe_sent(TroubleKind::Foreign, "200 with JSON that holds no version"))?;
+        let version = classify::version(&response, &redactor)?;
         // Forgejo names the Gitea that it is compatible with
-        let flavour = if wire.version.contains("+gitea-") { "forgejo" } else { "gitea" };
+        let flavour = if version.contains("+gitea-") { "forgejo" } else { "gitea" };
         let printable = |c: &char| c.is_ascii_graphic();
-        Ok(Version { flavour, version: wire.version.chars().filter(printable).take(64).collect() })
+        Ok(Version { flavour, version: version.chars().filter(printable).take(64).collect() })
     }
 
     /// `GET /repos/{owner}/{repo}`, and the `Date` of the answer where it has one.
@@ -215,7 +209,7 @@ impl Client {
     async fn patch(&self, operation: &'static str, spec: &MirrorSpec, body: &(impl Serialize + Sync)) -> PatchAnswer {
         let path = format!("/repos/{}", spec.full_name());
         match self.send(operation, Method::PATCH, &path, Some(body), CHANGE).await {
-            Ok(Answered { response, redactor }) => classify::patch(&response, &redactor),
+            Ok(Answered { response, redactor }) => classify::patch_of_a_mirror(&response, &redactor),
             Err(trouble) => PatchAnswer::Unknown(trouble),
         }
     }

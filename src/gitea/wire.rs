@@ -46,6 +46,12 @@ impl WireRepository {
     }
 }
 
+/// `Organization` or `User`, as far as to know it for one.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireOwner {
+    pub(super) id: u64,
+}
+
 /// An error of the API. A 500's message is empty for everybody but administrators.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct WireError {

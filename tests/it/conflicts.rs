@@ -1,5 +1,4 @@
-//! What stands in the mirror's place, what a failed migrate leaves, and calls of which nobody knows whether they were
-//! done: nothing is lost, and each ends in exactly one effect.
+//! What stands in the mirror's place, and what a failed migrate leaves: nothing is lost.
 
 use std::time::Duration;
 
@@ -10,11 +9,10 @@ use standin::{CallKind, Fault, Profile, Reader, UpstreamFault};
 use crate::world::{World, story, story_everywhere, story_on};
 
 const MIGRATE: &str = "POST /api/v1/repos/migrate";
-const ORGS: &str = "POST /api/v1/orgs";
 const DELETE: &str = "DELETE /api/v1/repos/openova/one";
 
 /// Makes the organisation and a regular repository in the mirror's place, and answers its id.
-async fn make_legacy(world: &World) -> Value {
+pub(crate) async fn make_legacy(world: &World) -> Value {
     let (status, _) = world.gitea_api(Method::POST, "/orgs", Some(json!({"username": world.owner}))).await;
     assert_eq!(status, 201);
     let path = format!("/orgs/{}/repos", world.owner);
@@ -25,7 +23,7 @@ async fn make_legacy(world: &World) -> Value {
 }
 
 /// Demands that a run has renamed the repository `id` aside, whole, and that this was the only effect on it.
-async fn assert_kept_aside(world: &World, run: &Value, id: &Value) {
+pub(crate) async fn assert_kept_aside(world: &World, run: &Value, id: &Value) {
     let place = run["mirrors"][0]["keptAside"].as_str().unwrap_or_else(|| panic!("{run:#}"));
     assert!(place.starts_with(&format!("{}/one-legacy-", world.owner)) && place.ends_with('Z'), "{place}");
     assert!(run["mirrors"][0]["notes"].to_string().contains("issues"), "{run:#}");
@@ -236,69 +234,6 @@ fn an_interval_below_giteas_minimum_is_named_with_the_minimum_when_the_mirror_is
     }
 }
 
-/// What a story has to have before the call in question, what the run then comes to, and what must hold.
-struct Case {
-    kind: CallKind,
-    outcome: &'static str,
-    legacy: bool,
-    made: bool,
-}
-
-const CASES: [Case; 6] = [
-    Case { kind: CallKind::CreateOrg, outcome: "created", legacy: false, made: false },
-    Case { kind: CallKind::Migrate, outcome: "created", legacy: false, made: false },
-    Case { kind: CallKind::PatchRepository, outcome: "created", legacy: false, made: false },
-    Case { kind: CallKind::MirrorSync, outcome: "synced", legacy: false, made: true },
-    Case { kind: CallKind::PatchRepository, outcome: "replaced", legacy: true, made: false },
-    Case { kind: CallKind::DeleteRepository, outcome: "repaired", legacy: false, made: false },
-];
-
-#[test]
-fn a_call_of_which_nobody_knows_whether_it_was_done_ends_in_exactly_one_effect() {
-    for case in CASES {
-        for fault in [
-            Fault::ExecuteThenCut,
-            Fault::ExecuteThenHang,
-            Fault::CutBefore,
-            Fault::ExecuteThenStatus(504, "text/html", "<html></html>".into()),
-        ] {
-            for profile in [Profile::Gitea122, Profile::Gitea127, Profile::Forgejo16] {
-                story_on(profile, async |world| unknown_outcome(world, &case, fault.clone()).await);
-            }
-        }
-    }
-}
-
-async fn unknown_outcome(mut world: World, case: &Case, fault: Fault) {
-    let legacy = if case.legacy { Some(make_legacy(&world).await) } else { None };
-    if case.legacy {
-        world.extra = "onLegacy: renameAside".into();
-    }
-    world.start().await;
-    if case.made {
-        world.expect("created").await;
-        world.upstream.commit("one", "main", 1);
-    }
-    if case.kind == CallKind::DeleteRepository {
-        world.upstream.fault_for(Reader::Git, UpstreamFault::Status(404));
-        world.expect_failure("migrate-failed").await;
-        world.upstream.clear_faults();
-    }
-    let what = format!("{:?} {} {fault:?} {}", case.kind, case.outcome, world.gitea().profile().name());
-    world.gitea().fault_once(case.kind, fault);
-    let run = world.run().await;
-    assert_eq!(run["mirrors"][0]["outcome"], case.outcome, "{what}: {run:#}");
-    let made = world.gitea().repository("openova", "one").unwrap();
-    assert_eq!((made.placeholder, made.enable_prune), (false, Some(false)), "{what}");
-    assert_eq!(made.interval, Some(Duration::from_mins(10)), "{what}");
-    if let Some(id) = legacy {
-        assert_kept_aside(&world, &run, &id).await;
-    }
-    world.gitea().clear_calls();
-    world.expect("noop").await;
-    assert_eq!(world.changes(), Vec::<String>::new(), "{what}");
-}
-
 #[test]
 fn git_over_http_switched_off_is_got_round_through_the_api_and_said() {
     for profile in Profile::ALL {
@@ -309,29 +244,6 @@ fn git_over_http_switched_off_is_got_round_through_the_api_and_said() {
             world.upstream.commit("one", "main", 1);
             let run = world.expect("synced").await;
             assert!(run["mirrors"][0]["notes"].to_string().contains("through its API"), "{run:#}");
-        });
-    }
-}
-
-#[test]
-fn names_that_others_hold_are_told_apart() {
-    story(async |mut world| {
-        world.gitea().add_private_org("openova", "root1");
-        world.start().await;
-        let problem = world.expect_failure("owner-unavailable").await;
-        assert_eq!(problem["reason"], "hidden", "{problem}");
-        assert_eq!(world.count(ORGS), 1);
-    });
-}
-
-#[test]
-fn a_redirect_that_gitea_does_not_follow_is_told_with_the_setting() {
-    for profile in [Profile::Gitea126, Profile::Forgejo16] {
-        story_on(profile, async |mut world| {
-            world.upstream.fault_for(Reader::Git, UpstreamFault::Redirect);
-            world.start().await;
-            let problem = world.expect_failure("upstream-redirects").await;
-            assert!(problem["remedy"].as_str().unwrap().contains("UPSTREAM_REPO_URL"), "{problem}");
         });
     }
 }

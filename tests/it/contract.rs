@@ -1,4 +1,4 @@
-//! The main job, as it must be on every Gitea: each test runs on all six profiles of the stand-in, or on the real server
+//! The main job, as it must be on every Gitea: each test runs on all seven profiles of the stand-in, or on the real server
 //! that `CUTOVER_TEST_GITEA_URL` and `CUTOVER_TEST_GITEA_TOKEN` name.
 
 use http::Method;

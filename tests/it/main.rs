@@ -31,4 +31,6 @@ mod process;
 mod runs;
 mod simulation;
 mod taking_out;
+mod told;
+mod unknown_outcomes;
 mod world;

@@ -39,7 +39,10 @@ impl Table<'_> {
                     Code::OwnerUnavailable,
                     format!("the organisation {} was renamed in Gitea; its old name is a redirect", self.spec.owner),
                 )
-                .because("renamed"),
+                .because("renamed")
+                .with_remedy(
+                    "Set GITEA_ORG (target.owner) to the organisation's new name, to which Gitea's web page of the old one leads, and restart us.",
+                ),
             ),
             Some(OwnerAnswer::Refused(refusal)) => fail(failing::refused(refusal)),
             Some(OwnerAnswer::Trouble(trouble)) => Self::wait_for_gitea(trouble, self.history.owner_troubles),

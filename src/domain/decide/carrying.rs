@@ -138,6 +138,7 @@ impl Carriage<'_> {
                 PatchAnswer::Unknown(trouble) => failing::gitea_trouble(trouble),
                 PatchAnswer::Done
                 | PatchAnswer::ServerError
+                | PatchAnswer::NotAMirror
                 | PatchAnswer::Gone
                 | PatchAnswer::BelowMinimum { .. }
                 | PatchAnswer::Invalid { .. }

@@ -13,7 +13,31 @@ pub(super) fn refused(refusal: &Refusal) -> Problem {
     match refusal {
         Refusal::Unauthenticated { message } => Problem::new(Code::GiteaAuth, format!("Gitea answers 401: {message}")),
         Refusal::Scope { message } => Problem::new(Code::GiteaScope, format!("Gitea answers 403: {message}")),
-        Refusal::Forbidden { message } => Problem::new(Code::GiteaForbidden, format!("Gitea answers 403: {message}")),
+        Refusal::Forbidden { message } => {
+            let problem = Problem::new(Code::GiteaForbidden, format!("Gitea answers 403: {message}"));
+            match about_the_account(message) {
+                Some(remedy) => problem.with_remedy(remedy),
+                None => problem,
+            }
+        }
+    }
+}
+
+/// What to do where a 403 is about the token's user and not about a right of it.
+fn about_the_account(message: &str) -> Option<&'static str> {
+    let says = |words: &str| message.contains(words);
+    if says("must change your password") {
+        Some("Sign in to Gitea once as the token's user and set the new password that it asks for; then ask again.")
+    } else if says("not activated") || says("prohibited from signing in") {
+        Some(
+            "As Gitea's administrator, activate the token's user and let it sign in (Site Administration, User Accounts); then ask again.",
+        )
+    } else if says("Only signed in user") {
+        Some(
+            "This Gitea answers nobody without a credential ([service] REQUIRE_SIGNIN_VIEW): put a token into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names.",
+        )
+    } else {
+        None
     }
 }
 
@@ -50,7 +74,10 @@ pub(super) fn organisation(answer: &CreateOrganisationAnswer, owner: &str) -> Op
                 Code::OwnerUnavailable,
                 format!("Gitea says that the name {owner} is taken, and shows us no organisation of that name"),
             )
-            .because("hidden"),
+            .because("hidden")
+            .with_remedy(
+                "An organisation that our token is not shown has the name, or a user: add the token's user to the organisation's team Owners in Gitea, or choose another owner (GITEA_ORG, target.owner).",
+            ),
         ),
         CreateOrganisationAnswer::NotAllowed => Some(Problem::new(
             Code::OrganisationNotAllowed,
@@ -84,7 +111,11 @@ pub(super) fn migrate(answer: &MigrateAnswer, name: &str) -> Option<Problem> {
             Code::OwnerUnavailable,
             format!("the owner of {name} is a user other than ours, not an organisation"),
         )
-        .map(|problem| problem.because("user")),
+        .map(|problem| {
+            problem.because("user").with_remedy(
+                "Choose an organisation as owner (GITEA_ORG, target.owner), or use a token of that very user in the file that GITEA_TOKEN_FILE (gitea.tokenFile) names: Gitea lets nobody else but its administrators migrate to a user.",
+            )
+        }),
         MigrateAnswer::MirrorsDisabled => {
             problem(Code::MirrorsDisabled, "Gitea's administrator has disabled new pull mirrors".into())
         }
@@ -160,7 +191,11 @@ pub(super) fn migrate_server_error(name: &str) -> Problem {
 /// A PATCH was refused. `None`: it may have been done, or is worth another look.
 pub(super) fn patch(answer: &PatchAnswer, interval: &str) -> Option<Problem> {
     match answer {
-        PatchAnswer::Done | PatchAnswer::ServerError | PatchAnswer::Gone | PatchAnswer::Unknown(_) => None,
+        PatchAnswer::Done
+        | PatchAnswer::ServerError
+        | PatchAnswer::NotAMirror
+        | PatchAnswer::Gone
+        | PatchAnswer::Unknown(_) => None,
         PatchAnswer::BelowMinimum { minimum } => {
             let minimum = minimum.map_or_else(|| "which it does not name".to_owned(), |minimum| minimum.to_string());
             Some(Problem::new(
@@ -186,7 +221,11 @@ pub(super) fn convert_not_offered() -> Problem {
 /// A rename was refused. `None`: it may have been done, or is worth another look.
 pub(super) fn rename(answer: &PatchAnswer, name: &str) -> Option<Problem> {
     match answer {
-        PatchAnswer::Done | PatchAnswer::ServerError | PatchAnswer::Gone | PatchAnswer::Unknown(_) => None,
+        PatchAnswer::Done
+        | PatchAnswer::ServerError
+        | PatchAnswer::NotAMirror
+        | PatchAnswer::Gone
+        | PatchAnswer::Unknown(_) => None,
         PatchAnswer::BelowMinimum { .. } => {
             Some(Problem::new(Code::NameRefused, format!("Gitea does not rename {name}")))
         }

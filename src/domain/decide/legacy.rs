@@ -47,16 +47,22 @@ impl Table<'_> {
         };
         let name = self.spec.full_name();
         let mut lacking = Vec::new();
-        let holds = match (&upstream.value, &local.value) {
-            (_, LocalRefsAnswer::HttpGitDisabled) => return Next::Look(Look::LocalRefsByApi),
-            (UpstreamAnswer::List(upstream), LocalRefsAnswer::List(local)) => {
-                lacking = only_here(upstream, local);
-                how_many(&lacking, local.len())
-            }
-            (_, LocalRefsAnswer::List(local)) => {
-                format!("it holds {} refs, and upstream's could not be read to compare them", local.len())
-            }
-            (_, _) => "its refs could not be read".to_owned(),
+        let holds = match &local.value {
+            LocalRefsAnswer::HttpGitDisabled if !self.history.refs_by_api => return Next::Look(Look::LocalRefsByApi),
+            LocalRefsAnswer::List(local) => match &upstream.value {
+                UpstreamAnswer::List(upstream) => {
+                    lacking = only_here(upstream, local);
+                    how_many(&lacking, local.len())
+                }
+                UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_) => {
+                    format!("it holds {} refs, and upstream's could not be read to compare them", local.len())
+                }
+            },
+            LocalRefsAnswer::HttpGitDisabled
+            | LocalRefsAnswer::FolderGone
+            | LocalRefsAnswer::Gone
+            | LocalRefsAnswer::Refused(_)
+            | LocalRefsAnswer::Trouble(_) => "its refs could not be read".to_owned(),
         };
         let detail = format!(
             "{name} is a regular repository in Gitea, not a mirror; {holds}. Refs do not tell whether it has issues, \

@@ -7,7 +7,7 @@
 use super::{Look, Next, Table, failing, interval_is_right, list};
 use crate::domain::answer::{Repository, RepositoryAnswer, Trouble, TroubleKind, UpstreamAnswer};
 use crate::domain::duration::GoDuration;
-use crate::domain::evidence::{Evidence, Seen};
+use crate::domain::evidence::{Evidence, NotProven, Seen};
 use crate::domain::mode::Mode;
 use crate::domain::observation::{History, Observation, RepositorySeen};
 use crate::domain::problem::{Code, Problem};
@@ -163,7 +163,9 @@ impl Table<'_> {
             Ok(evidence) if changed => Finding::Settings(Some(Box::new(evidence))),
             Ok(evidence) => Finding::Proven(Box::new(evidence)),
             // an empty list and one without the tracked branch have been told above
-            Err(_) => Finding::Differing(comparison),
+            Err(NotProven::UpstreamEmpty | NotProven::BranchMissing | NotProven::Differing(_)) => {
+                Finding::Differing(comparison)
+            }
         })
     }
 

@@ -162,6 +162,7 @@ impl Table<'_> {
                     ),
                     PatchAnswer::Unknown(trouble) => failing::gitea_trouble(trouble),
                     PatchAnswer::ServerError
+                    | PatchAnswer::NotAMirror
                     | PatchAnswer::Gone
                     | PatchAnswer::BelowMinimum { .. }
                     | PatchAnswer::Invalid { .. }

@@ -116,7 +116,7 @@ impl Code {
             }
             Self::GiteaScope => "Gitea knows the token, and its scopes do not reach for this call.",
             Self::GiteaForbidden => {
-                "Gitea answered 403: the token is good, and its user may not do this to the repository."
+                "Gitea answered 403: the token is good, and its user may not do this: it lacks a right on the repository, or its account is locked, not activated or has to change its password. Gitea's words are in `detail`."
             }
             Self::NotOrganisationOwner => {
                 "Gitea lets only owners of an organisation migrate into it, and the token's user is not one."
@@ -131,7 +131,7 @@ impl Code {
                 "Gitea does not allow the configured owner or repository name: it is reserved or has characters that Gitea refuses."
             }
             Self::MirrorsDisabled => {
-                "Gitea's configuration forbids new pull mirrors, so it cannot follow upstream by itself."
+                "Gitea's configuration forbids new pull mirrors (`DISABLE_NEW_PULL`), or all of them (`ENABLED`), those that are there included: so it cannot follow upstream by itself."
             }
             Self::MigrationsDisabled => "Gitea's configuration forbids migrations, which is how a mirror is made.",
             Self::RepositoryLimit => "Gitea refuses another repository for this owner: a limit or quota is reached.",
@@ -139,13 +139,13 @@ impl Code {
                 "There is a folder of this name on Gitea's disk that its database does not know, such as after a restored backup. Gitea makes no repository over it."
             }
             Self::RepositoryInvisible => {
-                "Gitea says that the repository exists when it is made, and that it does not when it is read: our token may not see it."
+                "Gitea says that the repository exists when it is made, and that it does not when it is read: our token may not see it. It was not touched."
             }
             Self::RepositoryVanished => {
                 "The repository was there at the start of the run and was gone in the middle of it. We did not delete it."
             }
             Self::HttpGitDisabled => {
-                "Gitea serves no git over HTTP, so its refs cannot be read. Without them nothing is proven, and nothing unproven is called a success."
+                "Gitea serves no git over HTTP, and its API, which is asked instead, does not show us the refs either. Without them nothing is proven, and nothing unproven is called a success."
             }
             Self::IntervalTooShort => "Gitea has a minimum for the interval of a mirror, and ours is below it.",
             Self::SettingsRefused => {

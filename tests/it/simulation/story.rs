@@ -90,7 +90,7 @@ pub(super) fn play(seed: u64) -> Told {
 impl Story {
     async fn begin(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let profile = *rng.pick(&Profile::ALL);
+        let profile = *rng.pick(&Profile::RECORDED);
         let (prune, twins, private) = (rng.percent(25), rng.percent(20), rng.percent(15));
         let options = Options { profile, git_timeout: GIT_TIMEOUT, ..Options::default() };
         let base = options.base;

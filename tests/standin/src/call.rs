@@ -1,4 +1,5 @@
-//! The record of every request a stand-in received, for tests to look at. Records; decides nothing.
+//! The record of every request a stand-in received, and of what the changing ones have changed, for tests to
+//! look at. Records; decides nothing.
 
 use std::time::SystemTime;
 
@@ -22,4 +23,31 @@ pub struct Call {
     pub authorization: Option<String>,
     /// The value of `Git-Protocol`.
     pub git_protocol: Option<String>,
+}
+
+/// What a call of the API has changed, whatever its caller was told of it. A call that changes nothing, such as
+/// a setting sent again, has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// An organisation was made.
+    Organisation(String),
+    /// A migrate has made the row of this repository.
+    Row(String),
+    /// A repository has another name.
+    Renamed {
+        /// Its old one.
+        from: String,
+        /// Its new one.
+        to: String,
+    },
+    /// A repository has this default branch now.
+    DefaultBranch(String),
+    /// A mirror has another interval, or prunes otherwise.
+    Settings,
+    /// A sync was put into the queue, where none of its repository waited.
+    Queued,
+    /// A repository is gone.
+    Deleted(u64),
+    /// A mirror is a regular repository.
+    Converted,
 }

@@ -33,7 +33,7 @@ mod serve;
 mod store;
 mod upstream;
 
-pub use call::Call;
+pub use call::{Call, Effect};
 pub use fault::{BrokenBody, CallKind, Cut, Fault};
 pub use gitea::{Gitea, Options, Settings, View};
 pub use profile::Profile;

@@ -1,11 +1,14 @@
-//! Which server is played, and every way in which the six differ. A difference is a method here with the
-//! versions in it; handlers never compare versions themselves.
+//! Which server is played, and every way in which the seven differ. A difference is a method here with the
+//! versions in it; handlers never compare versions themselves. All but the oldest were recorded; that one is
+//! as Gitea's source has it.
 
 use http::StatusCode;
 
-/// One of the servers whose answers were recorded.
+/// One of the servers that can be played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Profile {
+    /// Gitea 1.21.11, from its source: what it has in common with 1.22 is as 1.22 was recorded.
+    Gitea121,
     /// Gitea 1.22.6.
     Gitea122,
     /// Gitea 1.24.7.
@@ -20,16 +23,20 @@ pub enum Profile {
     Forgejo16,
 }
 
-use Profile::{Forgejo11, Forgejo16, Gitea122, Gitea124, Gitea126, Gitea127};
+use Profile::{Forgejo11, Forgejo16, Gitea121, Gitea122, Gitea124, Gitea126, Gitea127};
 
 impl Profile {
     /// All of them, oldest first within each family.
-    pub const ALL: [Self; 6] = [Gitea122, Gitea124, Gitea126, Gitea127, Forgejo11, Forgejo16];
+    pub const ALL: [Self; 7] = [Gitea121, Gitea122, Gitea124, Gitea126, Gitea127, Forgejo11, Forgejo16];
+
+    /// Those whose answers were recorded.
+    pub const RECORDED: [Self; 6] = [Gitea122, Gitea124, Gitea126, Gitea127, Forgejo11, Forgejo16];
 
     /// The short name, such as `gitea-1.26`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Gitea121 => "gitea-1.21",
             Gitea122 => "gitea-1.22",
             Gitea124 => "gitea-1.24",
             Gitea126 => "gitea-1.26",
@@ -43,6 +50,7 @@ impl Profile {
     #[must_use]
     pub const fn version(self) -> &'static str {
         match self {
+            Gitea121 => "1.21.11",
             Gitea122 => "1.22.6",
             Gitea124 => "1.24.7",
             Gitea126 => "1.26.4",
@@ -60,7 +68,9 @@ impl Profile {
 
     pub(crate) const fn cache_control(self) -> &'static str {
         match self {
-            Gitea122 | Gitea124 | Gitea126 | Forgejo11 => "max-age=0, private, must-revalidate, no-transform",
+            Gitea121 | Gitea122 | Gitea124 | Gitea126 | Forgejo11 => {
+                "max-age=0, private, must-revalidate, no-transform"
+            }
             Gitea127 | Forgejo16 => "max-age=0, private, must-revalidate",
         }
     }
@@ -73,7 +83,7 @@ impl Profile {
     /// `errors` of a 404 that has nothing to list: `null`, `[]`, or no such member.
     pub(crate) fn no_errors(self) -> Option<serde_json::Value> {
         match self {
-            Gitea122 | Gitea124 | Gitea126 => Some(serde_json::Value::Null),
+            Gitea121 | Gitea122 | Gitea124 | Gitea126 => Some(serde_json::Value::Null),
             Forgejo11 | Forgejo16 => Some(serde_json::json!([])),
             Gitea127 => None,
         }
@@ -82,7 +92,7 @@ impl Profile {
     pub(crate) const fn not_found_text(self) -> &'static str {
         match self {
             Gitea126 | Gitea127 => "not found",
-            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => "The target couldn't be found.",
+            Gitea121 | Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => "The target couldn't be found.",
         }
     }
 
@@ -93,7 +103,7 @@ impl Profile {
 
     pub(crate) fn wrong_credentials(self, given: &str) -> String {
         match self {
-            Gitea122 | Gitea124 | Forgejo11 => "user does not exist [uid: 0, name: ]".to_owned(),
+            Gitea121 | Gitea122 | Gitea124 | Forgejo11 => self.no_such_user(0, ""),
             Gitea126 | Gitea127 => "invalid username, password or token".to_owned(),
             // This one repeats the token it was given.
             Forgejo16 => format!(
@@ -104,9 +114,19 @@ impl Profile {
         }
     }
 
+    /// The text that speaks of an account that is not there.
+    pub(crate) fn no_such_user(self, id: u64, name: &str) -> String {
+        match self {
+            Gitea121 => format!("user does not exist [uid: {id}, name: {name}, keyid: 0]"),
+            Gitea122 | Gitea124 | Gitea126 | Gitea127 | Forgejo11 | Forgejo16 => {
+                format!("user does not exist [uid: {id}, name: {name}]")
+            }
+        }
+    }
+
     pub(crate) fn missing_scope(self, required: &str, has: &str) -> String {
         match self {
-            Gitea122 | Forgejo11 | Forgejo16 => {
+            Gitea121 | Gitea122 | Forgejo11 | Forgejo16 => {
                 format!("token does not have at least one of required scope(s): [{required}]")
             }
             Gitea124 | Gitea126 | Gitea127 => {
@@ -120,25 +140,27 @@ impl Profile {
     /// The status of a renamed repository's old name.
     pub(crate) const fn renamed(self) -> StatusCode {
         match self {
-            Gitea122 | Forgejo11 => StatusCode::TEMPORARY_REDIRECT,
+            Gitea121 | Gitea122 | Forgejo11 => StatusCode::TEMPORARY_REDIRECT,
             Gitea124 | Gitea126 | Gitea127 | Forgejo16 => StatusCode::MOVED_PERMANENTLY,
         }
     }
 
-    pub(crate) fn archived(self, id: u64, full_name: &str) -> String {
+    /// What a sync of an archived repository is refused with, where it is.
+    pub(crate) fn archived(self, id: u64, full_name: &str) -> Option<String> {
         match self {
-            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => {
-                format!("<Repository {id}:{full_name}> is archived")
-            }
-            Gitea126 => format!("{full_name} is archived"),
-            Gitea127 => "repo is archived".to_owned(),
+            Gitea121 => None,
+            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => Some(format!("<Repository {id}:{full_name}> is archived")),
+            Gitea126 => Some(format!("{full_name} is archived")),
+            Gitea127 => Some("repo is archived".to_owned()),
         }
     }
 
     /// What writing a file to a mirror answers: a status and a message.
     pub(crate) fn mirror_is_read_only(self, full_name: &str) -> (StatusCode, String) {
         match self {
-            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
+            Gitea121 | Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => {
+                (StatusCode::INTERNAL_SERVER_ERROR, String::new())
+            }
             Gitea126 => (StatusCode::LOCKED, format!("{full_name} is not allowed to edit")),
             Gitea127 => (StatusCode::LOCKED, "repo is not allowed to edit".to_owned()),
         }
@@ -161,7 +183,7 @@ impl Profile {
     /// `.` and `..` as a repository's name.
     pub(crate) fn dots_refused(self, name: &str) -> String {
         match self {
-            Gitea122 | Forgejo11 | Forgejo16 => format!("The username '{name}' is reserved."),
+            Gitea121 | Gitea122 | Forgejo11 | Forgejo16 => format!("The username '{name}' is reserved."),
             Gitea124 | Gitea126 | Gitea127 => {
                 format!("The username '{name}' contains invalid characters.")
             }
@@ -174,15 +196,18 @@ impl Profile {
 
     /// Whether a leftover folder stops a migrate (409), or is silently removed.
     pub(crate) const fn minds_leftover_files(self) -> bool {
-        matches!(self, Gitea122 | Forgejo11 | Forgejo16)
+        matches!(self, Gitea121 | Gitea122 | Forgejo11 | Forgejo16)
     }
 
     /// What a failed `git clone` becomes, after `Migration failed: ` or `Authentication failed: `.
     pub(crate) fn clone_error(self, code: i32, stderr: &str) -> String {
-        let step = if self.is_forgejo() { "Clone" } else { "clone error" };
+        let step = match self {
+            Gitea121 | Forgejo11 | Forgejo16 => "Clone",
+            Gitea122 | Gitea124 | Gitea126 | Gitea127 => "clone error",
+        };
         let stderr = match self {
             Gitea126 | Gitea127 => stderr.trim_end_matches('\n'),
-            Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => stderr,
+            Gitea121 | Gitea122 | Gitea124 | Forgejo11 | Forgejo16 => stderr,
         };
         format!("{step}: exit status {code} - {stderr}")
     }
@@ -190,6 +215,11 @@ impl Profile {
     /// Gitea's hardening against server-side request forgery, on in some releases only.
     pub(crate) const fn follows_redirects(self) -> bool {
         !matches!(self, Gitea126 | Forgejo16)
+    }
+
+    /// Whether a sync looks at the allow list again, and fails in silence where it says no.
+    pub(crate) const fn looks_at_hosts_with_each_sync(self) -> bool {
+        matches!(self, Gitea127 | Forgejo16)
     }
 
     /// Whether the password of an upstream stays out of the mirror's configuration.
@@ -213,12 +243,25 @@ impl Profile {
     }
 
     pub(crate) const fn patch_touches_updated_at(self) -> bool {
-        matches!(self, Gitea122 | Forgejo11 | Forgejo16)
+        matches!(self, Gitea121 | Gitea122 | Forgejo11 | Forgejo16)
     }
 
     /// `updated_at` after a sync that left no commit: now, or as it was.
     pub(crate) const fn wiped_mirror_is_updated_now(self) -> bool {
-        matches!(self, Gitea122 | Forgejo11 | Forgejo16)
+        matches!(self, Gitea121 | Gitea122 | Forgejo11 | Forgejo16)
+    }
+
+    /// What settings of a mirror sent to a regular repository are refused with; `None`: 200, and nothing is done.
+    pub(crate) const fn settings_of_no_mirror(self) -> Option<&'static str> {
+        match self {
+            Gitea121 => Some("repo is not a mirror, can not change mirror interval"),
+            Gitea122 | Gitea124 | Gitea126 | Gitea127 | Forgejo11 | Forgejo16 => None,
+        }
+    }
+
+    /// Whether `enable_prune` is read without an interval beside it.
+    pub(crate) const fn takes_pruning_alone(self) -> bool {
+        !matches!(self, Gitea121)
     }
 
     pub(crate) const fn has_last_sync(self) -> bool {
@@ -231,7 +274,7 @@ impl Profile {
 
     /// Newer servers make a mirror without pull requests and actions.
     pub(crate) const fn mirrors_lack_units(self) -> bool {
-        !matches!(self, Gitea122 | Forgejo11)
+        !matches!(self, Gitea121 | Gitea122 | Forgejo11)
     }
 
     /// Deleting a repository needs a scope of its owner's kind.
@@ -245,7 +288,7 @@ impl Profile {
 
     /// Whether `/compare` takes object ids.
     pub(crate) const fn compares_object_ids(self) -> bool {
-        !matches!(self, Gitea122)
+        !matches!(self, Gitea121 | Gitea122)
     }
 
     pub(crate) const fn has_quota(self) -> bool {

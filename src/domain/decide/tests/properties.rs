@@ -156,6 +156,7 @@ fn any_patch_answer() -> impl Strategy<Value = PatchAnswer> {
     prop_oneof![
         3 => Just(PatchAnswer::Done),
         1 => Just(PatchAnswer::ServerError),
+        1 => Just(PatchAnswer::NotAMirror),
         1 => Just(PatchAnswer::BelowMinimum { minimum: None }),
         1 => any_trouble().prop_map(PatchAnswer::Unknown),
     ]

@@ -152,7 +152,13 @@ fn another_repository_of_the_same_name_is_one_of_which_nothing_is_known() {
 
 #[test]
 fn a_patch_that_fails_in_passing_is_sent_again_after_a_pause() {
-    for answer in [PatchAnswer::ServerError, PatchAnswer::Gone, PatchAnswer::Unknown(trouble(TroubleKind::Cut))] {
+    for answer in [
+        PatchAnswer::ServerError,
+        PatchAnswer::Gone,
+        // it was none for a moment
+        PatchAnswer::NotAMirror,
+        PatchAnswer::Unknown(trouble(TroubleKind::Cut)),
+    ] {
         let mut world = slow();
         world.patches.push_back(Box::new(move |_| answer));
         assert_eq!(world.succeeds(), "updated");
@@ -160,6 +166,7 @@ fn a_patch_that_fails_in_passing_is_sent_again_after_a_pause() {
     }
     for (answer, code) in [
         (PatchAnswer::ServerError, Code::GiteaError),
+        (PatchAnswer::NotAMirror, Code::GiteaError),
         (PatchAnswer::Unknown(trouble(TroubleKind::Timeout)), Code::GiteaUnreachable),
     ] {
         let mut world = slow();

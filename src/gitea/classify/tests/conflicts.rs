@@ -15,8 +15,10 @@ fn a_deletion_is_done_with_204_and_404_and_a_redirect_is_another_repository() {
     assert_eq!(delete(&answer(204, PLAIN, ""), &none()), DeleteAnswer::Gone);
     assert_eq!(delete(&says(404, "not found"), &none()), DeleteAnswer::Gone);
     assert_eq!(delete(&renamed(307), &none()), DeleteAnswer::Changed);
-    let refused = delete(&says(403, "user should be the owner of the repo"), &none());
-    assert!(matches!(refused, DeleteAnswer::Refused(Refusal::Forbidden { .. })), "{refused:?}");
+    for words in ["user should be the owner of the repo", "Given user is not owner of organization."] {
+        let refusal = Refusal::Forbidden { message: words.into() };
+        assert_eq!(delete(&says(403, words), &none()), DeleteAnswer::Refused(refusal));
+    }
     for lost in [says(500, ""), answer(504, HTML, "<html></html>"), not_installed()] {
         assert!(matches!(delete(&lost, &none()), DeleteAnswer::Unknown(_)), "{lost:?}");
     }
@@ -24,7 +26,10 @@ fn a_deletion_is_done_with_204_and_404_and_a_redirect_is_another_repository() {
 
 #[test]
 fn a_server_without_the_call_that_converts_answers_in_plain_text_and_a_proxys_page_tells_nothing() {
-    assert_eq!(convert(&answer(200, JSON, r#"{"id":1,"mirror":false}"#), &none()), ConvertAnswer::Done);
+    let regular = shown("acme/one", false, "", "0001-01-01T00:00:00Z");
+    assert_eq!(convert(&regular, &none()), ConvertAnswer::Done);
+    let still = shown("acme/one", true, "10m0s", "2026-11-23T13:41:02Z");
+    assert!(matches!(convert(&still, &none()), ConvertAnswer::Unknown(_)), "it is a mirror still");
     assert_eq!(convert(&answer(404, PLAIN, "404 page not found\n"), &none()), ConvertAnswer::NotOffered);
     assert_eq!(convert(&says(422, "Repository is not a mirror"), &none()), ConvertAnswer::NotAMirror);
     assert_eq!(convert(&says(404, "not found"), &none()), ConvertAnswer::Gone);
@@ -56,20 +61,4 @@ fn a_comparison_without_commits_is_a_fast_forward_and_old_servers_do_not_tell() 
     assert_eq!(comparison(&commits(2), &none()), CompareAnswer::Rewritten);
     assert_eq!(comparison(&says(404, "BaseNotExist"), &none()), CompareAnswer::NotTold);
     assert!(matches!(comparison(&says(500, ""), &none()), CompareAnswer::Trouble(_)));
-}
-
-#[test]
-fn a_clone_that_may_fail_in_passing_is_told_from_one_that_fails_for_good() {
-    let clone = |fatal: &str| {
-        migrate(&says(422, &format!("Migration failed: clone error: exit status 128 - {fatal}")), &none())
-    };
-    for passing in
-        ["fatal: unable to access 'x': Could not resolve host: x", "fatal: The requested URL returned error: 503"]
-    {
-        assert!(matches!(clone(passing), MigrateAnswer::CloneBrokeOff { .. }), "{passing}");
-    }
-    for lasting in ["fatal: repository 'https://timed.out/x' not found", "fatal: The requested URL returned error: 301"]
-    {
-        assert!(matches!(clone(lasting), MigrateAnswer::CloneFailed { .. }), "{lasting}");
-    }
 }

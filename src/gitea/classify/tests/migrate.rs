@@ -18,6 +18,8 @@ fn every_answer_to_a_migrate_has_its_meaning() {
         (422, "user does not exist [uid: 0, name: nobody]", MigrateAnswer::OwnerMissing),
         (422, "You can not import from disallowed hosts.", MigrateAnswer::HostNotAllowed),
         (500, "", MigrateAnswer::ServerError),
+        // an administrator is told why
+        (500, "clone timed out, consider increasing [git.timeout] MIGRATE in app.ini", MigrateAnswer::ServerError),
         // Forgejo's quota, from its source
         (413, "quota exceeded", limit("quota exceeded")),
         (
@@ -52,7 +54,14 @@ fn every_answer_to_a_migrate_has_its_meaning() {
     ] {
         assert_eq!(migrate(&says(422, message), &none()), name(message), "{message}");
     }
-    assert_eq!(migrate(&answer(201, JSON, "{}"), &none()), MigrateAnswer::Created);
+    let made = shown("acme/one", true, "10m0s", "2026-11-23T13:41:02Z");
+    let (parts, body) = made.into_parts();
+    let mut made = Response::from_parts(parts, body);
+    *made.status_mut() = http::StatusCode::CREATED;
+    assert_eq!(migrate(&made, &none()), MigrateAnswer::Created);
+    // a 2xx that Gitea never gives is no end of a clone
+    *made.status_mut() = http::StatusCode::ACCEPTED;
+    assert!(matches!(migrate(&made, &none()), MigrateAnswer::Unknown(_)));
     assert!(matches!(migrate(&renamed(301), &none()), MigrateAnswer::Unknown(_)));
 }
 
@@ -63,13 +72,44 @@ fn a_clone_that_failed_is_told_by_its_first_words_whatever_git_says_after_them()
         "Authentication failed: clone error: exit status 128 - fatal: could not read Username for 'http://upstream.test:3001': terminal prompts disabled.",
         "Migration failed: Clone: exit status 128 - remote: no\nfatal: repository 'http://upstream.test:3001/one.git/' not found\n.",
         "Migration failed: clone error: exit status 128 - fatal: unable to access 'http://upstream.test:3001/one.git/': The requested URL returned error: 301.",
-        "Migration failed: clone error: exit status 128 - fatal: unable to access 'http://upstream.test:3001/one.git/': Empty reply from server.",
-        "Migration failed: clone error: exit status 128 - fatal: the remote end hung up unexpectedly\n.",
         "Migration failed: clone error: exit status 128 - fatal: http://upstream.test:3001/one.git/info/refs not valid: is this a git repository?.",
         "Migration failed: clone error: exit status 128 - error: could not lock config file /data/repositories/acme/slowdel.git/config: No such file or directory\nfatal: could not set 'core.repositoryformatversion' to '0'\n.",
         "Migration failed: clone error: exit status 128 - fatal: user does not exist, reserved pattern, not allowed",
+        "Migration failed: clone error: exit status 128 - fatal: repository 'http://upstream.test:3001/one.git/' does not exist",
+        "Migration failed: clone error: exit status 128 - fatal: unable to access 'https://upstream.test/one.git/': SSL certificate problem: self-signed certificate.",
+        "Migration failed: clone error: exit status 128 - fatal: unable to update url base from redirection:\n  asked for: http://upstream.test/one\n   redirect: http://elsewhere.test/one.",
+        "Migration failed: clone error: exit status 128 - fatal: unable to access 'http://timed.out.Connection/one.git/': The requested URL returned error: 404.",
+        "Authentication failed: clone error: exit status 128 - remote: Bad credentials\nfatal: Authentication failed for 'http://upstream.test:3001/one.git/'.",
+        // of another service than `git`, from the source of every version
+        "Remote visit required two factors authentication.",
     ] {
         let failed = MigrateAnswer::CloneFailed { message: message.into() };
         assert_eq!(migrate(&says(422, message), &none()), failed, "{message}");
     }
+}
+
+#[test]
+fn a_clone_that_may_fail_in_passing_is_told_from_one_that_fails_for_good() {
+    let access = "fatal: unable to access 'https://upstream.test/one.git/'";
+    for passing in [
+        format!("{access}: Could not resolve host: upstream.test"),
+        format!("{access}: Failed to connect to upstream.test port 443 after 0 ms: Couldn't connect to server"),
+        format!("{access}: Connection timed out after 300000 milliseconds"),
+        format!("{access}: Recv failure: Connection reset by peer"),
+        format!("{access}: Empty reply from server"),
+        "fatal: the remote end hung up unexpectedly\n".to_owned(),
+        format!("{access}: Operation timed out after 300000 milliseconds with 0 bytes received"),
+        format!("{access}: The requested URL returned error: 500"),
+        format!("{access}: The requested URL returned error: 503"),
+        "error: RPC failed; curl 56 Recv failure\nfatal: error reading section header 'acknowledgments'".to_owned(),
+        "error: 1024 bytes of body are still expected\nfetch-pack: unexpected disconnect while reading sideband packet\n\
+         fatal: early EOF\nfatal: fetch-pack: invalid index-pack output"
+            .to_owned(),
+    ] {
+        let message = format!("Migration failed: clone error: exit status 128 - {passing}.");
+        let broke_off = MigrateAnswer::CloneBrokeOff { message: message.clone() };
+        assert_eq!(migrate(&says(422, &message), &none()), broke_off);
+    }
+    let limited = "Remote visit addressed rate limitation.";
+    assert_eq!(migrate(&says(422, limited), &none()), MigrateAnswer::CloneBrokeOff { message: limited.into() });
 }

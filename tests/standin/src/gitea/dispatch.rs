@@ -106,6 +106,7 @@ impl Gitea {
         };
         if let Some(repository) = state.repository(owner, name) {
             let visible = !repository.private || doer.is_some_and(|doer| state.owns(doer.id, account.id));
+            let visible = visible && !state.hidden.contains(&repository.id);
             return if visible { Ok(repository.clone()) } else { Err(self.not_found()) };
         }
         let Some(renamed) = state.renamed(owner, name) else {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::state::{Kind, NewRepository, Repository, State};
 use super::{Gitea, Settings};
-use crate::call::Call;
+use crate::call::{Call, Effect};
 use crate::fault::{CallKind, Fault};
 use crate::refs::Refs;
 use crate::store::NewCommits;
@@ -136,6 +136,36 @@ impl Gitea {
         self.fill(id, "main", true);
     }
 
+    /// Hides a repository from everybody who asks the API for it: its name stays taken.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such repository.
+    pub fn hide(&self, owner: &str, name: &str) {
+        let mut state = self.state();
+        let id = state.repository(owner, name).unwrap_or_else(|| panic!("no repository {owner}/{name}")).id;
+        state.hidden.insert(id);
+    }
+
+    /// Archives a repository, or takes it out of the archive, as the web interface does: mirrors, too.
+    pub fn archive_by_hand(&self, owner: &str, name: &str, archived: bool) {
+        let now = self.inner.clock.second();
+        self.change_row(owner, name, |row| row.archived = archived.then_some(now));
+    }
+
+    /// Makes a mirror a regular repository, as the web interface of every release does.
+    pub fn convert_by_hand(&self, owner: &str, name: &str) {
+        self.change_row(owner, name, |row| (row.is_mirror, row.mirror) = (false, None));
+    }
+
+    fn change_row(&self, owner: &str, name: &str, change: impl FnOnce(&mut Repository)) {
+        let mut state = self.state();
+        let id = state.repository(owner, name).unwrap_or_else(|| panic!("no repository {owner}/{name}")).id;
+        if let Some(row) = state.by_id_mut(id) {
+            change(row);
+        }
+    }
+
     /// Leaves a folder without a row, as an interrupted delete does.
     ///
     /// # Panics
@@ -247,9 +277,17 @@ impl Gitea {
         self.state().calls.clone()
     }
 
-    /// Forgets the requests so far.
+    /// What calls of the API have changed so far, whatever their callers were told.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Effect> {
+        self.state().effects.clone()
+    }
+
+    /// Forgets the requests so far, and what they have changed.
     pub fn clear_calls(&self) {
-        self.state().calls.clear();
+        let mut state = self.state();
+        state.calls.clear();
+        state.effects.clear();
     }
 
     /// How many syncs wait.

@@ -15,6 +15,7 @@ use super::auth::Doer;
 use super::migrate_checks::Plan;
 use super::patch::nanos;
 use super::state::{Mirror, NewRepository};
+use crate::call::Effect;
 use crate::duration;
 use crate::fault;
 use crate::git::Output;
@@ -64,6 +65,7 @@ impl Gitea {
         };
         let id = state.add_repository(&new, self.inner.clock.second());
         state.cloning.insert(id);
+        state.effects.push(Effect::Row(plan.name.clone()));
         Ok(id)
     }
 

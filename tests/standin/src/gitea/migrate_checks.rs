@@ -113,8 +113,7 @@ impl Gitea {
             (name, _) => state.account(name),
         };
         let Some(owner) = found.cloned() else {
-            let text = format!("user does not exist [uid: {}, name: {}]", wanted.uid, wanted.repo_owner);
-            return Err(self.unprocessable(&text));
+            return Err(self.unprocessable(&self.inner.profile.no_such_user(wanted.uid, &wanted.repo_owner)));
         };
         if state.settings.quota_exceeded && self.inner.profile.has_quota() {
             let body = json!({ "message": "quota exceeded", "user_id": owner.id, "username": owner.name });
@@ -163,7 +162,7 @@ impl Gitea {
     }
 
     /// The allow list. A host that does not resolve counts as disallowed.
-    async fn host_is_allowed(&self, address: &Url) -> Result<(), Refusal> {
+    pub(super) async fn host_is_allowed(&self, address: &Url) -> Result<(), Refusal> {
         let (local_allowed, blocked) = {
             let state = self.state();
             (state.settings.allow_local_networks, state.settings.blocked_hosts.clone())

@@ -18,7 +18,7 @@ impl Gitea {
         let content_type = match self.inner.profile {
             Profile::Forgejo11 => "text/plain; charset=utf-8",
             Profile::Forgejo16 => "application/json; charset=utf-8",
-            Profile::Gitea122 | Profile::Gitea124 | Profile::Gitea126 | Profile::Gitea127 => {
+            Profile::Gitea121 | Profile::Gitea122 | Profile::Gitea124 | Profile::Gitea126 | Profile::Gitea127 => {
                 return self.text(StatusCode::NOT_FOUND, "text/plain;charset=utf-8", "Not found.\n");
             }
         };

@@ -10,6 +10,7 @@ use super::Gitea;
 use super::answer::Refusal;
 use super::auth::Doer;
 use super::state::{Account, Kind};
+use crate::call::Effect;
 use crate::clock::rfc3339;
 use crate::profile::Profile;
 
@@ -104,6 +105,7 @@ impl Gitea {
         }
         let kind = Kind::Org { owners: vec![doer.id], private: wanted.visibility == "private" };
         let id = state.add_account(name, kind, self.inner.clock.second());
+        state.effects.push(Effect::Organisation(name.to_owned()));
         let org = state.account_of(id).ok_or_else(|| self.hidden_500())?;
         Ok(self.json(StatusCode::CREATED, &self.org(org)))
     }

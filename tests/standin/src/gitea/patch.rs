@@ -13,6 +13,7 @@ use super::answer::Refusal;
 use super::auth::Doer;
 use super::gate::Asked;
 use super::state::{Account, Repository};
+use crate::call::Effect;
 use crate::duration;
 
 /// How long a change of a repository waits in the queue that takes each repository once.
@@ -98,6 +99,7 @@ impl Gitea {
         if let Some(row) = state.by_id_mut(repository.id) {
             name.clone_into(&mut row.name);
         }
+        state.effects.push(Effect::Renamed { from: repository.name.clone(), to: name.to_owned() });
         Ok(())
     }
 
@@ -129,6 +131,7 @@ impl Gitea {
             if !taken {
                 row.queued_until = Some(Instant::now() + self.inner.clock.scaled(QUEUED_FOR));
             }
+            state.effects.push(Effect::DefaultBranch(branch.to_owned()));
             taken && may_refuse
         };
         if queue_is_taken { Err(self.hidden_500()) } else { Ok(()) }
@@ -151,7 +154,9 @@ impl Gitea {
     }
 
     fn change_mirror(&self, id: u64, patch: &Patch) -> Result<(), Refusal> {
-        if patch.mirror_interval.is_none() && patch.enable_prune.is_none() {
+        let prune =
+            patch.enable_prune.filter(|_| self.inner.profile.takes_pruning_alone() || patch.mirror_interval.is_some());
+        if patch.mirror_interval.is_none() && prune.is_none() {
             return Ok(());
         }
         let speed_of = |nanos: u64| self.inner.clock.scaled(Duration::from_nanos(nanos));
@@ -159,12 +164,15 @@ impl Gitea {
         let min = state.settings.min_interval;
         let row = state.by_id_mut(id).ok_or_else(|| self.not_found())?;
         if !row.is_mirror {
-            // Silently nothing, since Gitea 1.22.
-            return Ok(());
+            return match self.inner.profile.settings_of_no_mirror() {
+                Some(text) => Err(self.unprocessable(text)),
+                None => Ok(()),
+            };
         }
         let Some(mirror) = row.mirror.as_mut() else {
             return Err(self.error(StatusCode::INTERNAL_SERVER_ERROR, ""));
         };
+        let before = (mirror.interval, mirror.prune);
         if let Some(text) = &patch.mirror_interval {
             let interval = duration::parse(text).map_err(|error| self.unprocessable(&error))?;
             if interval != 0 && i128::from(interval) < nanos(min) {
@@ -177,8 +185,11 @@ impl Gitea {
             let wait = u64::try_from(interval).ok().filter(|nanos| *nanos > 0);
             mirror.next = wait.map(|nanos| Instant::now() + speed_of(nanos));
         }
-        if let Some(prune) = patch.enable_prune {
+        if let Some(prune) = prune {
             mirror.prune = prune;
+        }
+        if before != (mirror.interval, mirror.prune) {
+            state.effects.push(Effect::Settings);
         }
         Ok(())
     }

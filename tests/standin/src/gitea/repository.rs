@@ -13,6 +13,7 @@ use super::answer::Refusal;
 use super::auth::Doer;
 use super::gate::Asked;
 use super::state::NewRepository;
+use crate::call::Effect;
 use crate::store::NewCommits;
 
 #[derive(Deserialize)]
@@ -44,7 +45,11 @@ impl Gitea {
             self.scope(Some(doer), if owner.is_org() { "write:organization" } else { "write:user" })?;
         }
         self.may(doer, &repository, "user should be the owner of the repo")?;
-        self.state().remove_repository(repository.id);
+        {
+            let mut state = self.state();
+            state.remove_repository(repository.id);
+            state.effects.push(Effect::Deleted(repository.id));
+        }
         let folder = self.git_dir_of(&owner.name, &repository.name);
         // A folder that was never made is what DELETE of a placeholder meets.
         self.remove_folder(&folder).await;
@@ -66,7 +71,9 @@ impl Gitea {
             let row = state.by_id_mut(repository.id).ok_or_else(|| self.not_found())?;
             row.is_mirror = false;
             row.mirror = None;
-            row.clone()
+            let row = row.clone();
+            state.effects.push(Effect::Converted);
+            row
         };
         Ok(self.ok(&self.repository_json(&changed, Some(doer))))
     }

@@ -9,12 +9,14 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
+use url::Url;
 
 use super::Gitea;
 use super::answer::Refusal;
 use super::auth::Doer;
 use super::gate::Asked;
 use super::state::{Mirror, Repository};
+use crate::call::Effect;
 
 /// What a fetch left in the folder.
 struct Fetched {
@@ -31,8 +33,9 @@ impl Gitea {
         let doer = self.signed_in(doer)?;
         self.may(doer, &repository, "user should have a permission to write to a repo")?;
         let full_name = self.state().full_name(&repository);
-        if repository.archived.is_some() {
-            let text = self.inner.profile.archived(repository.id, &full_name);
+        if repository.archived.is_some()
+            && let Some(text) = self.inner.profile.archived(repository.id, &full_name)
+        {
             return Err(self.error(StatusCode::LOCKED, &text));
         }
         let settings = self.state().settings.clone();
@@ -48,19 +51,24 @@ impl Gitea {
             // A placeholder, too, although it says `mirror: true`.
             return Err(self.error(StatusCode::BAD_REQUEST, "Repository is not a mirror"));
         }
-        self.enqueue(repository.id);
+        if self.enqueue(repository.id) {
+            self.state().effects.push(Effect::Queued);
+        }
         Ok(self.empty(StatusCode::OK))
     }
 
-    /// Puts a repository into the queue, unless it waits there already.
-    pub(super) fn enqueue(&self, id: u64) {
-        {
+    /// Puts a repository into the queue, unless it waits there already. Whether it was put there.
+    pub(super) fn enqueue(&self, id: u64) -> bool {
+        let is_new = {
             let mut state = self.state();
-            if !state.queue.contains(&id) {
+            let is_new = !state.queue.contains(&id);
+            if is_new {
                 state.queue.push_back(id);
             }
-        }
+            is_new
+        };
         self.work();
+        is_new
     }
 
     /// Starts the queue's worker, if there is work and nobody at it.
@@ -113,7 +121,8 @@ impl Gitea {
         };
         // A kill ends the server and not its git, which goes on as an orphan.
         tokio::time::sleep(delay).await;
-        let fetched = self.fetch(id, &folder, mirror.prune).await;
+        let allowed = self.may_fetch(&row).await;
+        let fetched = if allowed { self.fetch(id, &folder, mirror.prune).await } else { None };
         if self.life() != life {
             // The orphan has moved the refs, and nobody notes it.
             return;
@@ -121,6 +130,17 @@ impl Gitea {
         match fetched {
             Some(fetched) if fetched.ok => self.sync_succeeded(&row, mirror, fetched),
             _ => self.sync_failed(id),
+        }
+    }
+
+    /// The allow list of today, where a sync looks at it.
+    async fn may_fetch(&self, row: &Repository) -> bool {
+        if !self.inner.profile.looks_at_hosts_with_each_sync() {
+            return true;
+        }
+        match Url::parse(&row.original_url) {
+            Ok(address) => self.host_is_allowed(&address).await.is_ok(),
+            Err(_) => false,
         }
     }
 

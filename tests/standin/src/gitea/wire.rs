@@ -98,7 +98,7 @@ impl Gitea {
             return;
         }
         value["projects_mode"] = json!("all");
-        if profile == Profile::Gitea122 {
+        if matches!(profile, Profile::Gitea121 | Profile::Gitea122) {
             merge(value, json!({ "parent": null, "repo_transfer": null }));
         } else {
             merge(value, json!({ "topics": [], "licenses": [] }));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use standin::{CallKind, Cut, Fault, Gitea, Profile, Reader, UpstreamFault};
+use standin::{CallKind, Cut, Effect, Fault, Gitea, Profile, Reader, UpstreamFault};
 use tokio::time::Instant;
 
 use crate::stage::Stage;
@@ -226,4 +226,64 @@ async fn a_kill_in_a_call_cuts_that_call() {
     assert!(cut.extensions().get::<Cut>().is_some());
     stage.gitea.restart();
     assert_eq!(stage.get("/api/v1/version").await.0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_gitea_has_words_for_what_later_ones_pass_over_in_silence() {
+    for (profile, status) in [(Profile::Gitea121, 422), (Profile::Gitea122, 200)] {
+        let stage = Stage::new(profile);
+        stage.gitea.add_repository("acme", "one");
+        let (answered, body) = stage.call("PATCH", "/api/v1/repos/acme/one", json!({ "mirror_interval": "8h" })).await;
+        assert_eq!(answered, status, "{body}");
+        if status == 422 {
+            assert_eq!(body["message"], "repo is not a mirror, can not change mirror interval");
+        }
+        // pruning alone is nothing that it reads
+        let (answered, _) = stage.call("PATCH", "/api/v1/repos/acme/one", json!({ "enable_prune": false })).await;
+        assert_eq!(answered, 200);
+        assert_eq!(stage.gitea.effects(), Vec::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_gitea_syncs_an_archived_mirror_and_reads_pruning_beside_an_interval_alone() {
+    for (profile, archived, prunes) in [(Profile::Gitea121, 200, true), (Profile::Gitea122, 423, false)] {
+        let stage = Stage::new(profile);
+        stage.migrate("one").await;
+        stage.call("PATCH", "/api/v1/repos/acme/one", json!({ "enable_prune": false })).await;
+        assert_eq!(stage.gitea.repository("acme", "one").unwrap().enable_prune, Some(prunes), "{}", profile.name());
+        stage.gitea.archive_by_hand("acme", "one", true);
+        let (answered, _) = stage.call("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null).await;
+        assert_eq!(answered, archived, "{}", profile.name());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_effect_is_what_changed_and_not_what_was_asked() {
+    let stage = Stage::new(Profile::Gitea127);
+    stage.migrate("one").await;
+    let patch = json!({ "mirror_interval": "8h", "enable_prune": false });
+    stage.gitea.fault_once(CallKind::PatchRepository, Fault::ExecuteThenCut);
+    stage.send("PATCH", "/api/v1/repos/acme/one", patch.clone()).await;
+    assert_eq!(stage.call("PATCH", "/api/v1/repos/acme/one", patch).await.0, 200);
+    for _ in 0..2 {
+        assert_eq!(stage.call("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null).await.0, 200);
+    }
+    assert_eq!(stage.migrate("one").await.0, 409);
+    assert_eq!(stage.gitea.effects(), [Effect::Row("one".into()), Effect::Settings, Effect::Queued]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn newer_servers_look_at_the_allow_list_with_each_sync_and_fail_in_silence() {
+    for profile in Profile::ALL {
+        let stage = Stage::new(profile);
+        stage.migrate("one").await;
+        stage.upstream.commit("one", "main", 1);
+        stage.gitea.configure(|settings| settings.allow_local_networks = false);
+        let (answered, _) = stage.call("POST", "/api/v1/repos/acme/one/mirror-sync", Value::Null).await;
+        assert_eq!(answered, 200);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let same = stage.gitea.heads_and_tags("acme", "one") == stage.upstream.heads_and_tags("one");
+        assert_eq!(same, !matches!(profile, Profile::Gitea127 | Profile::Forgejo16), "{}", profile.name());
+    }
 }
