@@ -46,6 +46,15 @@ impl WireRepository {
     }
 }
 
+/// Whether a repository is said to hold anything. That may come later than what it holds, and so is a sign of life alone.
+pub(super) fn is_filled(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Content {
+        empty: bool,
+    }
+    serde_json::from_slice::<Content>(body).is_ok_and(|content| !content.empty)
+}
+
 /// An error of the API. A 500's message is empty for everybody but administrators.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct WireError {
