@@ -162,3 +162,64 @@ impl Proof {
         self.held_refs
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tests::spec;
+
+    /// The placeholder of a migrate of ours that Gitea has answered with an error.
+    fn repository() -> Repository {
+        let made = "2026-11-23T13:34:21Z".parse().unwrap();
+        Repository {
+            id: 7,
+            mirror: true,
+            archived: false,
+            interval: None,
+            mirror_updated: made,
+            last_sync: None,
+            original_url: spec().upstream.as_str().to_owned(),
+            default_branch: "main".into(),
+            created_at: made,
+        }
+    }
+
+    fn proof_of(repository: &Repository, local: &LocalRefsAnswer) -> Result<Proof, Unproven> {
+        let spec = spec();
+        let made = "2026-11-23T13:34:21Z".parse().unwrap();
+        let intent = Intended {
+            target: spec.full_name(),
+            gitea_date: Some(made),
+            answer: Some(MigrateAnswer::CloneFailed { message: "fatal: not found".into() }),
+            answered_at: Some(made),
+            made_nothing: false,
+        };
+        Proof::of(&Case {
+            spec: &spec,
+            repository,
+            date: Some(made),
+            intents: &[intent],
+            local,
+            upstream: None,
+            folder_gone_for: Duration::ZERO,
+            dead_after: Duration::from_mins(20),
+        })
+    }
+
+    #[test]
+    fn each_thing_that_speaks_against_it_is_named() {
+        let gone = LocalRefsAnswer::FolderGone;
+        assert_eq!(proof_of(&repository(), &gone).map(|proof| proof.repository()), Ok(7));
+        let no_mirror = Repository { mirror: false, ..repository() };
+        assert_eq!(proof_of(&no_mirror, &gone), Err(Unproven::NoPlaceholder));
+        let finished = Repository { interval: Some(spec().interval), ..repository() };
+        assert_eq!(proof_of(&finished, &gone), Err(Unproven::NoPlaceholder));
+        let anothers = Repository { original_url: "https://example.org/another".into(), ..repository() };
+        assert_eq!(proof_of(&anothers, &gone), Err(Unproven::OtherUpstream));
+        let older = Repository { created_at: repository().created_at - Duration::from_secs(1), ..repository() };
+        assert_eq!(proof_of(&older, &gone), Err(Unproven::NotOurs));
+        let later = Repository { created_at: repository().created_at + Duration::from_secs(1), ..repository() };
+        assert_eq!(proof_of(&later, &gone), Err(Unproven::NotOurs));
+        assert_eq!(proof_of(&repository(), &LocalRefsAnswer::HttpGitDisabled), Err(Unproven::RefsUnknown));
+    }
+}

@@ -21,16 +21,23 @@ const LARGEST_LIST: usize = 64 * 1024 * 1024;
 impl Client {
     /// `DELETE` of the placeholder that `proof` is about, if it is there still and still a placeholder.
     pub async fn delete_placeholder(&self, spec: &MirrorSpec, proof: &Proof) -> DeleteAnswer {
-        let there = match self.repository(spec).await.0 {
+        let path = format!("/repos/{}", spec.full_name());
+        let (there, filled) = match self.send("get_repository", Method::GET, &path, None::<&()>, READ).await {
+            Ok(Answered { response, redactor }) => {
+                (classify::repository(&response, &redactor, &spec.full_name()), wire::is_filled(response.body()))
+            }
+            Err(trouble) => return DeleteAnswer::Unknown(trouble),
+        };
+        let there = match there {
             RepositoryAnswer::Present(repository) => repository,
             RepositoryAnswer::Absent => return DeleteAnswer::Gone,
             RepositoryAnswer::Refused(refusal) => return DeleteAnswer::Refused(refusal),
             RepositoryAnswer::Trouble(trouble) => return DeleteAnswer::Unknown(trouble),
         };
-        if there.id != proof.repository() || !there.mirror || there.interval.is_some() {
+        // a placeholder is empty to Gitea, whatever git has brought into its folder, until its migrate is done
+        if there.id != proof.repository() || !there.mirror || there.interval.is_some() || filled {
             return DeleteAnswer::Changed;
         }
-        let path = format!("/repos/{}", spec.full_name());
         match self.send("delete_placeholder", Method::DELETE, &path, None::<&()>, CHANGE).await {
             Ok(Answered { response, redactor }) => classify::delete(&response, &redactor),
             Err(trouble) => DeleteAnswer::Unknown(trouble),
@@ -133,3 +140,6 @@ pub(super) fn read_refs(body: &[u8]) -> Option<RefList> {
     }
     Some(RefList::complete(read, None))
 }
+
+#[cfg(test)]
+mod tests;

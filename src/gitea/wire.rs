@@ -46,6 +46,15 @@ impl WireRepository {
     }
 }
 
+/// Whether a repository is said to hold anything. That may come later than what it holds, and so is a sign of life alone.
+pub(super) fn is_filled(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Content {
+        empty: bool,
+    }
+    serde_json::from_slice::<Content>(body).is_ok_and(|content| !content.empty)
+}
+
 /// `Organization` or `User`, as far as to know it for one.
 #[derive(Debug, Deserialize)]
 pub(super) struct WireOwner {

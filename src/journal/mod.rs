@@ -12,12 +12,14 @@ mod modes;
 mod notices;
 mod runs;
 mod store;
+mod worker;
 
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use crate::domain::event::{EventId, Recorded};
 use crate::domain::evidence::PruneMemory;
@@ -35,6 +37,7 @@ pub use events::EventPage;
 pub use kinds::{DEFAULT_BRANCH, DELETE, GIVE_BACK, MIGRATE, RENAME_ASIDE, SETTINGS, SYNC};
 pub use notices::{Outbox, Waiting};
 pub use runs::Change;
+pub use worker::{Piece, Threads, Worker};
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite3";
@@ -140,6 +143,7 @@ pub struct Journal {
     store: Arc<Mutex<Store>>,
     /// Beside the store, whose lock is held as long as a commit takes.
     outbox: Shared,
+    worker: Arc<dyn Worker>,
     /// Held, not read: dropping it releases the lock.
     _lock: Option<Arc<File>>,
 }
@@ -172,7 +176,13 @@ impl Journal {
 
     fn of(store: Store, lock: Option<Arc<File>>) -> Self {
         let outbox = Arc::clone(&store.ledger.outbox);
-        Self { store: Arc::new(Mutex::new(store)), outbox, _lock: lock }
+        Self { store: Arc::new(Mutex::new(store)), outbox, worker: Arc::new(Threads), _lock: lock }
+    }
+
+    /// The same journal, through a handle whose work is done by another worker.
+    #[must_use]
+    pub fn worked_by(&self, worker: Arc<dyn Worker>) -> Self {
+        Self { worker, ..self.clone() }
     }
 
     /// Writes a run, new or changed, with the events that tell what is new of it.
@@ -370,12 +380,14 @@ impl Journal {
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let store = Arc::clone(&self.store);
-        let done = tokio::task::spawn_blocking(move || {
-            let mut store = store.lock().map_err(|_| JournalError("an earlier write ended in a panic".into()))?;
-            work(&mut store)
-        });
-        done.await.map_err(|_| JournalError("the write ended in a panic".into()))?
+        let (store, (tell, told)) = (Arc::clone(&self.store), oneshot::channel());
+        let piece = move || {
+            let store = store.lock().map_err(|_| JournalError("an earlier write ended in a panic".into()));
+            // whoever asked may have gone
+            drop(tell.send(store.and_then(|mut store| work(&mut store))));
+        };
+        self.worker.work(Box::new(piece)).await;
+        told.await.map_err(|_| JournalError("the write ended in a panic".into()))?
     }
 }
 

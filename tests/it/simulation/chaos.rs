@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use standin::{CallKind, Fault, Gitea, Reader, UpstreamFault};
+use standin::{CallKind, Fault, Gitea, Reader, Unreached, UpstreamFault};
 
 use super::rng::Rng;
+use super::shared::{CrashPoint, Place};
 use super::story::Story;
-use super::wire::CrashPoint;
 use super::{OWNER, REPO};
 
 /// Calls that something may happen to.
@@ -30,10 +30,12 @@ const KINDS: &[CallKind] = &[
     CallKind::UploadPack,
 ];
 
+const UNREACHED: &[Unreached] = &[Unreached::Refused, Unreached::NoSuchHost, Unreached::NoTls];
+
 fn gitea_fault(rng: &mut Rng) -> Fault {
     let page = || "<html>\n<body>bad gateway</body>\n</html>\n".to_owned();
     let seconds = |rng: &mut Rng, most| Duration::from_secs(1 + rng.below(most));
-    match rng.below(14) {
+    match rng.below(16) {
         0 | 1 => Fault::ExecuteThenCut,
         2 => Fault::CutBefore,
         3 => Fault::Hang,
@@ -46,6 +48,7 @@ fn gitea_fault(rng: &mut Rng) -> Fault {
         10 => Fault::Delay(seconds(rng, 40)),
         11 => Fault::Truncate(usize::try_from(rng.below(200)).unwrap()),
         12 => Fault::EmptyBody,
+        13 | 14 => Fault::Unreached(*rng.pick(UNREACHED)),
         _ => Fault::Status(404, "text/html", page()),
     }
 }
@@ -53,7 +56,7 @@ fn gitea_fault(rng: &mut Rng) -> Fault {
 fn upstream_fault(rng: &mut Rng) -> UpstreamFault {
     use UpstreamFault as F;
     let bytes = usize::try_from(rng.below(500)).unwrap();
-    match rng.below(15) {
+    match rng.below(17) {
         0 => F::Empty200,
         1 => F::OneLine200,
         2 => F::EmptyPlain,
@@ -68,6 +71,7 @@ fn upstream_fault(rng: &mut Rng) -> UpstreamFault {
         11 => F::Redirect,
         12 => F::V0Only,
         13 => F::Truncate(bytes),
+        14 | 15 => F::Unreached(*rng.pick(UNREACHED)),
         _ => F::CutAfter(bytes),
     }
 }
@@ -86,9 +90,9 @@ pub(super) async fn happens(story: &mut Story) {
         48..=56 => upstream_fails(story, &mut rng),
         57..=70 => gitea_fails(story, &mut rng),
         71..=80 => gitea_lives(story, &mut rng),
-        92..=95 if story.modes => story.sets_a_mode(&mut rng).await,
+        92..=95 if story.setting.modes => story.sets_a_mode(&mut rng).await,
         81..=95 => we_fail(story, &mut rng).await,
-        _ => somebody_else(story, &mut rng),
+        _ => somebody_else(story, &mut rng).await,
     }
 }
 
@@ -128,7 +132,7 @@ fn upstream_moves(story: &mut Story, rng: &mut Rng) {
             upstream.set_head("one", if rng.percent(50) { "trunk" } else { "main" });
             "renames its default branch"
         }
-        _ if story.conflicts && has("refs/heads/main") => {
+        _ if story.setting.conflicts && has("refs/heads/main") => {
             let (old, new) = if has("refs/heads/rel") { ("rel", "rel/1") } else { ("rel/1", "rel") };
             if has(&format!("refs/heads/{old}")) {
                 upstream.delete_ref("one", &format!("refs/heads/{old}"));
@@ -136,7 +140,7 @@ fn upstream_moves(story: &mut Story, rng: &mut Rng) {
             upstream.branch("one", new, "main");
             "replaces a branch by one that git cannot hold beside it"
         }
-        _ if story.empties => {
+        _ if story.setting.empties => {
             for name in refs.keys() {
                 upstream.delete_ref("one", name);
             }
@@ -223,7 +227,7 @@ fn gitea_lives(story: &mut Story, rng: &mut Rng) {
 
 async fn we_fail(story: &mut Story, rng: &mut Rng) {
     let at = usize::try_from(rng.below(story.services.len() as u64)).unwrap();
-    let what = match rng.below(12) {
+    let what = match rng.below(16) {
         0..=2 => {
             story.services[at].crash();
             story.services[at].start().await;
@@ -234,9 +238,22 @@ async fn we_fail(story: &mut Story, rng: &mut Rng) {
             "crashes"
         }
         4..=7 => {
-            let point = CrashPoint { who: at, call: usize::try_from(rng.below(3)).unwrap(), after: rng.percent(50) };
-            story.shared.state().crash = Some(point);
+            let count = usize::try_from(rng.below(3)).unwrap();
+            story.shared.state().crash =
+                Some(CrashPoint { who: at, place: Place::Call, count, after: rng.percent(50) });
             "will crash at a changing call"
+        }
+        12..=14 => {
+            // from a request's acceptance to its run's end there are some dozens
+            let count = usize::try_from(rng.below(40)).unwrap();
+            story.shared.state().crash =
+                Some(CrashPoint { who: at, place: Place::Journal, count, after: rng.percent(50) });
+            "will crash at a use of its journal"
+        }
+        15 => {
+            story.services[at].is_asked_to_end().await;
+            story.services[at].start().await;
+            "is asked to end and starts"
         }
         8 | 9 => {
             const YEARS: i64 = 10 * 365 * 24 * 3_600;
@@ -258,10 +275,10 @@ async fn we_fail(story: &mut Story, rng: &mut Rng) {
     story.shared.note(&format!("-- s{at} {what}"));
 }
 
-fn somebody_else(story: &mut Story, rng: &mut Rng) {
+async fn somebody_else(story: &mut Story, rng: &mut Rng) {
     let gitea = story.shared.gitea.clone();
     let there = gitea.repository(OWNER, REPO);
-    let what = match rng.below(4) {
+    let what = match rng.below(5) {
         0 => {
             gitea.before_next(CallKind::CreateOrg, |gitea| {
                 if gitea.repository(OWNER, "x").is_none() && !gitea.has_owner(OWNER) {
@@ -274,6 +291,12 @@ fn somebody_else(story: &mut Story, rng: &mut Rng) {
             gitea.add_repository(OWNER, REPO);
             story.holds_dear(REPO);
             "makes a repository of that name"
+        }
+        2 | 3 if there.is_none() && gitea.has_owner(OWNER) && !story.setting.private => {
+            let delay = Duration::from_secs(rng.below(240));
+            gitea.set_migrate_delay(delay);
+            story.shared.strange_clone().await;
+            "migrates our upstream to that name, slowly"
         }
         _ if story.precious.is_empty() && there.is_some_and(|view| view.mirror && !view.placeholder) => {
             gitea.cron_tick();

@@ -1,14 +1,24 @@
 //! The real engine, API and journal on paused time against both stand-ins in this very process: seeded chaos on every
 //! side, then quiet, and rules that hold throughout (`docs/testing.md` lists them).
 //!
-//! `CUTOVER_SIM_SEEDS=N` plays N seeds instead of [`SEEDS`]; `CUTOVER_SIM_SEED=n` plays that one and prints its record.
+//! `tests/simulate` plays more seeds than [`SEEDS`], or one of them with its record; it says so by `CUTOVER_SIM_SEEDS`,
+//! `CUTOVER_SIM_FROM` and `CUTOVER_SIM_SEED`.
+//!
+//! [`scene`]s are played by rote besides: with a crash at each write of the journal ([`crashes`]), and with each fault at
+//! each call ([`calls`]).
 
+mod calls;
 mod chaos;
+mod crashes;
+mod life;
 mod modes;
 mod oracle;
 mod readers;
 mod rng;
+mod scene;
 mod service;
+mod setting;
+mod shared;
 mod story;
 mod wire;
 
@@ -34,7 +44,7 @@ fn number(name: &str) -> Option<u64> {
 
 fn record(seed: u64, told: &Told) -> String {
     format!(
-        "seed {seed} on {}\n{}\n\nbroken:\n  {}\n\nplay it again:\n  CUTOVER_SIM_SEED={seed} cargo test --test it simulation -- --nocapture\n",
+        "seed {seed} on {}\n{}\n\nbroken:\n  {}\n\nplay it again:\n  tests/simulate --seed {seed}\n",
         told.profile.name(),
         told.log.join("\n"),
         told.violations.join("\n  "),
@@ -50,13 +60,14 @@ fn no_seed_breaks_a_rule() {
         return;
     }
     let seeds = number("CUTOVER_SIM_SEEDS").unwrap_or(SEEDS);
-    let (next, runs, succeeded, changes) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let from = number("CUTOVER_SIM_FROM").unwrap_or_default();
+    let [next, runs, succeeded, changes] = [from, 0, 0, 0].map(AtomicU64::new);
     let freshness = Mutex::new(BTreeMap::<String, u64>::new());
     let worker = || {
         let mut broken = Vec::new();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
+            if seed >= from + seeds {
                 return broken;
             }
             let told = play(seed);
@@ -77,7 +88,7 @@ fn no_seed_breaks_a_rule() {
     });
     let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
     println!(
-        "{seeds} seeds: {} runs, {} of them proven, {} changing calls, {} seeds with a broken rule",
+        "{seeds} seeds from {from} on: {} runs, {} of them proven, {} changing calls, {} seeds with a broken rule",
         count(&runs),
         count(&succeeded),
         count(&changes),

@@ -70,6 +70,15 @@ impl Story {
 
     /// Every mirror follows again, in Gitea, too.
     pub(super) async fn all_follow(&mut self) {
+        if self.setting.modes {
+            // one that was stopped by a service that has lost its journal since is found so by whoever looks next
+            for _ in 0..2 {
+                for who in 0..self.services.len() {
+                    self.mode_of(who).await;
+                }
+                self.pass(Duration::from_secs(75)).await;
+            }
+        }
         let began = tokio::time::Instant::now();
         for who in 0..self.services.len() {
             self.say(who, "follow").await;

@@ -10,7 +10,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use standin::Refs;
 
-use super::wire::{Reading, Shared};
+use super::setting::Setting;
+use super::shared::{Reading, Sent, Shared};
 use super::{OWNER, REPO};
 
 /// Problems that a person has to do something about, in a state that only a person can change.
@@ -31,7 +32,7 @@ fn digest(of: &Refs, upstream: &Refs) -> String {
 }
 
 /// Judges a run that has ended, once.
-pub(super) fn judge(shared: &Shared, who: usize, run: &Value, prune: bool) {
+pub(super) fn judge(shared: &Shared, who: usize, run: &Value, setting: &Setting) {
     let part = &run["mirrors"][0];
     let (status, problem) = (run["status"].as_str().unwrap_or_default(), part["problem"]["error"].as_str());
     shared.note(&format!("s{who} run ended: {status} {} {}", part["outcome"], part["problem"]["error"]));
@@ -41,8 +42,11 @@ pub(super) fn judge(shared: &Shared, who: usize, run: &Value, prune: bool) {
             if problem.is_some() {
                 broken("a success with a problem");
             }
-            if let Err(rule) = proven(shared, who, run, prune) {
+            if let Err(rule) = proven(shared, who, run, setting.prune) {
                 broken(&format!("a false success ({rule})"));
+            }
+            if let Err(rule) = told_what_it_did(shared, who, run, setting) {
+                broken(&format!("an outcome that is not what was done ({rule})"));
             }
         }
         "unverified" if problem != Some("upstream-unreachable") => broken("unverified for another reason"),
@@ -52,6 +56,56 @@ pub(super) fn judge(shared: &Shared, who: usize, run: &Value, prune: bool) {
     }
     if status != "succeeded" && (!part["outcome"].is_null() || !part["evidence"].is_null()) {
         broken("an outcome or evidence without a success");
+    }
+}
+
+/// The outcome of a success is what Gitea was made to do: everything that it claims was sent and done, and what was done
+/// it does not keep quiet about. One driver's end is the end of every run that waited for it.
+fn told_what_it_did(shared: &Shared, who: usize, run: &Value, setting: &Setting) -> Result<(), String> {
+    let outcome = run["mirrors"][0]["outcome"].as_str().unwrap_or_default();
+    let together = shared.ended_at(who, run["finishedAt"].as_str().unwrap_or_default());
+    // a journal without room knows of no end
+    if !together.contains(run["id"].as_str().unwrap_or_default()) {
+        return Ok(());
+    }
+    let lost = shared.a_sync_was_lost(who, &together);
+    let done = shared.gitea.done();
+    let state = shared.state();
+    let sent: Vec<&Sent> = state.sent.iter().filter(|sent| sent.who == who && together.contains(&sent.run)).collect();
+    // it may have been done after its answer was lost; another service's, if there is one, looks the same
+    let was_done = |sent: &Sent| done[sent.from..].iter().any(|done| done.kind == sent.kind);
+    let claims = |intents: &[&str]| sent.iter().any(|sent| intents.contains(&sent.intent.as_str()) && was_done(sent));
+    let (migrate, settings) = (&["migrate"][..], &["patch_settings", "patch_default_branch"][..]);
+    let claimed: &[&[&str]] = match outcome {
+        "replaced" => &[&["rename_aside"], migrate],
+        // of two services either may find done what it was about to do
+        "repaired" if setting.twins => &[migrate],
+        "repaired" => &[&["delete_placeholder"], migrate],
+        "created" => &[migrate],
+        "updated" => &[settings],
+        // nobody knows whether it was this one that brought the refs, or somebody else's
+        "synced" if lost => &[],
+        "synced" => &[&["mirror_sync"]],
+        "noop" => &[],
+        _ => return Err("no such outcome".to_owned()),
+    };
+    if let Some(lacking) = claimed.iter().find(|intents| !claims(intents)) {
+        return Err(format!("{outcome}, and none of {lacking:?} was done"));
+    }
+    if setting.twins || !state.strangers.is_empty() {
+        return Ok(());
+    }
+    let most = |intent: &str| match intent {
+        "rename_aside" => &["replaced"][..],
+        "delete_placeholder" => &["replaced", "repaired"],
+        "migrate" => &["replaced", "repaired", "created"],
+        "patch_settings" | "patch_default_branch" => &["replaced", "repaired", "created", "updated"],
+        "mirror_sync" => &["replaced", "repaired", "created", "updated", "synced"],
+        _ => &["replaced", "repaired", "created", "updated", "synced", "noop"],
+    };
+    match sent.iter().find(|sent| sent.done && !most(&sent.intent).contains(&outcome)) {
+        Some(sent) => Err(format!("{outcome}, and {} was done", sent.intent)),
+        None => Ok(()),
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 use standin::Refs;
 use tokio::time::Instant;
 
+use super::shared::{Reading, Shared};
 use super::story::Story;
-use super::wire::{Reading, Shared};
 
 impl Story {
     /// Somebody reads where things stand, at one of the services or at all of them, and is told the truth at once.
@@ -25,7 +25,7 @@ impl Story {
             let freshness = &body["mirrors"][0]["freshness"];
             self.shared.note(&format!("s{who} tells {} {}", freshness["state"], freshness["reason"]));
             *self.freshness.entry(freshness["state"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
-            judge_freshness(&self.shared, who, &body["mirrors"][0], self.prune);
+            judge_freshness(&self.shared, who, &body["mirrors"][0], self.setting.prune);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use cutover_api::app::{self, Service};
@@ -18,8 +19,13 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
-use super::wire::{Shared, Wire};
+use super::life::Life;
+use super::shared::Shared;
+use super::wire::Wire;
 use crate::world::World;
+
+/// How long the work of a service may take to come to rest.
+const TO_END: Duration = Duration::from_secs(1);
 
 /// A wall clock that goes with tokio's time, and jumps when told to.
 #[derive(Debug)]
@@ -55,7 +61,7 @@ pub(super) struct Sut {
     folder: TempDir,
     yaml: String,
     journal: Option<(Journal, TempDir)>,
-    running: Option<(Service, Shutdown)>,
+    running: Option<(Service, Shutdown, Arc<Life>)>,
     /// What must be in no answer.
     canaries: Vec<String>,
 }
@@ -104,23 +110,49 @@ impl Sut {
             (journal, folder)
         });
         let shutdown = Shutdown::new();
-        let wire = Wire { who: self.who, shared: Arc::clone(&self.shared), clock: Arc::clone(&self.clock) };
+        let life = Arc::new(Life::new(self.who, &self.shared));
+        let (shared, clock) = (Arc::clone(&self.shared), Arc::clone(&self.clock));
+        let wire = Wire { who: self.who, shared, clock, life: Arc::clone(&life) };
         let metrics = app::metrics_for(&loaded.config);
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let assembled =
-            app::assemble(&loaded.config, Arc::new(wire), clock, journal.clone(), metrics, shutdown.clone()).await;
-        match assembled {
-            Ok(service) => self.running = Some((service, shutdown)),
-            Err(error) => self.shared.note(&format!("s{} does not start: {error}", self.who)),
+        let journal = journal.worked_by(Arc::clone(&life) as _);
+        let assembled = app::assemble(&loaded.config, Arc::new(wire), clock, journal, metrics, shutdown.clone());
+        tokio::select! {
+            biased;
+            () = life.ended() => shutdown.force(),
+            assembled = assembled => match assembled {
+                Ok(service) => self.running = Some((service, shutdown, life)),
+                Err(error) => self.shared.note(&format!("s{} does not start: {error}", self.who)),
+            },
         }
     }
 
     /// Ends as a process does that is killed.
     pub(super) fn crash(&mut self) {
-        if let Some((service, shutdown)) = self.running.take() {
+        if let Some((service, shutdown, life)) = self.running.take() {
+            life.end();
             shutdown.force();
             drop(service);
         }
+    }
+
+    /// Ends as a process does that gets a SIGTERM: within its time, and of itself.
+    pub(super) async fn is_asked_to_end(&mut self) {
+        let Some((service, shutdown, life)) = self.running.take() else { return };
+        shutdown.begin();
+        service.tasks.close();
+        tokio::select! {
+            biased;
+            // it is killed meanwhile
+            () = life.ended() => {}
+            ended = tokio::time::timeout(TO_END, service.tasks.wait()) => {
+                if ended.is_err() {
+                    self.shared.broken(&format!("s{} has not ended {TO_END:?} after it was asked to", self.who));
+                }
+            }
+        }
+        life.end();
+        shutdown.force();
     }
 
     /// Loses what the journal held.
@@ -147,14 +179,22 @@ impl Sut {
         }
     }
 
-    /// Asks the service; `None` when it does not run.
+    /// Asks the service; `None` when it does not run, or dies before it has answered.
     pub(super) async fn send(&self, method: Method, path: &str, body: &str) -> Option<(StatusCode, Value)> {
-        let (service, _) = self.running.as_ref()?;
+        let (service, _, life) = self.running.as_ref()?;
         let request = World::request(method, path).header(header::CONTENT_TYPE, "application/json");
         let request = request.body(Body::from(body.to_owned())).unwrap();
-        let Ok(response) = service.router.clone().oneshot(request).await;
-        let (parts, body) = response.into_parts();
-        let text = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
+        let answered = async {
+            let Ok(response) = service.router.clone().oneshot(request).await;
+            let (parts, body) = response.into_parts();
+            (parts, String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned())
+        };
+        let (parts, text) = tokio::select! {
+            biased;
+            // its connections break
+            () = life.ended() => return None,
+            answered = answered => answered,
+        };
         self.demand_no_canary(&format!("{:?} {text}", parts.headers), path);
         Some((parts.status, serde_json::from_str(&text).unwrap_or_default()))
     }

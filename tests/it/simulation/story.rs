@@ -1,34 +1,26 @@
-//! One seed's story: a Gitea, an upstream, one service or two, the chaos, and the quiet after it in which everything has
-//! to come right.
+//! A story: one service or two, a Gitea and an upstream ([`super::setting`]), the chaos, and the quiet after it in which
+//! everything has to come right.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use standin::{CallKind, Fault, Gitea, Options, Profile, Upstream};
+use serde_json::Value;
+use standin::Profile;
 
 use super::chaos;
 use super::oracle::{self, NEEDS_A_PERSON, Precious};
 use super::rng::Rng;
 use super::service::Sut;
-use super::wire::Shared;
-use super::{GITEA, OWNER, REPO, UPSTREAM};
-use crate::world::{InProcess, OPERATOR, VIEWER};
+use super::setting::{DEAD, GIT_TIMEOUT, Setting};
+use super::shared::Shared;
+use super::{OWNER, REPO};
 
 /// A run's own limit, what it may be in the middle of then, and latency.
-const LONGEST_RUN: Duration = Duration::from_mins(30 + 15 + 2);
+pub(super) const LONGEST_RUN: Duration = Duration::from_mins(30 + 15 + 2);
 
 /// How long a new run may take once everything is well, beyond a clone.
 const SOON: Duration = Duration::from_mins(1);
-
-/// When Gitea gives up on a child that hangs.
-const GIT_TIMEOUT: Duration = Duration::from_mins(5);
-
-/// A placeholder counts as dead after this; the shortest that is configurable would be told by the same rules.
-const DEAD: Duration = Duration::from_mins(5);
-
-const UPSTREAM_TOKEN: &str = "upstream-secret-5b1f0c9a7e";
-const SCOPES: [&str; 3] = ["write:repository", "write:organization", "read:user"];
 
 /// What one seed came to.
 pub(super) struct Told {
@@ -41,23 +33,13 @@ pub(super) struct Told {
     pub(super) freshness: BTreeMap<String, u64>,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a chance of its own")]
 pub(super) struct Story {
+    pub(super) setting: Setting,
     pub(super) rng: Rng,
     pub(super) shared: Arc<Shared>,
     pub(super) services: Vec<Sut>,
     pub(super) token: String,
     pub(super) precious: Precious,
-    /// Whether upstream ever has refs that git cannot hold beside each other.
-    pub(super) conflicts: bool,
-    /// Whether upstream is ever emptied.
-    pub(super) empties: bool,
-    /// Whether anybody ever says how the mirror is to be run.
-    pub(super) modes: bool,
-    pub(super) prune: bool,
-    private: bool,
-    /// What every request asks for.
-    body: &'static str,
     /// Runs that are under way, and whose.
     open: Vec<(usize, String)>,
     /// Tables that cannot be written, by service.
@@ -68,122 +50,45 @@ pub(super) struct Story {
     pub(super) freshness: BTreeMap<String, u64>,
 }
 
-/// Plays a seed.
-pub(super) fn play(seed: u64) -> Told {
+/// Plays on paused time, on this thread alone.
+pub(super) fn on_paused_time<T>(playing: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        // one journal write at a time, in the order in which they were asked for
         .max_blocking_threads(1)
         .build()
         .unwrap();
-    let told = runtime.block_on(async {
-        let mut story = Story::begin(seed).await;
-        story.chaos().await;
-        story.quiet().await;
-        story.end()
-    });
+    let told = runtime.block_on(playing);
     runtime.shutdown_background();
     told
 }
 
+/// Plays a seed.
+pub(super) fn play(seed: u64) -> Told {
+    on_paused_time(async {
+        let mut story = Story::drawn(seed).await;
+        story.chaos().await;
+        story.quiet().await;
+        story.end()
+    })
+}
+
 impl Story {
-    async fn begin(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let profile = *rng.pick(&Profile::RECORDED);
-        let (prune, twins, private) = (rng.percent(25), rng.percent(20), rng.percent(15));
-        let options = Options { profile, git_timeout: GIT_TIMEOUT, ..Options::default() };
-        let base = options.base;
-        let (gitea, upstream) = (Gitea::in_memory(options), Upstream::in_memory(base, UPSTREAM));
-        gitea.reach(UPSTREAM, upstream.router());
-        gitea.add_user("bot", "Passw0rd-test", false);
-        gitea.add_user("other", "Passw0rd-test", true);
-        upstream.create_sample("one");
-        upstream.create_sample("two");
-        if private {
-            upstream.require(Some(("oauth2", UPSTREAM_TOKEN)));
-        }
-        let token = gitea.add_token("bot", &SCOPES);
-        let in_process = InProcess::default().at(GITEA, gitea.router()).at(UPSTREAM, upstream.router());
-        let shared = Arc::new(Shared::new(gitea, upstream, in_process));
-        let files = [
-            ("gitea-token", token.clone()),
-            ("tokens", format!("operator ops {OPERATOR}\nviewer eyes {VIEWER}\n")),
-            ("upstream-token", UPSTREAM_TOKEN.to_owned()),
-        ];
-        let secret = if private { ", tokenFile: {folder}/upstream-token" } else { "" };
-        let url = shared.upstream.url("one");
-        let yaml = format!(
-            "gitea:\n  url: http://{GITEA}\n  tokenFile: {{folder}}/gitea-token\nlimits: {{ deadPlaceholder: {}s }}\nmirrors:\n  \
-             - name: one\n    prune: {prune}\n    upstream: {{ url: {url}, branch: main{secret} }}\n    \
-             target: {{ owner: {OWNER}, repo: {REPO} }}\n",
-            DEAD.as_secs(),
-        );
-        let count = if twins { 2 } else { 1 };
-        let base = base.try_into().unwrap();
-        let services = (0..count).map(|who| Sut::new(who, &shared, base, &files, &yaml)).collect();
-        for who in 0..=count {
-            shared.seed(who, rng.fork());
-        }
-        let (conflicts, empties, modes) = (rng.percent(15), rng.percent(15), rng.percent(30));
-        let body = *rng.pick(&["{}", "{\"onLegacy\":\"renameAside\"}"]);
-        let mut story = Self {
+    /// With nothing played yet.
+    pub(super) fn of(setting: Setting, rng: Rng, shared: Arc<Shared>, services: Vec<Sut>, token: String) -> Self {
+        Self {
+            setting,
             rng,
             shared,
             services,
             token,
             precious: Precious::new(),
-            conflicts,
-            empties,
-            modes,
-            prune,
-            private,
-            body,
             open: Vec::new(),
             full: Vec::new(),
             runs: 0,
             succeeded: 0,
             freshness: BTreeMap::new(),
-        };
-        let line = format!("{}, pruning {prune}, twins {twins}, private {private}, {body}", profile.name());
-        story.shared.note(&format!("seed {seed}: {line}"));
-        story.furnish().await;
-        for service in &mut story.services {
-            service.start().await;
         }
-        story
-    }
-
-    /// What stands in Gitea at the beginning.
-    async fn furnish(&mut self) {
-        let chance = self.rng.below(100);
-        if chance < 45 {
-            return;
-        }
-        self.shared.gitea.add_org(OWNER, "bot");
-        self.shared.gitea.add_repository(OWNER, "bystander");
-        self.holds_dear("bystander");
-        let (address, kind) = match chance {
-            45..=64 => return,
-            65..=74 => {
-                self.shared.gitea.add_repository(OWNER, REPO);
-                self.holds_dear(REPO);
-                self.shared.note("-- a regular repository has the name");
-                return;
-            }
-            75..=79 => (self.shared.upstream.url("two"), "a mirror of another upstream"),
-            80..=84 => {
-                self.shared.gitea.fault_once(CallKind::Migrate, Fault::Delay(Duration::ZERO));
-                (self.shared.upstream.url("none"), "somebody's failed migrate")
-            }
-            _ => (self.shared.upstream.url("one"), "somebody's mirror of our upstream"),
-        };
-        let status = self.shared.gitea.migrate_as("other", OWNER, REPO, &address).await;
-        self.shared.note(&format!("-- {kind} has the name: {status}"));
-        if kind != "somebody's mirror of our upstream" {
-            self.holds_dear(REPO);
-        }
-        self.shared.look();
     }
 
     /// Somebody's content, which must be there for ever.
@@ -194,19 +99,50 @@ impl Story {
         }
     }
 
-    pub(super) fn know_the_token(&self) {
-        self.shared.gitea.set_token("bot", &self.token, &SCOPES);
-    }
-
     /// Asks one of the services for a run.
     pub(super) async fn ask(&mut self, rng: &mut Rng) {
         let who = usize::try_from(rng.below(self.services.len() as u64)).unwrap();
         self.shared.slot(self.services.len(), "").await;
-        if let Some(id) = self.services[who].ask(self.body).await
+        if let Some(id) = self.services[who].ask(self.setting.body).await
             && !self.open.contains(&(who, id.clone()))
         {
             self.runs += 1;
             self.open.push((who, id));
+        }
+    }
+
+    /// Asks the first service for a run until it takes it, waits for its end, and judges it. Whatever was accepted is known
+    /// to the next life, too.
+    pub(super) async fn runs_to_its_end(&mut self) -> Value {
+        let began = tokio::time::Instant::now();
+        let id = loop {
+            self.shared.slot(self.services.len(), "").await;
+            if let Some(id) = self.services[0].ask(self.setting.body).await {
+                break id;
+            }
+            self.pass(Duration::from_secs(1)).await;
+        };
+        loop {
+            self.pass(Duration::from_millis(500)).await;
+            if !self.services[0].runs() {
+                continue;
+            }
+            match self.services[0].run(&id).await {
+                Some(run) if !run["finishedAt"].is_null() => {
+                    oracle::judge(&self.shared, 0, &run, &self.setting);
+                    return run;
+                }
+                // it may just have died over the question
+                None if self.shared.state().dead.is_empty() => {
+                    self.shared.broken(&format!("the run {id} was accepted and is not known"));
+                    return Value::Null;
+                }
+                _ if began.elapsed() > LONGEST_RUN => {
+                    self.shared.broken(&format!("the run {id} does not end"));
+                    return Value::Null;
+                }
+                _ => {}
+            }
         }
     }
 
@@ -261,7 +197,7 @@ impl Story {
                 Some(run) if run["finishedAt"].is_null() => still_open.push((who, id)),
                 Some(run) => {
                     self.succeeded += usize::from(run["status"] == "succeeded");
-                    oracle::judge(&self.shared, who, &run, self.prune);
+                    oracle::judge(&self.shared, who, &run, &self.setting);
                 }
                 None => {}
             }
@@ -292,13 +228,13 @@ impl Story {
         for who in 0..self.services.len() {
             self.succeeds_soon(who).await;
         }
-        oracle::judge_the_end(&self.shared, &self.precious, self.prune);
+        oracle::judge_the_end(&self.shared, &self.precious, self.setting.prune);
         for service in &self.services {
             service.look_for_canaries();
         }
     }
 
-    async fn heal(&mut self) {
+    pub(super) async fn heal(&mut self) {
         let (gitea, upstream) = (self.shared.gitea.clone(), self.shared.upstream.clone());
         gitea.clear_faults();
         gitea.clear_hooks();
@@ -313,16 +249,21 @@ impl Story {
         }
         self.make_room();
         self.know_the_token();
+        let dead = std::mem::take(&mut self.shared.state().dead);
+        for who in dead {
+            self.services[who].crash();
+        }
         for service in &mut self.services {
             service.start().await;
         }
     }
 
-    async fn succeeds_soon(&mut self, who: usize) {
+    pub(super) async fn succeeds_soon(&mut self, who: usize) {
         let placeholder = self.shared.gitea.repository(OWNER, REPO).is_some_and(|view| view.placeholder);
         let patience = SOON + if placeholder { DEAD + Duration::from_secs(30) } else { Duration::ZERO };
         let began = tokio::time::Instant::now();
-        let Some(id) = self.services[who].ask(self.body).await else {
+        self.shared.slot(self.services.len(), "").await;
+        let Some(id) = self.services[who].ask(self.setting.body).await else {
             self.shared.broken("a service that is well accepts no run");
             return;
         };
@@ -338,7 +279,7 @@ impl Story {
                 }
             }
         };
-        oracle::judge(&self.shared, who, &run, self.prune);
+        oracle::judge(&self.shared, who, &run, &self.setting);
         let problem = run["mirrors"][0]["problem"]["error"].as_str().unwrap_or_default();
         if run["status"] == "succeeded" {
             self.succeeded += 1;
@@ -352,21 +293,23 @@ impl Story {
     /// Whether a problem is one that only a person can solve, and Gitea really is in that state.
     fn needs_a_person(&self, problem: &str) -> bool {
         // Forgejo 11 forgets the password with which it cloned: that is said before it is asked to clone
-        let forgets = self.private && self.shared.gitea.profile() == Profile::Forgejo11;
+        let forgets = self.setting.private && self.shared.gitea.profile() == Profile::Forgejo11;
         if problem.starts_with("upstream-credential") && forgets {
             return true;
         }
         let Some(view) = self.shared.gitea.repository(OWNER, REPO) else { return false };
         let ours = view.original_url == self.shared.upstream.url("one");
         let really = match problem {
-            "not-a-mirror" => !view.mirror && self.body == "{}",
+            "not-a-mirror" => !view.mirror && self.setting.body == "{}",
             "broken-mirror" => view.placeholder && !view.cloning,
             "upstream-mismatch" => !ours,
-            "ref-conflict" => self.conflicts && !self.prune,
+            "ref-conflict" => self.setting.conflicts && !self.setting.prune,
             // or the mirror was made by somebody without our credential
-            "sync-failing" | "upstream-credential-stale" => forgets || self.private && !self.made_by_us(view.id),
+            "sync-failing" | "upstream-credential-stale" => {
+                forgets || self.setting.private && !self.made_by_us(view.id)
+            }
             // more than half of what was last proven is gone: an operator has to look at that
-            "upstream-suspect" => self.empties || self.conflicts,
+            "upstream-suspect" => self.setting.empties || self.setting.conflicts,
             _ => return false,
         };
         really && (NEEDS_A_PERSON.contains(&problem) || matches!(problem, "sync-failing" | "upstream-suspect"))
@@ -376,7 +319,7 @@ impl Story {
         self.shared.state().makers.get(&id).is_some_and(|makers| !makers.is_empty())
     }
 
-    fn end(mut self) -> Told {
+    pub(super) fn end(mut self) -> Told {
         for service in &mut self.services {
             service.crash();
         }

@@ -1,195 +1,27 @@
-//! The transport of a simulated service: latency, the record, and every rule that concerns a single call. Each call
+//! The transport of a simulated service: latency, and every rule that concerns a single call. Each call
 //! arrives and each answer returns in a millisecond of its own, so that the same seed plays the same story whatever
 //! the machine's threads do. Never changes what is sent or answered.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cutover_api::clock::Clock;
 use cutover_api::domain::answer::Trouble;
-use cutover_api::transport::{Call, Transport};
+use cutover_api::transport::{Call, Transport, has_media_type};
 use futures_util::future::BoxFuture;
 use http::{Method, Response};
-use jiff::Timestamp;
-use rusqlite::Connection;
-use standin::{Gitea, Refs, Upstream};
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use standin::{CallKind, Refs};
 
-use super::rng::Rng;
+use super::life::Life;
+use super::shared::{Place, Reading, Sent, Shared, Shown};
 use super::{GITEA, OWNER, REPO, service::SimClock};
-use crate::world::InProcess;
 
-/// More than there ever are: two services and the story.
-const WHO: u128 = 4;
-
-/// A list of refs that a service was given, and what its server really held then.
-#[derive(Clone, Debug)]
-pub(super) struct Reading {
-    pub(super) who: usize,
-    pub(super) of_gitea: bool,
-    pub(super) wall: Timestamp,
-    /// Before and after the server answered.
-    pub(super) held: [Refs; 2],
-}
-
-/// What upstream last was to a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
-    Nothing,
-    Sound,
-    /// It answered, and no list of branches.
-    Nonsense,
-    /// It did not answer.
-    Silence,
-}
-
-/// Where a service is to be crashed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CrashPoint {
-    pub(super) who: usize,
-    /// The how manieth changing call from now on.
-    pub(super) call: usize,
-    /// After its answer, before anybody has seen it; else before it is sent.
-    pub(super) after: bool,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) log: Vec<String>,
-    pub(super) violations: Vec<String>,
-    pub(super) readings: Vec<Reading>,
-    slots: BTreeSet<u128>,
-    /// Who waits for a millisecond from when on, and what for; the last number tells two of the same apart.
-    queue: BTreeSet<(u128, usize, String, u64)>,
-    askers: u64,
-    /// The millisecond that each asker has been given.
-    served: BTreeMap<u64, u128>,
-    rngs: BTreeMap<usize, Rng>,
-    /// The last intent that was used up, of each service.
-    last_intent: BTreeMap<usize, i64>,
-    journals: BTreeMap<usize, Connection>,
-    shown: BTreeMap<usize, Shown>,
-    /// Services whose migrate is under way.
-    migrating: BTreeSet<usize>,
-    /// Who may have made a repository.
-    pub(super) makers: BTreeMap<u64, BTreeSet<usize>>,
-    /// Services whose mirror is pinned or severed.
-    pub(super) still: BTreeMap<usize, &'static str>,
-    /// Who changed something when, by that service's own clock.
-    pub(super) changed: Vec<(usize, Timestamp)>,
-    /// Every ref that the mirror was seen to hold, by the repository's id.
-    pub(super) once_held: BTreeMap<u64, BTreeSet<String>>,
-    pub(super) crash: Option<CrashPoint>,
-    /// Services that have reached their point.
-    pub(super) dead: Vec<usize>,
-    pub(super) changes: usize,
-}
-
-/// What all services of one story share.
-pub(super) struct Shared {
-    pub(super) gitea: Gitea,
-    pub(super) upstream: Upstream,
-    pub(super) in_process: InProcess,
-    pub(super) began: Instant,
-    pub(super) crashed: Notify,
-    state: Mutex<State>,
-}
-
-impl Shared {
-    pub(super) fn new(gitea: Gitea, upstream: Upstream, in_process: InProcess) -> Self {
-        let (began, crashed) = (Instant::now(), Notify::new());
-        Self { gitea, upstream, in_process, began, crashed, state: Mutex::default() }
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
-    }
-
-    /// Adds a line to the record.
-    pub(super) fn note(&self, line: &str) {
-        let at = self.began.elapsed();
-        self.state().log.push(format!("{:>11.3} {line}", at.as_secs_f64()));
-    }
-
-    /// A rule was broken.
-    pub(super) fn broken(&self, rule: &str) {
-        self.note(&format!("!! {rule}"));
-        self.state().violations.push(rule.to_owned());
-    }
-
-    pub(super) fn seed(&self, who: usize, rng: Rng) {
-        self.state().rngs.insert(who, rng);
-    }
-
-    /// Reads a journal from now on, from its beginning.
-    pub(super) fn watch(&self, who: usize, journal: Connection) {
-        let mut state = self.state();
-        state.journals.insert(who, journal);
-        state.last_intent.insert(who, 0);
-    }
-
-    /// Runs a statement on a journal behind its owner's back.
-    pub(super) fn tamper(&self, who: usize, statement: &str) {
-        self.state().journals[&who].execute_batch(statement).unwrap();
-    }
-
-    /// Waits for a millisecond that nobody else has. Which one does not depend on who asks first, since the machine's
-    /// threads decide that: paused time moves on only when nothing is left to do, so all who ask in this millisecond
-    /// stand in the queue by the next one, where they are served in the order of what they are about to do.
-    pub(super) async fn slot(&self, who: usize, what: &str) {
-        let (queued, asker) = {
-            let mut state = self.state();
-            state.askers += 1;
-            let (queued, asker) = (self.began.elapsed().as_millis() + 1, state.askers);
-            state.queue.insert((queued, who, what.to_owned(), asker));
-            (queued, asker)
-        };
-        self.sleep_until(queued).await;
-        self.serve(queued);
-        let at = self.state().served.remove(&asker).unwrap();
-        self.sleep_until(at).await;
-    }
-
-    /// Gives each of those who asked before a millisecond one of their own.
-    fn serve(&self, before: u128) {
-        let mut state = self.state();
-        let later = state.queue.split_off(&(before + 1, 0, String::new(), 0));
-        for (asked, who, _, asker) in std::mem::replace(&mut state.queue, later) {
-            let wait = u128::from(state.rngs.get_mut(&who).map_or(1, |rng| 1 + rng.below(25)));
-            let mut at = asked + wait;
-            at += (who as u128 + WHO - at % WHO) % WHO;
-            while !state.slots.insert(at) {
-                at += WHO;
-            }
-            state.served.insert(asker, at);
-        }
-    }
-
-    async fn sleep_until(&self, millisecond: u128) {
-        tokio::time::sleep_until(self.began + Duration::from_millis(u64::try_from(millisecond).unwrap())).await;
-    }
-
-    /// The mirror's repository, noted with what it holds.
-    pub(super) fn look(&self) {
-        let Some(view) = self.gitea.repository(OWNER, REPO) else { return };
-        let held = self.gitea.heads_and_tags(OWNER, REPO);
-        let mut state = self.state();
-        if !state.makers.contains_key(&view.id) {
-            let makers = state.migrating.clone();
-            state.makers.insert(view.id, makers);
-        }
-        state.once_held.entry(view.id).or_default().extend(held.into_keys());
-    }
-}
-
-/// One service's way to the network.
+/// One service's way to the network, for one life.
 pub(super) struct Wire {
     pub(super) who: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: Arc<SimClock>,
+    pub(super) life: Arc<Life>,
 }
 
 impl std::fmt::Debug for Wire {
@@ -198,38 +30,40 @@ impl std::fmt::Debug for Wire {
     }
 }
 
-/// Which intents may stand for a call.
-fn kinds(method: &Method, path: &str, body: &str) -> &'static [&'static str] {
+/// Which intents may stand for a call, and what it is to the stand-in.
+fn kinds(method: &Method, path: &str, body: &str) -> (&'static [&'static str], CallKind) {
     match (method.as_str(), path) {
-        ("POST", path) if path.ends_with("/orgs") => &["create_organisation"],
-        ("POST", path) if path.ends_with("/migrate") => &["migrate"],
-        ("POST", path) if path.ends_with("/mirror-sync") => &["mirror_sync"],
-        ("PATCH", _) if body.contains("\"default_branch\"") => &["patch_default_branch"],
-        ("PATCH", _) if body.contains("\"name\"") => &["rename", "rename_aside", "give_back", "rename_back"],
-        ("PATCH", _) => &["patch_settings"],
-        ("DELETE", _) => &["delete", "delete_placeholder", "repair"],
-        _ => &[],
+        ("POST", path) if path.ends_with("/orgs") => (&["create_organisation"], CallKind::CreateOrg),
+        ("POST", path) if path.ends_with("/migrate") => (&["migrate"], CallKind::Migrate),
+        ("POST", path) if path.ends_with("/mirror-sync") => (&["mirror_sync"], CallKind::MirrorSync),
+        ("PATCH", _) if body.contains("\"default_branch\"") => (&["patch_default_branch"], CallKind::PatchRepository),
+        ("PATCH", _) if body.contains("\"name\"") => (&["rename_aside", "give_back"], CallKind::PatchRepository),
+        ("PATCH", _) => (&["patch_settings"], CallKind::PatchRepository),
+        ("DELETE", _) => (&["delete_placeholder"], CallKind::DeleteRepository),
+        _ => (&[], CallKind::Other),
     }
 }
 
 impl Wire {
-    /// No changing call without an intent of its own, written just before.
+    /// No changing call without an intent of its own, written just before. Takes note of the call.
     fn intended(&self, method: &Method, path: &str, body: &str) {
+        let from = self.shared.gitea.done().len();
         let mut state = self.shared.state();
         let newest = state.journals[&self.who].query_row(
-            "SELECT seq, kind, answer IS NULL FROM intents ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, kind, answer IS NULL, run FROM intents ORDER BY seq DESC LIMIT 1",
             [],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?)),
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?, row.get(3)?)),
         );
         let before = state.last_intent.get(&self.who).copied().unwrap_or_default();
-        let kinds = kinds(method, path, body);
+        let (kinds, kind) = kinds(method, path, body);
         let why = match newest {
             Err(error) => Some(format!("no intent is in the journal ({error})")),
             Ok((seq, ..)) if seq <= before => Some("the newest intent was another call's".to_owned()),
-            Ok((_, _, false)) => Some("the newest intent has its answer already".to_owned()),
-            Ok((_, kind, _)) if !kinds.contains(&kind.as_str()) => Some(format!("the intent is one to {kind}")),
-            Ok((seq, ..)) => {
+            Ok((_, _, false, _)) => Some("the newest intent has its answer already".to_owned()),
+            Ok((_, kind, ..)) if !kinds.contains(&kind.as_str()) => Some(format!("the intent is one to {kind}")),
+            Ok((seq, intent, _, run)) => {
                 state.last_intent.insert(self.who, seq);
+                state.sent.push(Sent { who: self.who, run, intent, kind, from, done: false });
                 None
             }
         };
@@ -239,13 +73,19 @@ impl Wire {
         }
     }
 
-    /// A DELETE needs a placeholder of our own making that nothing is filling.
+    /// A DELETE needs a placeholder of our own making that nothing is filling. Somebody else's that nothing fills any more
+    /// may be taken for one of ours by a service that does not know what became of its own migrate.
     fn may_delete(&self, path: &str) {
         let name = path.trim_start_matches("/api/v1/repos/");
         let views = self.shared.gitea.repositories();
         let Some(view) = views.iter().find(|view| view.full_name == name) else { return };
-        let ours = self.shared.state().makers.get(&view.id).is_some_and(|makers| makers.contains(&self.who));
-        if !view.placeholder || view.cloning || !ours {
+        let (ours, doubtful) = {
+            let state = self.shared.state();
+            let made = state.makers.get(&view.id).is_some_and(|makers| makers.contains(&self.who));
+            let strange = state.strangers.contains(&view.id);
+            (made && !strange, strange && state.doubtful.contains(&self.who))
+        };
+        if !view.placeholder || view.cloning || !ours && !doubtful {
             let (placeholder, cloning) = (view.placeholder, view.cloning);
             let what = format!("placeholder {placeholder}, being filled {cloning}, made by this service {ours}");
             self.shared.broken(&format!("DELETE of {name} ({}) without proof: {what}", view.id));
@@ -295,33 +135,21 @@ impl Wire {
         self.shared.state().shown.insert(self.who, shown);
     }
 
-    /// Whether this service ends here.
-    fn crashes(&self, after: bool) -> bool {
-        let mut state = self.shared.state();
-        let Some(point) = state.crash.as_mut().filter(|point| point.who == self.who && point.after == after) else {
-            return false;
-        };
-        if point.call > 0 {
-            point.call -= 1;
-            return false;
-        }
-        state.crash = None;
-        true
-    }
-
-    fn changed(&self, path: &str) {
+    fn changed(&self, path: &str, result: &Result<Response<Bytes>, Trouble>) {
+        let done = self.shared.gitea.done();
         let mut state = self.shared.state();
         state.changed.push((self.who, self.clock.now()));
+        if let Some(sent) = state.sent.iter_mut().rev().find(|sent| sent.who == self.who) {
+            sent.done = done[sent.from..].iter().any(|done| done.kind == sent.kind);
+        }
         if path.ends_with("/migrate") {
             state.migrating.remove(&self.who);
+            // whoever it was who answered with a page, or with nothing
+            let told = result.as_ref().is_ok_and(|answer| has_media_type(answer, "application/json"));
+            if !told {
+                state.doubtful.insert(self.who);
+            }
         }
-    }
-
-    async fn dies(&self) {
-        self.shared.note(&format!("s{} dies here", self.who));
-        self.shared.state().dead.push(self.who);
-        self.shared.crashed.notify_one();
-        std::future::pending::<()>().await;
     }
 
     async fn through(&self, call: Call) -> Result<Response<Bytes>, Trouble> {
@@ -331,12 +159,14 @@ impl Wire {
         let changes = to_gitea && method != Method::GET && !path.ends_with("/git-upload-pack");
         let reads = path.ends_with("/git-upload-pack") || path.ends_with("/info/refs");
         let asked = format!("{method} {uri} {body}");
+        self.life.lasts().await;
         self.shared.slot(self.who, &asked).await;
+        self.life.lasts().await;
         self.stands_still(to_gitea, changes, &path);
         if changes {
             self.intended(&method, &path, &body);
-            if self.crashes(false) {
-                self.dies().await;
+            if self.shared.crashes(self.who, Place::Call, false) {
+                self.life.ends().await;
             }
             self.shared.state().changes += 1;
             match method.as_str() {
@@ -369,9 +199,9 @@ impl Wire {
         let side = if to_gitea { "gitea" } else { "upstream" };
         self.shared.note(&format!("s{} {side:8} {method} {path} {body:.120?} -> {what}", self.who));
         if changes {
-            self.changed(&path);
-            if self.crashes(true) {
-                self.dies().await;
+            self.changed(&path, &result);
+            if self.shared.crashes(self.who, Place::Call, true) {
+                self.life.ends().await;
             }
         }
         if reads && !to_gitea {

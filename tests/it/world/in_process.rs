@@ -13,7 +13,7 @@ use cutover_api::transport::{Call, Observer, Transport};
 use futures_util::future::BoxFuture;
 use http::Response;
 use http_body_util::BodyExt as _;
-use standin::Cut;
+use standin::{Cut, Unreached};
 use tower::ServiceExt as _;
 
 /// Sends to routers.
@@ -58,6 +58,21 @@ impl InProcess {
         parts.headers.entry(http::header::HOST).or_insert_with(|| authority.parse().unwrap());
         let Ok(response) = router.oneshot(http::Request::from_parts(parts, Body::from(body))).await;
         let cut = || Trouble::maybe_sent(TroubleKind::Cut, "the connection broke before the whole answer was here");
+        match response.extensions().get::<Unreached>() {
+            Some(Unreached::Refused) => {
+                return Err(Trouble::not_sent(TroubleKind::Connect, "the connection is refused"));
+            }
+            Some(Unreached::NoSuchHost) => {
+                return Err(Trouble::not_sent(TroubleKind::Dns, "the name does not resolve"));
+            }
+            Some(Unreached::NoTls) => {
+                return Err(Trouble::not_sent(
+                    TroubleKind::Tls,
+                    "no TLS session: the certificate is of an unknown issuer",
+                ));
+            }
+            None => {}
+        }
         if response.extensions().get::<Cut>().is_some() {
             return Err(cut());
         }

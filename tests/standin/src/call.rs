@@ -1,7 +1,22 @@
-//! The record of every request a stand-in received, and of what the changing ones have changed, for tests to
-//! look at. Records; decides nothing.
+//! The record of every request a stand-in received, of those that it carried out, and of what they have changed, for tests
+//! to look at. Records; decides nothing.
 
 use std::time::SystemTime;
+
+use crate::fault::CallKind;
+
+/// A call that changes something and that the stand-in Gitea has carried out, whatever became of the answer and whether or
+/// not anything is otherwise than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Which. A migrate's is the row that it makes, whether or not the clone comes to a good end; a sync's is
+    /// its place in the queue.
+    pub kind: CallKind,
+    /// The path that was asked for.
+    pub path: String,
+    /// The request's body, as text; of a migrate, which may hold a credential, the address alone.
+    pub body: String,
+}
 
 /// One request, and what became of it.
 #[derive(Clone, Debug)]

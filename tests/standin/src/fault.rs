@@ -102,6 +102,8 @@ pub enum Fault {
     Hang,
     /// Waits, then goes on as ever.
     Delay(Duration),
+    /// There is no connection to break: the call never arrives, and is in no record.
+    Unreached(Unreached),
     /// Breaks the connection, and does nothing.
     CutBefore,
     /// Does its work, then breaks the connection.
@@ -124,6 +126,18 @@ pub enum Fault {
 /// Marks an answer that stands for a connection broken before any of it was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut;
+
+/// Why a call does not arrive. Marks an answer that stands for it: only a transport in process can read that; over a
+/// socket, where somebody has already taken the connection, it is a cut one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreached {
+    /// Nobody takes the connection.
+    Refused,
+    /// The name does not resolve.
+    NoSuchHost,
+    /// No TLS session can be made: a certificate that nobody vouches for.
+    NoTls,
+}
 
 /// The error of a body whose connection broke.
 #[derive(Clone, Copy, Debug)]
@@ -172,6 +186,13 @@ pub(crate) fn cut() -> Response {
     let mut response = Response::new(Body::new(Staged { wait: None, first: None, broken: true }));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
     response.extensions_mut().insert(Cut);
+    response
+}
+
+/// The answer that stands for a call that does not arrive.
+pub(crate) fn unreached(why: Unreached) -> Response {
+    let mut response = cut();
+    response.extensions_mut().insert(why);
     response
 }
 

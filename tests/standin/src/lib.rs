@@ -33,8 +33,8 @@ mod serve;
 mod store;
 mod upstream;
 
-pub use call::{Call, Effect};
-pub use fault::{BrokenBody, CallKind, Cut, Fault};
+pub use call::{Call, Done, Effect};
+pub use fault::{BrokenBody, CallKind, Cut, Fault, Unreached};
 pub use gitea::{Gitea, Options, Settings, View};
 pub use profile::Profile;
 pub use refs::Refs;

@@ -11,6 +11,7 @@ use super::auth::Doer;
 use super::gate::Asked;
 use super::route;
 use super::state::Repository;
+use crate::call::Done;
 use crate::fault::CallKind;
 
 impl Gitea {
@@ -55,9 +56,32 @@ impl Gitea {
             let body = json!({ "message": "Only signed in user is allowed to call APIs." });
             return self.json(StatusCode::FORBIDDEN, &body);
         }
-        match self.api(asked, doer.as_ref()).await {
+        let response = match self.api(asked, doer.as_ref()).await {
             Ok(response) => response,
             Err(refused) => refused.into(),
+        };
+        self.note_done(asked, response.status());
+        response
+    }
+
+    /// Takes note of a changing call that was carried out. A migrate's has been noted already: its row is there long before its
+    /// answer.
+    fn note_done(&self, asked: &Asked, status: StatusCode) {
+        let kind = asked.route.kind;
+        let changes = match kind {
+            // of a changed default branch a server says that it failed although it was done
+            CallKind::PatchRepository => status.is_success() || status == StatusCode::INTERNAL_SERVER_ERROR,
+            CallKind::CreateOrg
+            | CallKind::CreateRepository
+            | CallKind::DeleteRepository
+            | CallKind::MirrorSync
+            | CallKind::Convert
+            | CallKind::PutContents => status.is_success(),
+            _ => false,
+        };
+        if changes {
+            let body = String::from_utf8_lossy(&asked.body).into_owned();
+            self.state().done.push(Done { kind, path: asked.parts.uri.path().to_owned(), body });
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::state::{Kind, NewRepository, Repository, State};
 use super::{Gitea, Settings};
-use crate::call::{Call, Effect};
+use crate::call::{Call, Done, Effect};
 use crate::fault::{CallKind, Fault};
 use crate::refs::Refs;
 use crate::store::NewCommits;
@@ -288,6 +288,13 @@ impl Gitea {
         let mut state = self.state();
         state.calls.clear();
         state.effects.clear();
+        state.done.clear();
+    }
+
+    /// The changing calls so far that were carried out, in order.
+    #[must_use]
+    pub fn done(&self) -> Vec<Done> {
+        self.state().done.clone()
     }
 
     /// How many syncs wait.

@@ -13,7 +13,7 @@ use super::Gitea;
 use super::answer::set;
 use super::route::{self, Route};
 use crate::call::Call;
-use crate::fault::{self, Cut, Fault};
+use crate::fault::{self, CallKind, Cut, Fault, Unreached};
 use crate::upstream::{authorization, header_text};
 
 /// A request, taken apart.
@@ -32,6 +32,9 @@ impl Gitea {
         };
         let route = route::parse(&parts.method, parts.uri.path());
         let asked = Asked { parts, body, route };
+        if let Some(why) = self.unreached(asked.route.kind) {
+            return fault::unreached(why);
+        }
         let index = self.record(&asked);
         let mut life = self.inner.life.subscribe();
         let begun = self.life();
@@ -91,6 +94,7 @@ impl Gitea {
                 Fault::Html => return fault::proxy_page(200),
                 Fault::Hang => std::future::pending().await,
                 Fault::CutBefore => return fault::cut(),
+                Fault::Unreached(why) => return fault::unreached(why),
                 Fault::ExecuteThenCut
                 | Fault::ExecuteThenHang
                 | Fault::ExecuteThenStatus(..)
@@ -131,6 +135,18 @@ impl Gitea {
             Ok(Ok(response)) => response,
             Ok(Err(_)) | Err(_) => fault::proxy_page(504),
         }
+    }
+
+    /// Whether this call never arrives: the first fault for it says so, which is spent if it was made for one call.
+    fn unreached(&self, kind: CallKind) -> Option<Unreached> {
+        let mut state = self.state();
+        let first = state.scripts.iter().position(|(of, ..)| of.covers(kind))?;
+        let (_, Fault::Unreached(why), once) = &state.scripts[first] else { return None };
+        let (why, once) = (*why, *once);
+        if once {
+            state.scripts.remove(first);
+        }
+        Some(why)
     }
 
     /// The hooks and faults for this call; those made for one call are spent.

@@ -15,9 +15,9 @@ use super::auth::Doer;
 use super::migrate_checks::Plan;
 use super::patch::nanos;
 use super::state::{Mirror, NewRepository};
-use crate::call::Effect;
+use crate::call::{Done, Effect};
 use crate::duration;
-use crate::fault;
+use crate::fault::{self, CallKind};
 use crate::git::Output;
 use crate::store::Remote;
 
@@ -65,6 +65,8 @@ impl Gitea {
         };
         let id = state.add_repository(&new, self.inner.clock.second());
         state.cloning.insert(id);
+        let path = "/api/v1/repos/migrate".to_owned();
+        state.done.push(Done { kind: CallKind::Migrate, path, body: plan.original_url.clone() });
         state.effects.push(Effect::Row(plan.name.clone()));
         Ok(id)
     }

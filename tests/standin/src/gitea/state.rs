@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Gitea, Settings};
-use crate::call::{Call, Effect};
+use crate::call::{Call, Done, Effect};
 use crate::fault::{CallKind, Fault};
 
 /// A user or an organisation: Gitea keeps both in one table.
@@ -93,6 +93,8 @@ pub(super) struct State {
     pub(super) scripts: Vec<(CallKind, Fault, bool)>,
     pub(super) hooks: Vec<(CallKind, Hook)>,
     pub(super) calls: Vec<Call>,
+    /// Calls that were carried out, in order.
+    pub(super) done: Vec<Done>,
     /// What calls have changed, in order.
     pub(super) effects: Vec<Effect>,
     /// Repositories that nobody is shown, though their names are taken.

@@ -16,7 +16,7 @@ use url::Url;
 use super::Remote;
 use super::memory::{Memory, Repo};
 use super::wire::{AGENT, Pack, Packet, next, packet};
-use crate::fault::Cut;
+use crate::fault::{Cut, Unreached};
 use crate::git::Output;
 
 /// What git says before it gives up.
@@ -279,6 +279,16 @@ impl<'a> Session<'a> {
         }
         let request = request.body(Body::from(body)).map_err(|_| broken("URL using bad/illegal format"))?;
         let Ok(response) = router.oneshot(request).await;
+        match response.extensions().get::<Unreached>() {
+            Some(Unreached::Refused) => {
+                return Err(broken(&format!("Failed to connect to {authority}: Couldn't connect to server")));
+            }
+            Some(Unreached::NoSuchHost) => return Err(broken(&format!("Could not resolve host: {authority}"))),
+            Some(Unreached::NoTls) => {
+                return Err(broken("SSL certificate problem: unable to get local issuer certificate"));
+            }
+            None => {}
+        }
         if response.extensions().get::<Cut>().is_some() {
             return Err(broken("Empty reply from server"));
         }

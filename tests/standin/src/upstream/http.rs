@@ -119,6 +119,7 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
             UpstreamFault::Truncate(bytes) => keep = Some((bytes, false)),
             UpstreamFault::CutAfter(bytes) => keep = Some((bytes, true)),
             UpstreamFault::Hang => std::future::pending().await,
+            UpstreamFault::Unreached(why) => return fault::unreached(why),
             UpstreamFault::Drop => return fault::cut(),
             UpstreamFault::Empty200 => return fault::answer(200, ADVERTISEMENT, String::new()),
             UpstreamFault::OneLine200 => {

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::call::Call;
 use crate::clock::Clock;
+use crate::fault::Unreached;
 use crate::git::Git;
 use crate::serve::{self, Served};
 use crate::store::{Memory, Store};
@@ -49,6 +50,8 @@ pub enum UpstreamFault {
     HtmlPage,
     /// A well-formed protocol v0 advertisement without refs.
     EmptyV0,
+    /// There is no connection to break.
+    Unreached(Unreached),
     /// Breaks the connection without an answer.
     Drop,
     /// This status with the body `no`; a 401 with a challenge, a 429 with `Retry-After`.
