@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let mut table = Table::default();
     let bed = Bed::new(3);
 
-    table.figure("release binary", bench::binary_size(), 12.0, "MB");
+    table.figure("release binary", bench::binary_size(), 14.0, "MB");
     table.figure("start to ready, median of 5", median((0..5).map(|_| bed.start_to_ready())), 50.0, "ms");
 
     let service = bed.serve();
