@@ -324,6 +324,18 @@ pub enum PatchAnswer {
 }
 
 impl PatchAnswer {
+    /// Whether Gitea may have done what was asked.
+    #[must_use]
+    pub fn may_have_done(&self) -> bool {
+        match self {
+            Self::Done | Self::ServerError => true,
+            Self::Unknown(trouble) => trouble.sent == Sent::Maybe,
+            Self::BelowMinimum { .. } | Self::Invalid { .. } | Self::NotAMirror | Self::Gone | Self::Refused(_) => {
+                false
+            }
+        }
+    }
+
     /// Whether nobody knows what was answered.
     #[must_use]
     pub const fn is_unknown(&self) -> bool {
@@ -362,6 +374,23 @@ pub enum SyncAnswer {
     Refused(Refusal),
     /// 5xx, or no answer: asking again is safe, the queue is unique.
     Unknown(Trouble),
+}
+
+impl SyncAnswer {
+    /// Whether Gitea may have queued one.
+    #[must_use]
+    pub fn may_have_queued(&self) -> bool {
+        match self {
+            Self::Queued => true,
+            Self::Unknown(trouble) => trouble.sent == Sent::Maybe,
+            Self::NotAMirror
+            | Self::MirrorsDisabled
+            | Self::Archived
+            | Self::LimitReached { .. }
+            | Self::Gone
+            | Self::Refused(_) => false,
+        }
+    }
 }
 
 /// `POST /repos/{owner}/{repo}/convert`: a mirror becomes a regular repository.

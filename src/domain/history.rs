@@ -64,13 +64,13 @@ pub struct History {
     pub branch_patch: Option<BranchPatch>,
     /// How many there were.
     pub branch_patches: u32,
-    /// This run has sent a PATCH before the service was started again.
-    pub patched_earlier: bool,
+    /// This run may have changed settings or the default branch, also before the service was started again.
+    pub may_have_patched: bool,
     /// The sync under way.
     pub sync: Option<Sync>,
     /// Gitea's refs as they were seen last.
     pub local_refs: Option<Digest>,
-    /// How many syncs this run asked for.
+    /// How many syncs this run may have asked for.
     pub syncs: u32,
     /// How many of them, in a row, ended without bringing the refs although upstream stood still.
     pub barren_syncs: u32,
@@ -316,6 +316,7 @@ impl History {
             None => false,
         };
         let settles_pruning = answer == PatchAnswer::Done && (moved_between || self.made(repository));
+        self.may_have_patched |= answer.may_have_done();
         self.patch =
             Some(Patch { at: self.elapsed, mirror_updated: repository.mirror_updated, answer, settles_pruning });
         self.patches += 1;
@@ -329,6 +330,7 @@ impl History {
 
     /// Takes note of a PATCH of the default branch.
     pub fn patched_branch(&mut self, answer: PatchAnswer) {
+        self.may_have_patched |= answer.may_have_done();
         self.branch_patch = Some(BranchPatch { at: self.elapsed, answer });
         self.branch_patches += 1;
     }

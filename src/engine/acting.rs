@@ -3,12 +3,14 @@
 //! Each is written down as an intent before it is sent; if that cannot be done, nothing is sent. Decides nothing.
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::driver::{Driver, Work};
 use crate::domain::answer::{
-    DeleteAnswer, LocalRefsAnswer, MigrateAnswer, PatchAnswer, Repository, RepositoryAnswer, Sent, UpstreamAnswer,
+    DeleteAnswer, LocalRefsAnswer, MigrateAnswer, PatchAnswer, Repository, RepositoryAnswer, Sent, SyncAnswer,
+    UpstreamAnswer,
 };
 use crate::domain::aside::Aside;
 use crate::domain::decide::Action;
@@ -92,21 +94,18 @@ impl Driver {
             }
             SYNC => {
                 history.sync_asked = Some(intent.gitea_date);
-                if ours {
+                if ours && recalled(intent).is_none_or(|answer: SyncAnswer| answer.may_have_queued()) {
                     history.asked_for_a_sync(serde_json::from_value(intent.about["tracked"].clone()).ok());
                 }
             }
             SETTINGS => {
-                history.patched_earlier |= ours;
-                let answer: Option<PatchAnswer> =
-                    intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
+                let answer: Option<PatchAnswer> = recalled(intent);
+                history.may_have_patched |= ours && answer.as_ref().is_none_or(PatchAnswer::may_have_done);
                 history.settings_sent = Some(intent.gitea_date);
                 history.settings_in_doubt = answer.is_none_or(|answer| answer.is_unknown());
             }
             DELETE if ours => {
-                let answer: Option<DeleteAnswer> =
-                    intent.answer.clone().and_then(|answer| serde_json::from_value(answer).ok());
-                if answer.is_none_or(|answer| answer.may_have_deleted()) {
+                if recalled(intent).is_none_or(|answer: DeleteAnswer| answer.may_have_deleted()) {
                     history.migrate = None;
                 }
                 history.without_interval |= intent.about["heldRefs"] == true;
@@ -121,7 +120,10 @@ impl Driver {
                 let done = intent.answer.as_ref().is_some_and(|answer| *answer == json!(PatchAnswer::Done));
                 history.aside = history.aside.take().filter(|_| !done);
             }
-            DEFAULT_BRANCH => history.patched_earlier |= ours,
+            DEFAULT_BRANCH if ours => {
+                let may_have_done = recalled(intent).is_none_or(|answer: PatchAnswer| answer.may_have_done());
+                history.may_have_patched |= may_have_done;
+            }
             // kinds of calls, not answers: another run's, or one of which nothing is recalled
             _ => {}
         }
@@ -291,4 +293,9 @@ impl Driver {
         };
         (upstream, tracked)
     }
+}
+
+/// What was answered, as far as it can be read; `None`: nobody knows.
+fn recalled<T: DeserializeOwned>(intent: &KnownIntent) -> Option<T> {
+    serde_json::from_value(intent.answer.clone()?).ok()
 }

@@ -293,7 +293,7 @@ impl Table<'_> {
             Outcome::Repaired
         } else if made {
             Outcome::Created
-        } else if self.history.patches + self.history.branch_patches > 0 || self.history.patched_earlier {
+        } else if self.history.may_have_patched {
             Outcome::Updated
         } else if self.history.syncs > 0 {
             Outcome::Synced

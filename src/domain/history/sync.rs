@@ -16,7 +16,9 @@ impl History {
         upstream: Option<Digest>,
         tracked: Option<ObjectId>,
     ) {
-        self.asked_for_a_sync(tracked);
+        if answer.may_have_queued() {
+            self.asked_for_a_sync(tracked);
+        }
         let before = self.sync.take();
         let asks = before.as_ref().filter(|sync| sync.moved_at.is_none()).map_or(1, |sync| sync.asks + 1);
         let barren = before.is_some_and(|sync| sync.moved_at.is_some() && sync.upstream == upstream);
@@ -37,8 +39,8 @@ impl History {
         });
     }
 
-    /// Takes note that this run asks for a sync, or has asked for one before the service was started again: what it brings
-    /// is this run's.
+    /// Takes note that this run may have asked for a sync, also before the service was started again: what it brings is this
+    /// run's.
     pub fn asked_for_a_sync(&mut self, tracked: Option<ObjectId>) {
         if self.syncs == 0 {
             self.tracked_before = tracked;

@@ -1,8 +1,9 @@
 //! A sync that was asked for, and what is done when it brings nothing, never ends, or was lost.
 
 use super::mirror::behind;
-use super::world::{World, refs, secs, trouble, upstream};
-use crate::domain::answer::{RepositoryAnswer, SyncAnswer, TroubleKind};
+use super::world::{World, mirror, refs, secs, trouble, upstream};
+use crate::domain::answer::{PatchAnswer, RepositoryAnswer, SyncAnswer, Trouble, TroubleKind};
+use crate::domain::duration::GoDuration;
 use crate::domain::problem::Code;
 
 #[test]
@@ -101,4 +102,35 @@ fn a_sync_whose_answer_was_lost_is_asked_for_again_three_times_at_most() {
     (0..3).for_each(|_| world.syncs.push_back(Box::new(lost)));
     assert_eq!(world.fails(), Code::GiteaError);
     assert_eq!(world.acts(), ["sync"; 3]);
+}
+
+#[test]
+fn what_was_certainly_never_sent_is_nothing_that_this_run_did() {
+    let unsent = || Trouble::not_sent(TroubleKind::Tls, "no word");
+    let brings = |world: &mut World| world.later(2, |world| world.local = refs(&[("heads/main", 'b')]));
+    let mut world = behind();
+    world.syncs.push_back(Box::new(move |world| {
+        brings(world);
+        SyncAnswer::Unknown(unsent())
+    }));
+    assert_eq!(world.succeeds(), "noop", "somebody else had it synced");
+    assert_eq!(world.acts(), ["sync"]);
+
+    let mut world = behind();
+    world.syncs.push_back(Box::new(move |world| {
+        brings(world);
+        SyncAnswer::Unknown(trouble(TroubleKind::Cut))
+    }));
+    assert_eq!(world.succeeds(), "synced", "it may have been this one");
+
+    let mut world = World::with(mirror());
+    world.remembers_pruning();
+    let wanted = world.spec.interval;
+    world.repository.as_mut().unwrap().interval = GoDuration::parse("20m").ok();
+    world.patches.push_back(Box::new(move |world| {
+        world.later(0, move |world| world.repository.as_mut().unwrap().interval = Some(wanted));
+        PatchAnswer::Unknown(unsent())
+    }));
+    assert_eq!(world.succeeds(), "noop", "somebody else has set it back");
+    assert_eq!(world.acts(), ["patch 10m0s keep"]);
 }
