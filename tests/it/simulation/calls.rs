@@ -44,13 +44,8 @@ fn befalls(scene: Scene, kinds: &[CallKind], anyhow: fn(&Gitea)) {
         let same = played.end() == whole.end() && (scene == Scene::GivenBack || played.did_the_same(&whole));
         assert!(
             played.violations.is_empty() && same,
-            "{scene:?}, {kind:?} befallen by {fault:?}\n{}\n{:#?}\n{} {:?}, and else {} {:?}",
-            played.log.join("\n"),
-            played.violations,
-            played.end(),
-            played.effects,
-            whole.end(),
-            whole.effects,
+            "{scene:?}, {kind:?} befallen by {fault:?}\n{}",
+            played.beside(&whole),
         );
     }
 }

@@ -22,14 +22,9 @@ fn sweep(scene: Scene) {
             let same = played.end() == whole.end() && (scene == Scene::GivenBack || played.did_the_same(&whole));
             assert!(
                 played.violations.is_empty() && died == 1 && same,
-                "{scene:?} on {}, dying at use {count} of the journal, after it: {after}\n{}\n{:#?}\n{} {:?}, and else {} {:?}",
+                "{scene:?} on {}, dying at use {count} of the journal, after it: {after}\n{}",
                 profile.name(),
-                played.log.join("\n"),
-                played.violations,
-                played.end(),
-                played.effects,
-                whole.end(),
-                whole.effects,
+                played.beside(&whole),
             );
         }
     }

@@ -48,6 +48,13 @@ impl Played {
         part["outcome"].as_str().or_else(|| part["problem"]["error"].as_str()).unwrap_or("nothing")
     }
 
+    /// What happened, for whoever wonders why it is not what happens otherwise.
+    pub(super) fn beside(&self, otherwise: &Self) -> String {
+        let (log, violations) = (self.log.join("\n"), &self.violations);
+        let [this, that] = [self, otherwise].map(|played| format!("{} {:?}", played.end(), played.effects));
+        format!("{log}\n{violations:#?}\n{this}, and else {that}")
+    }
+
     /// Whether everything that may be done once only was done as often as in the other. Settings may be sent again where
     /// nobody knows whether they arrived, since Gitea does not show all of them.
     pub(super) fn did_the_same(&self, other: &Self) -> bool {
