@@ -63,7 +63,8 @@ pub(super) fn judge(shared: &Shared, who: usize, run: &Value, setting: &Setting)
 /// it does not keep quiet about. One driver's end is the end of every run that waited for it.
 fn told_what_it_did(shared: &Shared, who: usize, run: &Value, setting: &Setting) -> Result<(), String> {
     let outcome = run["mirrors"][0]["outcome"].as_str().unwrap_or_default();
-    let together = shared.ended_at(who, run["finishedAt"].as_str().unwrap_or_default());
+    let read_at = run["mirrors"][0]["evidence"]["giteaReadAt"].as_str().ok_or("no time of reading")?;
+    let together = shared.ended_with(who, read_at);
     // a journal without room knows of no end
     if !together.contains(run["id"].as_str().unwrap_or_default()) {
         return Ok(());

@@ -167,11 +167,13 @@ impl Shared {
         self.state().journals.get(&who).map_or(0, |journal| read(journal).unwrap())
     }
 
-    /// Which runs have ended at this very time: one driver's end is theirs.
-    pub(super) fn ended_at(&self, who: usize, at: &str) -> BTreeSet<String> {
+    /// Which runs have ended with what was read then: one driver's end is theirs. When they ended is no sign of it, since no
+    /// run ends before it began, whatever its clock was set to meanwhile.
+    pub(super) fn ended_with(&self, who: usize, read_at: &str) -> BTreeSet<String> {
         let state = self.state();
-        let mut statement = state.journals[&who].prepare_cached("SELECT id FROM runs WHERE ended_at = ?1").unwrap();
-        statement.query_map([at], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        let query = "SELECT run FROM parts WHERE instr(body, ?1) > 0";
+        let mut statement = state.journals[&who].prepare_cached(query).unwrap();
+        statement.query_map([read_at], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
     /// Whether one of these runs has asked for a sync and cannot know what became of that.
