@@ -138,7 +138,23 @@ fn requests() -> Vec<Case> {
         case("an origin that is not ours", to_post("Origin: https://evil.test\r\n"), 403, "origin-not-allowed"),
         case("an origin that is none", to_post("Origin: null\r\n"), 403, "origin-not-allowed"),
         case("another site", to_post("Sec-Fetch-Site: cross-site\r\n"), 403, "origin-not-allowed"),
+        case("a page of the same site", to_post("Sec-Fetch-Site: same-site\r\n"), 403, "origin-not-allowed"),
         case("our own page", to_post("Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost\r\n"), 202, ""),
+        case(
+            "our own page, behind a proxy that rewrites the host",
+            to_post("Sec-Fetch-Site: same-origin\r\nOrigin: https://cutover.example.org\r\n"),
+            202,
+            "",
+        ),
+        case("our own page in an old browser", to_post("Origin: http://localhost:80\r\n"), 202, ""),
+        case(
+            "a forwarded host",
+            to_post("Origin: https://evil.test\r\nX-Forwarded-Host: evil.test\r\n"),
+            403,
+            "origin-not-allowed",
+        ),
+        case("two origins", to_post("Origin: null\r\nOrigin: http://localhost\r\n"), 400, "malformed-request"),
+        case("a read from any page", request("GET /status", &operator("Origin: https://evil.test\r\n"), ""), 200, ""),
         case(
             "a viewer who asks",
             request("POST /cutover/mirror", &format!("Authorization: Bearer {VIEWER}\r\n"), ""),
