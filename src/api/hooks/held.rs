@@ -91,7 +91,9 @@ mod tests {
         let piece: Vec<u8> = (0..=255).cycle().take(5_000).collect();
         let mut bodies: Vec<_> = (0..300).map(|_| Held::nothing_yet(&room)).collect();
         for _ in 0..20 {
-            bodies.iter_mut().for_each(|body| body.push(&piece));
+            for body in &mut bodies {
+                body.push(&piece);
+            }
         }
         let held: usize = bodies.iter().map(|body| body.bytes.capacity()).sum();
         assert!(held <= 6 * 1024 * 1024, "{held}");
@@ -102,7 +104,9 @@ mod tests {
         }
         drop(bodies);
         let mut alone = Held::nothing_yet(&room);
-        (0..20).for_each(|_| alone.push(&piece));
+        for _ in 0..20 {
+            alone.push(&piece);
+        }
         assert_eq!((alone.bytes.len(), alone.whole), (MOST, false), "all of the room is there again");
         let mut small = Held::nothing_yet(&room);
         small.push(&piece);

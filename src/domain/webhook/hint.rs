@@ -130,13 +130,13 @@ impl Hint {
 pub fn judge(claim: &Claim<'_>, hint: &Hint, upstream: &UpstreamUrl) -> Result<(), Reason> {
     let kind = hint.kind.as_deref().unwrap_or_default();
     match (claim.vendor, claim.event) {
-        (Vendor::GitHub | Vendor::Gitea | Vendor::Forgejo, Some("ping")) => return Err(Reason::Ping),
+        (Vendor::GitHub | Vendor::Gitea | Vendor::Forgejo, Some("ping"))
+        | (Vendor::Bitbucket, Some("diagnostics:ping")) => return Err(Reason::Ping),
         (Vendor::GitHub | Vendor::Gitea | Vendor::Forgejo, None | Some("push" | "create" | "delete"))
         | (Vendor::GitLab, None | Some("Push Hook" | "Tag Push Hook"))
+        | (Vendor::Bitbucket, None | Some("repo:push" | "repo:refs_changed"))
         | (Vendor::Generic, _) => {}
         (Vendor::GitLab, Some("System Hook")) if matches!(kind, "push" | "tag_push" | "repository_update") => {}
-        (Vendor::Bitbucket, Some("diagnostics:ping")) => return Err(Reason::Ping),
-        (Vendor::Bitbucket, None | Some("repo:push" | "repo:refs_changed")) => {}
         (Vendor::GitHub | Vendor::Gitea | Vendor::Forgejo | Vendor::GitLab | Vendor::Bitbucket, Some(_)) => {
             return Err(Reason::Event);
         }
