@@ -31,6 +31,7 @@ mod pages;
 mod process;
 mod runs;
 mod simulation;
+mod start;
 mod taking_out;
 mod told;
 mod unknown_outcomes;

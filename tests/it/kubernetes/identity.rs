@@ -68,10 +68,21 @@ fn a_token_of_the_file_is_never_shown_to_kubernetes_and_the_file_may_be_absent()
             assert_eq!(read_as(&world, token).await.status, StatusCode::OK);
         }
         assert_eq!(server.count(REVIEWS), 0);
-        // a file that cannot be read locks nobody out whom Kubernetes knows
+        // a file that is missing for a moment locks out nobody whom Kubernetes knows
         std::fs::remove_file(world.path("tokens")).unwrap();
         assert_eq!(read_as(&world, PLATFORM).await.status, StatusCode::OK);
-        assert_eq!(read_as(&world, "nobodys").await.problem(), "unauthenticated");
+        assert_eq!(read_as(&world, OPERATOR).await.status, StatusCode::OK);
+        advance(Duration::from_secs(5)).await;
+        // then any token may be one of the file's: none is shown to Kubernetes, and none refused as unknown
+        let asked = server.count(REVIEWS);
+        for token in [OPERATOR, PLATFORM, "another-token-of-the-file"] {
+            let refused = read_as(&world, token).await;
+            assert_eq!(
+                (refused.status, refused.problem().as_str()),
+                (StatusCode::SERVICE_UNAVAILABLE, "tokens-unreadable")
+            );
+        }
+        assert_eq!(server.count(REVIEWS), asked);
         world.crash();
         world.without_tokens_file = true;
         start(&mut world, LISTED).await;
@@ -168,6 +179,8 @@ fn our_own_token_is_read_anew_each_time() {
         advance(Duration::from_secs(1)).await;
         assert!(is_let_in(&world, PLATFORM).await);
         std::fs::remove_file(world.path("our-token")).unwrap();
+        assert!(is_let_in(&world, PLATFORM).await, "it may be about to be replaced");
+        advance(Duration::from_secs(5)).await;
         let refused = read_as(&world, READER).await;
         assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (503, "kubernetes-credential"));
         assert!(!refused.text.contains("our-token"), "nothing of the inside: {refused:?}");
