@@ -13,7 +13,9 @@ fn a_dry_run_shows_the_calls_and_makes_none() {
     story_anywhere(async |mut world| {
         world.two().await;
         let (orgs, repos) = ("/orgs", format!("/orgs/{}/repos", world.owner));
-        for (path, body) in [(orgs, json!({"username": world.owner})), (&repos, json!({"name": "two", "auto_init": true}))] {
+        for (path, body) in
+            [(orgs, json!({"username": world.owner})), (&repos, json!({"name": "two", "auto_init": true}))]
+        {
             assert_eq!(world.gitea_api(Method::POST, path, Some(body)).await.0, 201);
         }
         world.clear_calls();
@@ -63,7 +65,9 @@ fn a_dry_run_foresees_what_the_run_then_does() {
         foresee(&world, &[], "noop").await;
         world.upstream.commit("one", "main", 1);
         foresee(&world, &["mirror_sync"], "synced").await;
-        world.gitea_api(Method::PATCH, &format!("/repos/{}/one", world.owner), Some(json!({"mirror_interval": "8h"}))).await;
+        world
+            .gitea_api(Method::PATCH, &format!("/repos/{}/one", world.owner), Some(json!({"mirror_interval": "8h"})))
+            .await;
         foresee(&world, &["patch_settings"], "updated").await;
         world.lose_the_journal();
         world.start().await;

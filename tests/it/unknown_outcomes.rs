@@ -1,8 +1,6 @@
 //! Calls of which nobody knows whether they were done: each changing call there is, executed with its answer lost, or
 //! lost before it was executed. Held against what the stand-in's Gitea has really changed, and not against the end alone.
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::{Value, json};
 use standin::{CallKind, Effect, Fault, Profile, Reader, UpstreamFault};

@@ -91,16 +91,16 @@ impl Recorder {
             path: uri.path_and_query().unwrap().as_str().replace(&self.owner, "openova"),
             body: String::from_utf8_lossy(call.request.body()).replace(&self.owner, "openova"),
         };
-        let mut lost = self.lost.lock().unwrap();
-        let loss = match lost.as_mut() {
-            Some(next) if sent.is(next.kind) && next.after == 0 => lost.take().map(|lost| lost.loss),
-            Some(next) if sent.is(next.kind) => {
-                next.after -= 1;
+        let mut next = self.lost.lock().unwrap();
+        let loss = match next.as_mut() {
+            Some(call) if sent.is(call.kind) && call.after == 0 => next.take().map(|call| call.loss),
+            Some(call) if sent.is(call.kind) => {
+                call.after -= 1;
                 None
             }
             Some(_) | None => None,
         };
-        drop(lost);
+        drop(next);
         self.sent.lock().unwrap().push(sent);
         loss
     }

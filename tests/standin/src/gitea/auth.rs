@@ -76,7 +76,9 @@ impl Gitea {
         let state = self.state();
         let account = state.account(name)?;
         match &account.kind {
-            Kind::User { password, .. } if password == given => Some(Doer { id: account.id, scopes: None, repositories: None }),
+            Kind::User { password, .. } if password == given => {
+                Some(Doer { id: account.id, scopes: None, repositories: None })
+            }
             Kind::User { .. } | Kind::Org { .. } => None,
         }
     }
