@@ -23,10 +23,10 @@ impl Table<'_> {
         let because = failing::lagging(push);
         let patience = PATIENCE.min(self.policy.run.saturating_sub(BEFORE_THE_LIMIT + lag.since));
         let waited = lag.read_at.saturating_sub(lag.since);
-        if waited >= patience {
+        let Some(left) = patience.checked_sub(waited).filter(|left| !left.is_zero()) else {
             return Some(Next::End(Box::new(End::Unverified { problem: because })));
-        }
-        let pause = backoff::exponential(lag.readings + 2).min(patience - waited);
+        };
+        let pause = backoff::exponential(lag.readings + 2).min(left);
         Some(match pause.checked_sub(self.history.since(lag.read_at)).filter(|left| !left.is_zero()) {
             Some(pause) => Next::Wait(Wait { phase: Phase::Verifying, pause, jitter: false, because: Some(because) }),
             None => Next::Look(Look::Upstream),

@@ -263,9 +263,9 @@ mod tests {
         assert!(pushes.add(bc.clone(), at(0)));
         assert!(!pushes.add(bc.clone(), at(1)), "the same again");
         assert!(!pushes.add(ab.clone(), at(2)), "the one before it, late");
-        assert!(pushes.owes_any(&[bc.clone()]));
+        assert!(pushes.owes_any(std::slice::from_ref(&bc)));
         assert!(pushes.add(ca, at(3)) && pushes.add(ab.clone(), at(4)), "pushed to and fro");
-        assert!(!pushes.owes_any(&[bc]) && pushes.owes_any(&[ab.clone()]), "the latest counts");
+        assert!(!pushes.owes_any(&[bc]) && pushes.owes_any(std::slice::from_ref(&ab)), "the latest counts");
         assert!(!pushes.add(push(MAIN, Some('b'), '0'), at(5)), "a deletion is not waited for");
         assert!(!pushes.owes_any(&[ab]), "and takes the place of what was");
         for number in 0..1_000 {
