@@ -75,7 +75,7 @@ codes! {
     HostNotAllowed = "host-not-allowed", 421, change, "This host name is not served",
         "Call under a name of `server.hosts`, an IP literal or `localhost`; or add the name to `server.hosts` in the configuration and restart. Without authentication (--auth none) a name has to be listed there.";
     OriginNotAllowed = "origin-not-allowed", 403, change, "This page may not call the service",
-        "Add the page's origin, exactly as its browser sends it (scheme, host, port), to `server.origins` in the configuration, or call from outside a browser.";
+        "Add the page's origin, exactly as its browser sends it (scheme, host, port), to `server.origins` in the configuration and restart cutover-api. For cutover-api's own page behind a proxy, use https or have the proxy pass `Host` on. Or call from outside a browser.";
     RateLimited = "rate-limited", 429, again, "Too many bad credentials from this address",
         "Wait as long as `Retry-After` says, and send a token of the tokens file (--tokens-file), or sign a webhook with its secret: callers with a good credential are never held up.";
     RequestTimeout = "request-timeout", 408, again, "The request did not arrive in time",
@@ -178,6 +178,8 @@ codes! {
         "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) from our pod's network; check DNS, the egress policy and the proxy (HTTPS_PROXY), then ask again. Gitea keeps what it has.";
     UpstreamTls = "upstream-tls", 502, change, "No TLS session with upstream",
         "Compare what `detail` says with what upstream sends (`openssl s_client -connect HOST:PORT -servername HOST`). Then correct upstream's certificate, or put its issuer's certificate into the file of the mirror's upstream.caFile (in the chart: caBundle). A changed file is read at the next call.";
+    UpstreamLagging = "upstream-lagging", 503, again, "Upstream does not show a push yet",
+        "Wait, then start another run: the push stays owed until upstream shows it, and counts as taken back after ten minutes. Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) for the ref; if it stays at the old commit, check the forge's status page and any cache between it and cutover-api.";
     UpstreamRefused = "upstream-refused", 424, change, "Upstream refuses us",
         "Check UPSTREAM_REPO_URL (upstream.url) for the repository's final address, and the upstream credential; many forges answer 401 or 404 for a repository that the credential may not read.";
     UpstreamSuspect = "upstream-suspect", 424, again, "Upstream's answer is not a sound list of refs",

@@ -8,6 +8,7 @@ use crate::domain::answer::{
 use crate::domain::cause::Side;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::server::Server;
+use crate::domain::webhook::Push;
 
 /// Gitea understood who asks and says no.
 pub(super) fn refused(refusal: &Refusal) -> Problem {
@@ -68,6 +69,13 @@ fn because(trouble: &Trouble, side: Side, problem: Problem) -> Problem {
         Some(cause) => problem.because(cause.label()).with_remedy(&cause.remedy(side)),
         None => problem,
     }
+}
+
+/// Upstream does not show yet what a delivery names.
+pub(super) fn lagging(push: &Push) -> Problem {
+    let Push { reference, after, .. } = push;
+    let detail = format!("a webhook says that {reference} is at {after}; upstream still shows the object of before");
+    Problem::new(Code::UpstreamLagging, detail)
 }
 
 /// Upstream answers, and nothing may be concluded from it.

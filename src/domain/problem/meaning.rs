@@ -26,7 +26,7 @@ impl Code {
                 "The `Host` of the request is not a name of this service. A page in somebody's browser can make a name of its own point here; so with `server.hosts` set, or without authentication, only the configured names, IP literals and `localhost` are served."
             }
             Self::OriginNotAllowed => {
-                "A browser sent this request for a page of another origin, and that origin is not configured. Nothing was done: a page that somebody happens to read must not start runs."
+                "A browser sent a changing request for a page of another origin, and that origin is not configured. Nothing was done: a page of another site must not start runs. Reads are answered whatever the origin."
             }
             Self::RateLimited => {
                 "More than 10 calls with a token or a signature that is not good came from one address within a minute. Callers with a good one are answered all the same."
@@ -163,6 +163,9 @@ impl Code {
             }
             Self::UpstreamTls => {
                 "Upstream was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Upstream is tried once in a run, and the run continues with Gitea alone: the mirror in Gitea may be well, but nothing proves it. Gitea fetches from upstream itself and has CA certificates of its own: a private CA must be added there, too."
+            }
+            Self::UpstreamLagging => {
+                "A signed webhook named a new commit, and for a minute upstream went on listing the ref at the old one. Gitea equals that older list, so that nothing is proven about the push. Forges send webhooks before all of their servers show the push."
             }
             Self::UpstreamRefused => {
                 "Upstream answered that it will not show the repository: 401, 403, 404 or a redirect. Nothing was changed in Gitea."
