@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use standin::{CallKind, Fault, Profile, Reader, UpstreamFault};
+use standin::{CallKind, Fault, Profile, Reader, Unreached, UpstreamFault};
 
 use crate::world::{World, story, story_on};
 
@@ -209,7 +209,7 @@ fn an_upstream_without_a_tls_session_is_tried_once_and_gives_unverified_with_a_c
         assert_eq!((&run["status"], &problem["error"]), (&json!("unverified"), &json!("upstream-tls")), "{run:#}");
         assert_eq!(problem["retryable"], false, "{run:#}");
         assert!(problem["remedy"].as_str().unwrap().contains("upstream.caFile"), "{run:#}");
-        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
         let status = world.get("/status").await.json();
         assert_eq!(status["mirrors"][0]["problem"]["error"], "upstream-tls", "{status:#}");
         world.upstream.clear_faults();
