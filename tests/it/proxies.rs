@@ -108,7 +108,12 @@ fn transport(variables: &[(&str, String)]) -> HttpTransport {
     HttpTransport::with(Outbound::from_variables(&lookup).unwrap(), None).unwrap()
 }
 
-async fn ask(transport: &HttpTransport, url: &str, bundle: Option<&Arc<Bundle>>, limit: u64) -> Result<StatusCode, Trouble> {
+async fn ask(
+    transport: &HttpTransport,
+    url: &str,
+    bundle: Option<&Arc<Bundle>>,
+    limit: u64,
+) -> Result<StatusCode, Trouble> {
     let request = Request::get(url).body(Bytes::new()).unwrap();
     let (bundle, timeout) = (bundle.cloned(), Duration::from_secs(limit));
     let call = Call { operation: "test", route: Route::Proxied, request, bundle, timeout, largest: 1_000 };

@@ -83,7 +83,9 @@ impl Pod {
 
     fn fill(&self, at: &str, volume: &Value, objects: &[Value], secret: &dyn Fn(&str, &str) -> String) {
         fs::create_dir_all(self.path(at)).unwrap();
-        if let (Some(name), Some(items)) = (volume["configMap"]["name"].as_str(), volume["configMap"]["items"].as_array()) {
+        if let (Some(name), Some(items)) =
+            (volume["configMap"]["name"].as_str(), volume["configMap"]["items"].as_array())
+        {
             // one that the render does not bring
             for item in items {
                 self.write(&format!("{at}/{}", text(&item["path"])), &secret(name, &text(&item["key"])));

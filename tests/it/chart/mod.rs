@@ -124,7 +124,10 @@ fn a_test_of_the_platforms_that_no_pull_mirror_can_pass_is_named_and_not_pleased
 fn a_bundle_of_ca_certificates_is_mounted_and_trusted_for_gitea_and_every_upstream() {
     let pod = server("several");
     let output = checked(&pod);
-    let trusted = told(&output).lines().filter(|line| line.contains("1 certificate in") && line.contains("/run/secrets/ca/ca.crt")).count();
+    let trusted = told(&output)
+        .lines()
+        .filter(|line| line.contains("1 certificate in") && line.contains("/run/secrets/ca/ca.crt"))
+        .count();
     assert_eq!((output.status.code(), trusted), (Some(0), 4), "{}", told(&output));
     fs::write(pod.path("/run/secrets/ca/ca.crt"), "").unwrap();
     let output = checked(&pod);
