@@ -62,5 +62,6 @@ fn a_gitea_with_a_certificate_of_its_own_is_used_with_its_bundle_and_no_program_
     assert_ne!(refused.status.code(), Some(0));
     let waiting = scene.get("/status");
     assert_eq!(waiting["mirrors"][0]["waitingFor"]["error"], "gitea-tls", "{waiting:#}");
-    assert_eq!(waiting["mirrors"][0]["waitingFor"]["reason"], "self-signed", "{waiting:#}");
+    let remedy = waiting["mirrors"][0]["waitingFor"]["remedy"].as_str().unwrap();
+    assert!(remedy.contains("Put this very certificate into the file of gitea.caFile"), "{remedy}");
 }
