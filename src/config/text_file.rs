@@ -226,7 +226,7 @@ pub(super) mod tests {
             advance(Duration::from_hours(1)).await;
             failing.with(Some(errno));
             assert_eq!(text(&file).as_deref(), Some("old"), "{errno}");
-            advance(Duration::from_secs(counts) - Duration::from_millis(1)).await;
+            advance(Duration::from_millis(counts * 1_000 - 1)).await;
             assert_eq!(text(&file).as_deref(), Some("old"), "{errno}");
             advance(Duration::from_millis(1)).await;
             assert_eq!(text(&file), None, "{errno}");
