@@ -27,6 +27,7 @@ mod not_ours;
 mod notifications;
 mod outages;
 mod pages;
+mod patience;
 mod process;
 mod runs;
 mod simulation;

@@ -97,13 +97,13 @@ impl Code {
                 "The cluster's DNS knows no address for Gitea's host name. The run waits and tries again by itself until its deadline."
             }
             Self::GiteaTls => {
-                "Gitea was reached, and no TLS session came about: its certificate has ended, is for another name, or its issuer is not trusted here."
+                "Gitea was reached, and no TLS session came about: its certificate has ended, is for another name, or its issuer is not trusted here. A run to which Gitea has not answered yet fails when it has seen nothing else for two minutes."
             }
             Self::GiteaError => {
-                "Gitea, or a proxy before it, answers with 5xx, 429 or something that cannot be read. The run waits and tries again by itself until its deadline."
+                "Gitea, or a proxy before it, answers with 5xx, 429 or a web page in place of an error of its API's, as Gitea's installer does. The run waits and tries again by itself until its deadline."
             }
             Self::NotGitea => {
-                "Something answers at Gitea's address and it is not Gitea's API: a log-in page, a redirect, another program, or Gitea's installer."
+                "Something answers at Gitea's address and it is not Gitea's API: a log-in page, a redirect or another program. A run to which Gitea has not answered yet fails when it has seen nothing else for two minutes."
             }
             Self::GiteaCredential => {
                 "The file with our token for Gitea is missing, empty or not readable. Gitea was not asked."
@@ -159,7 +159,7 @@ impl Code {
                 "The file with our credential for upstream is missing, empty or not readable. Upstream was not asked."
             }
             Self::UpstreamUnreachable => {
-                "Upstream did not answer this service in 5 tries: DNS, connection, TLS, time-out or 5xx. The mirror in Gitea may be well; there is no evidence of it."
+                "Upstream did not answer this service in 5 tries: DNS, connection, TLS, time-out or 5xx. Or its host limits requests and asks for none until after the end of the run (`reason` is `rate-limit`): Gitea is not sent there before. The mirror in Gitea may be well; there is no evidence of it."
             }
             Self::UpstreamRefused => {
                 "Upstream answered that it will not show the repository: 401, 403, 404 or a redirect. Nothing was changed in Gitea."
