@@ -7,15 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, SemaphorePermit, mpsc};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::{Notify, SemaphorePermit, mpsc, watch};
+use tokio::time::{Instant, sleep};
 
 use super::facts::LastSeen;
 use super::observer::Observed;
 use super::surroundings::Surroundings;
 use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, TroubleKind, UpstreamAnswer};
 use crate::domain::credential::CredentialSource;
-use crate::domain::decide::{Awaited, Look, Next, Wait, decide};
+use crate::domain::decide::{Look, Next, decide};
 use crate::domain::evidence::Seen;
 use crate::domain::names::MirrorName;
 use crate::domain::observation::{History, Observation, RepositorySeen};
@@ -25,6 +25,7 @@ use crate::domain::refs::{Comparison, ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
 use crate::domain::server::Server;
 use crate::domain::spec::{MirrorSpec, RunOptions};
+use crate::domain::webhook::Pushes;
 use crate::journal::JournalError;
 
 /// What drivers and observations tell the coordinator.
@@ -45,9 +46,6 @@ pub(super) enum Event {
 /// How often a driver that changes nothing says that it is at work.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
-/// How often new requests cut a wait for Gitea short.
-const HURRIED_EVERY: Duration = Duration::from_secs(10);
-
 /// One mirror's work for one run.
 pub(super) struct Driver {
     pub(super) run: RunId,
@@ -62,6 +60,8 @@ pub(super) struct Driver {
     pub(super) interrupt: Arc<Notify>,
     /// Told of a new request for the mirror: a wait for Gitea ends then.
     pub(super) hurry: Arc<Notify>,
+    /// The pushes that deliveries name, as they come.
+    pub(super) pushes: watch::Receiver<Pushes>,
 }
 
 /// What the loop keeps.
@@ -74,7 +74,7 @@ pub(super) struct Work {
     /// When something was told of it last.
     told: Option<Instant>,
     /// When a new request last cut a wait short.
-    hurried: Option<Instant>,
+    pub(super) hurried: Option<Instant>,
     /// Until when upstream has asked this run to be left alone, and its answer.
     resting: Option<(Instant, UpstreamAnswer)>,
     /// The phase that a look belongs to: what was done or waited for just before.
@@ -176,6 +176,7 @@ impl Driver {
         loop {
             work.tick();
             work.history.upstream_rest = self.around.rest_of(&self.spec.upstream.origin());
+            work.history.hears_of(&self.pushes.borrow());
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
                 Next::Look(look) => {
                     let known = work.history.made_nothing();
@@ -197,6 +198,7 @@ impl Driver {
                 }
                 Next::End(end) => {
                     work.seen.aside(&work.history, &work.observation, &end);
+                    work.seen.pushes = std::mem::take(&mut work.history.pushes);
                     return Ok(Some((*end, work.seen)));
                 }
             }
@@ -230,6 +232,7 @@ impl Driver {
                 let answer = self.upstream(work).await;
                 work.seen.upstream(&self.spec, &answer);
                 work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
+                Self::saw_both(work);
             }
             Look::LocalRefs => {
                 self.enter(looking, None, work).await;
@@ -288,6 +291,15 @@ impl Driver {
         work.history.saw_local_refs(&self.spec, &answer, proven);
         work.seen.local_refs(&self.spec, &answer, compared.as_ref());
         work.observation.local_refs = Some(Seen { at: self.around.clock.now(), value: answer });
+        Self::saw_both(work);
+    }
+
+    /// Holds the lists, once both are here, against what deliveries name.
+    fn saw_both(work: &mut Work) {
+        let Observation { upstream: Some(upstream), local_refs: Some(local), .. } = &work.observation else { return };
+        if let (UpstreamAnswer::List(list), LocalRefsAnswer::List(local)) = (&upstream.value, &local.value) {
+            work.history.saw_both(&Seen { at: upstream.at, value: list }, local);
+        }
     }
 
     /// The tracked branch's commit in Gitea now and before this run's first sync.
@@ -335,34 +347,6 @@ impl Driver {
             | LocalRefsAnswer::Refused(_)
             | LocalRefsAnswer::Gone
             | LocalRefsAnswer::Trouble(_) => None,
-        }
-    }
-
-    pub(super) async fn wait(&self, wait: Wait, work: &mut Work) {
-        work.looking = if wait.phase == Phase::Connecting { Phase::Inspecting } else { wait.phase };
-        self.enter(wait.phase, wait.because.map(|because| *because), work).await;
-        let salt = (self.spec.name.as_str(), self.around.clock.now().as_nanosecond());
-        let pause = super::jitter::spread(wait.least, wait.pause, salt);
-        tokio::select! {
-            biased;
-            () = self.hurried(wait.awaited, work.hurried) => work.hurried = Some(Instant::now()),
-            () = sleep(pause) => {}
-        }
-        match wait.awaited {
-            // an outage may take long, and what upstream showed before it is no ground for a change after it
-            Awaited::Gitea | Awaited::Upstream => work.observation.forget_upstream(),
-            Awaited::Work => work.observation.forget(),
-        }
-    }
-
-    /// A new request for the mirror, while it is Gitea that is waited for.
-    async fn hurried(&self, awaited: Awaited, last: Option<Instant>) {
-        match awaited {
-            Awaited::Gitea => self.hurry.notified().await,
-            Awaited::Upstream | Awaited::Work => std::future::pending().await,
-        }
-        if let Some(last) = last {
-            sleep_until(last + HURRIED_EVERY).await;
         }
     }
 

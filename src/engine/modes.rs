@@ -250,6 +250,7 @@ impl Coordinator {
             events: self.events.clone(),
             interrupt: Arc::default(),
             hurry: Arc::clone(&hurry),
+            pushes: slot.pushes.subscribe(),
         };
         let driving = self.drivers.spawn(driver.drive_mode(change));
         let abort = driving.abort_handle();

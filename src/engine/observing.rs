@@ -197,6 +197,7 @@ impl Coordinator {
             pause: None,
             interrupt: Arc::default(),
             hurry: Arc::default(),
+            pushes: slot.pushes.subscribe(),
         };
         // a long line spreads them already
         let pause = if observing.line.is_empty() {
@@ -244,9 +245,8 @@ impl Coordinator {
         let after = facts::observed(&slot.status.facts, seen, &finding, now);
         self.metrics.observed(finding.label());
         let before = Arc::clone(&slot.status);
-        let status = Arc::make_mut(&mut slot.status);
-        status.facts = after;
-        log_edge(&before, status, &finding, now);
+        slot.take_up(after);
+        log_edge(&before, &slot.status, &finding, now);
         let told = self.notices_of(&name, &before.facts, None);
         self.observing.keep_to_tell(told);
         let slot = &self.mirrors[mirror];

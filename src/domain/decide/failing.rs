@@ -12,6 +12,7 @@ use crate::domain::answer::{
 use crate::domain::duration::GoDuration;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::server::Server;
+use crate::domain::webhook::Push;
 
 /// Gitea understood who asks and says no.
 pub(super) fn refused(refusal: &Refusal) -> Problem {
@@ -83,6 +84,13 @@ pub(super) fn upstream_rests(host: &str, until: Timestamp) -> Problem {
     Problem::new(Code::UpstreamUnreachable, detail).because("rate-limit").with_remedy(
         "Ask again after the time in `detail`. Where it happens often, give upstream a credential (UPSTREAM_TOKEN_FILE, upstream.tokenFile): most forges allow more requests with one.",
     )
+}
+
+/// Upstream does not show yet what a delivery names.
+pub(super) fn lagging(push: &Push) -> Problem {
+    let Push { reference, after, .. } = push;
+    let detail = format!("a webhook says that {reference} is at {after}; upstream still shows the object of before");
+    Problem::new(Code::UpstreamLagging, detail)
 }
 
 /// Upstream answers, and nothing may be concluded from it.
