@@ -33,4 +33,5 @@ mod simulation;
 mod taking_out;
 mod told;
 mod unknown_outcomes;
+mod upstream_answers;
 mod world;

@@ -24,7 +24,7 @@ use crate::git::Git;
 use crate::serve::{self, Served};
 use crate::store::{Memory, Store};
 
-/// Who is asking, by `User-Agent`: the `git` program (Gitea's children) or anybody else (the service).
+/// Who is asking, by `User-Agent`: the `git` program (Gitea's children) or the service, which names itself after `git/…`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
     /// Every reader.
@@ -58,6 +58,23 @@ pub enum UpstreamFault {
     Status(u16),
     /// This status with these headers, and the body `no`.
     Response(u16, Vec<(&'static str, String)>),
+    /// This status with these headers and this body.
+    Page(u16, &'static [(&'static str, &'static str)], &'static str),
+    /// Shows that it is git to anybody, and answers the second request with this status, as GitHub does to data centres.
+    SecondRefused {
+        /// The status.
+        status: u16,
+        /// Whether it gives its list by protocol v0, in one request.
+        v0: bool,
+    },
+    /// These words as git's own error, in place of the list.
+    GitError(&'static str),
+    /// The right list, with an `Age` of so many seconds: out of a cache.
+    Aged(u64),
+    /// The right list of protocol v0, of a shallow repository.
+    Shallow,
+    /// The right list as a plain file: dumb HTTP.
+    PlainFiles,
     /// Never answers.
     Hang,
     /// Waits, then goes on. By the clock of whoever serves: real time for what a socket in the background
