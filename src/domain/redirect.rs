@@ -26,8 +26,26 @@ pub enum Target {
 
 /// Parts of a path at which people log in.
 const LOG_IN_PATHS: [&str; 20] = [
-    "login", "log-in", "log_in", "signin", "sign-in", "sign_in", "_signin", "sso", "saml", "saml2", "oauth", "oauth2", "authorize",
-    "adfs", "openid-connect", "cas", "auth", "authenticate", "login.aspx", "login.html",
+    "login",
+    "log-in",
+    "log_in",
+    "signin",
+    "sign-in",
+    "sign_in",
+    "_signin",
+    "sso",
+    "saml",
+    "saml2",
+    "oauth",
+    "oauth2",
+    "authorize",
+    "adfs",
+    "openid-connect",
+    "cas",
+    "auth",
+    "authenticate",
+    "login.aspx",
+    "login.html",
 ];
 
 /// Names of hosts at which people log in.
@@ -35,8 +53,17 @@ const LOG_IN_HOSTS: [&str; 12] =
     ["login", "signin", "sso", "auth", "accounts", "idp", "adfs", "identity", "okta", "onelogin", "auth0", "keycloak"];
 
 /// Names of a query's members that lead back after a log-in.
-const WAYS_BACK: [&str; 9] =
-    ["samlrequest", "redirect_uri", "redirect_url", "return_to", "returnurl", "return_url", "redirect_to", "wctx", "rd"];
+const WAYS_BACK: [&str; 9] = [
+    "samlrequest",
+    "redirect_uri",
+    "redirect_url",
+    "return_to",
+    "returnurl",
+    "return_url",
+    "redirect_to",
+    "wctx",
+    "rd",
+];
 
 /// Words of an address of a maintenance page.
 const MAINTENANCE: [&str; 4] = ["maintenance", "unavailable", "downtime", "outage"];
@@ -81,7 +108,11 @@ mod tests {
         let to = |url: &str| Target::Repository(UpstreamUrl::parse(url).unwrap());
         let elsewhere = |url: &str| Target::Elsewhere(url.to_owned());
         for (from, location, target) in [
-            ("https://git.test/a/b", "https://git.test/a/b.git/info/refs?service=git-upload-pack", to("https://git.test/a/b.git")),
+            (
+                "https://git.test/a/b",
+                "https://git.test/a/b.git/info/refs?service=git-upload-pack",
+                to("https://git.test/a/b.git"),
+            ),
             ("https://git.test/a/b", "/new/b/info/refs?service=git-upload-pack", to("https://git.test/new/b")),
             ("https://git.test/a/b", "../../c/info/refs", to("https://git.test/a/c")),
             ("http://git.test/a/b", "https://git.test/a/b/info/refs", to("https://git.test/a/b")),
@@ -90,7 +121,11 @@ mod tests {
             // less than what was asked for, another port, another host
             ("https://git.test/a/b", "http://git.test/a/b/info/refs", elsewhere("http://git.test/a/b")),
             ("https://git.test/a/b", "https://git.test:8443/a/b/info/refs", elsewhere("https://git.test:8443/a/b")),
-            ("https://git.test/a/b", "https://git.test.evil.test/a/b/info/refs", elsewhere("https://git.test.evil.test/a/b")),
+            (
+                "https://git.test/a/b",
+                "https://git.test.evil.test/a/b/info/refs",
+                elsewhere("https://git.test.evil.test/a/b"),
+            ),
             ("https://git.test/a/b", "//evil.test/a/b/info/refs", elsewhere("https://evil.test/a/b")),
             ("https://git.test/a/b", "https://u:secret@evil.test/x?token=secret", elsewhere("https://evil.test/x")),
             ("https://git.test/a/b", "https://git.test/", elsewhere("https://git.test/")),

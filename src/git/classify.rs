@@ -15,21 +15,54 @@ use crate::domain::url::UpstreamUrl;
 
 /// A limit on the rate of requests.
 const LIMITED: [&str; 9] = [
-    "rate limit", "rate-limit", "ratelimit", "too many requests", "request limit", "throttl", "quota exceeded", "abuse detection",
+    "rate limit",
+    "rate-limit",
+    "ratelimit",
+    "too many requests",
+    "request limit",
+    "throttl",
+    "quota exceeded",
+    "abuse detection",
     "slow down",
 ];
 
 /// A server that does not work for now, on its page.
 const DOWN: [&str; 18] = [
-    "maintenance", "temporarily unavailable", "currently unavailable", "service unavailable", "try again later", "try again in",
-    "back soon", "back shortly", "be right back", "downtime", "overloaded", "due to load", "high load", "heavy load", "under load",
-    "too busy", "bad gateway", "gateway time",
+    "maintenance",
+    "temporarily unavailable",
+    "currently unavailable",
+    "service unavailable",
+    "try again later",
+    "try again in",
+    "back soon",
+    "back shortly",
+    "be right back",
+    "downtime",
+    "overloaded",
+    "due to load",
+    "high load",
+    "heavy load",
+    "under load",
+    "too busy",
+    "bad gateway",
+    "gateway time",
 ];
 
 /// The same, in the words of a git server beside those.
 const FAILING: [&str; 13] = [
-    "temporarily", "unavailable", "timed out", "timeout", "time-out", "deadline exceeded", "connection refused",
-    "connection reset", "too many connections", "resource exhausted", "internal api", "internal error", "internal server error",
+    "temporarily",
+    "unavailable",
+    "timed out",
+    "timeout",
+    "time-out",
+    "deadline exceeded",
+    "connection refused",
+    "connection reset",
+    "too many connections",
+    "resource exhausted",
+    "internal api",
+    "internal error",
+    "internal server error",
 ];
 
 /// A repository that is withheld by law.
@@ -40,20 +73,53 @@ const CLOSED: [&str; 3] = ["has been disabled", "access blocked", "has been susp
 
 /// A reader that is not let in, in git's own words or a forge's.
 const DENIED: [&str; 17] = [
-    "denied", "not exported", "not found", "not be found", "not enabled", "not allowed", "not permitted", "permission",
-    "forbidden", "unauthorized", "unauthenticated", "authenticat", "no such", "does not exist", "doesn't exist", "not appear to be a git repository",
+    "denied",
+    "not exported",
+    "not found",
+    "not be found",
+    "not enabled",
+    "not allowed",
+    "not permitted",
+    "permission",
+    "forbidden",
+    "unauthorized",
+    "unauthenticated",
+    "authenticat",
+    "no such",
+    "does not exist",
+    "doesn't exist",
+    "not appear to be a git repository",
     "no access",
 ];
 
 /// A test that only a browser passes.
 const CHALLENGE: [&str; 7] = [
-    "just a moment", "attention required", "checking your browser", "not a bot", "are you a robot", "are you human", "captcha",
+    "just a moment",
+    "attention required",
+    "checking your browser",
+    "not a bot",
+    "are you a robot",
+    "are you human",
+    "captcha",
 ];
 
 /// Programs that stand between a company's network and the internet.
 const PROXIES: [&str; 15] = [
-    "squid", "zscaler", "bluecoat", "blue coat", "mcafee", "skyhigh", "web gateway", "fortigate", "fortiproxy", "netskope", "tinyproxy",
-    "privoxy", "forcepoint", "websense", "ironport",
+    "squid",
+    "zscaler",
+    "bluecoat",
+    "blue coat",
+    "mcafee",
+    "skyhigh",
+    "web gateway",
+    "fortigate",
+    "fortiproxy",
+    "netskope",
+    "tinyproxy",
+    "privoxy",
+    "forcepoint",
+    "websense",
+    "ironport",
 ];
 
 /// The beginning of an answer that is no list.
@@ -70,7 +136,13 @@ pub(super) struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     /// An answer to the request for `below`, such as `/info/refs`. `body`: its beginning, from which secrets are removed.
-    pub(super) fn new(upstream: &'a UpstreamUrl, below: &'a str, status: u16, headers: &'a HeaderMap, body: &'a str) -> Self {
+    pub(super) fn new(
+        upstream: &'a UpstreamUrl,
+        below: &'a str,
+        status: u16,
+        headers: &'a HeaderMap,
+        body: &'a str,
+    ) -> Self {
         let html = text(headers, header::CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("text/html"));
         Self { upstream, below, status, headers, body, page: Page::new(body, html) }
     }
@@ -111,7 +183,9 @@ impl<'a> Answer<'a> {
         if let Some(error) = text(self.headers, "x-squid-error") {
             return Some(format!(" (Squid: {error})"));
         }
-        if let Some(program) = named("server").or_else(|| named("via").filter(|_| !self.headers.contains_key(header::SERVER))) {
+        if let Some(program) =
+            named("server").or_else(|| named("via").filter(|_| !self.headers.contains_key(header::SERVER)))
+        {
             return Some(format!(" ({program})"));
         }
         let by_its_own = self.status == 407
@@ -141,7 +215,11 @@ impl<'a> Answer<'a> {
         match self.status {
             429 => true,
             // some forges refuse with it, and then say when to come again
-            403 => self.headers.contains_key(header::RETRY_AFTER) || rate::is_used_up(self.headers) || self.page.says(&LIMITED),
+            403 => {
+                self.headers.contains_key(header::RETRY_AFTER)
+                    || rate::is_used_up(self.headers)
+                    || self.page.says(&LIMITED)
+            }
             503 => rate::is_used_up(self.headers) || self.page.is_headed(&LIMITED),
             200..=299 => self.page.is_headed(&LIMITED),
             _ => false,
@@ -177,7 +255,9 @@ impl<'a> Answer<'a> {
             }
             304 => (TroubleKind::Busy, "A cache answers 304 to a request that sets no condition".to_owned()),
             300..=399 => match self.target() {
-                Target::Maintenance(to) => (TroubleKind::Busy, format!("Upstream redirects to a maintenance page, {to}")),
+                Target::Maintenance(to) => {
+                    (TroubleKind::Busy, format!("Upstream redirects to a maintenance page, {to}"))
+                }
                 Target::Repository(_) | Target::Itself | Target::LogIn(_) | Target::Elsewhere(_) | Target::Nowhere => {
                     return None;
                 }
@@ -214,11 +294,16 @@ impl<'a> Answer<'a> {
                 let detail = format!("Upstream answers {status}: the repository is at {to}");
                 (UpstreamRefusal::Redirect { to: Some(to) }, detail)
             }
-            Target::LogIn(to) => (UpstreamRefusal::LogIn, format!("Upstream answers {status}: it redirects to a log-in page, {to}")),
-            Target::Maintenance(to) | Target::Elsewhere(to) => {
-                (elsewhere, format!("Upstream answers {status}: it redirects to {to}, which cutover-api does not follow"))
+            Target::LogIn(to) => {
+                (UpstreamRefusal::LogIn, format!("Upstream answers {status}: it redirects to a log-in page, {to}"))
             }
-            Target::Itself => (elsewhere, format!("Upstream answers {status}: it redirects to the address that was asked for")),
+            Target::Maintenance(to) | Target::Elsewhere(to) => (
+                elsewhere,
+                format!("Upstream answers {status}: it redirects to {to}, which cutover-api does not follow"),
+            ),
+            Target::Itself => {
+                (elsewhere, format!("Upstream answers {status}: it redirects to the address that was asked for"))
+            }
             Target::Nowhere => (elsewhere, format!("Upstream answers {status}: a redirect without an address")),
         }
     }
@@ -233,7 +318,9 @@ impl<'a> Answer<'a> {
             Some(encoding) if encoding != "identity" => {
                 format!("Upstream answers {status} in the encoding {encoding}, which was not asked for")
             }
-            _ if !(200..=299).contains(&status) => format!("Upstream answers {status}, which git never does{}", page.quoted()),
+            _ if !(200..=299).contains(&status) => {
+                format!("Upstream answers {status}, which git never does{}", page.quoted())
+            }
             _ if page.is_empty() => format!("Upstream answers {status} with an empty answer"),
             _ if page.is_html() => format!("Upstream answers {status}{} instead of git's answer", page.quoted()),
             _ => format!("Upstream answers {status} with an answer that is not git's{}", page.quoted()),

@@ -95,11 +95,14 @@ impl Lister {
         match self.first(&remote, Protocol::V2).await {
             First::Ended(reading) => remote.meaning(url, INFO_REFS, reading),
             First::V2 { sha256 } => {
-                let answer = remote.meaning(url, UPLOAD_PACK, self.list(&remote, sha256).await);
-                if remote.credential.is_none() && contradicts_the_first(&answer) {
-                    self.upstream_by_v0(url, &remote, &answer).await
-                } else {
-                    answer
+                let reading = self.list(&remote, sha256).await;
+                let is_gits = matches!(reading, Reading::NotAList(NotAList::Refused(_), _));
+                let answer = remote.meaning(url, UPLOAD_PACK, reading);
+                match contradiction(&answer) {
+                    Some(detail) if remote.credential.is_none() && !is_gits => {
+                        self.upstream_by_v0(url, &remote, detail).await
+                    }
+                    Some(_) | None => answer,
                 }
             }
         }
@@ -107,23 +110,16 @@ impl Lister {
 
     /// Upstream's list by one request, of a server that has shown that it is git and then refused to list: what it lets
     /// anybody see cannot be private, so that its refusal is passing.
-    async fn upstream_by_v0(&self, url: &UpstreamUrl, remote: &Remote, refusal: &UpstreamAnswer) -> UpstreamAnswer {
-        let answer = match self.first(remote, Protocol::V0).await {
-            First::Ended(reading) => remote.meaning(url, INFO_REFS, reading),
-            First::V2 { .. } => UpstreamAnswer::NotGit { detail: String::new() },
+    async fn upstream_by_v0(&self, url: &UpstreamUrl, remote: &Remote, refusal: &str) -> UpstreamAnswer {
+        let retry_after = match self.first(remote, Protocol::V0).await {
+            First::V2 { .. } => None,
+            First::Ended(reading) => match remote.meaning(url, INFO_REFS, reading) {
+                list @ UpstreamAnswer::List(_) => return list,
+                UpstreamAnswer::Trouble(trouble) => trouble.retry_after,
+                UpstreamAnswer::NotGit { .. } | UpstreamAnswer::DumbHttp | UpstreamAnswer::Refused { .. } => None,
+            },
         };
-        let retry_after = match answer {
-            UpstreamAnswer::List(_) => return answer,
-            UpstreamAnswer::Trouble(trouble) => trouble.retry_after,
-            UpstreamAnswer::NotGit { .. } | UpstreamAnswer::DumbHttp | UpstreamAnswer::Refused { .. } => None,
-        };
-        let (UpstreamAnswer::NotGit { detail }
-        | UpstreamAnswer::Refused { detail, .. }
-        | UpstreamAnswer::Trouble(Trouble { detail, .. })) = refusal
-        else {
-            return refusal.clone();
-        };
-        let detail = format!("{detail}; it answered so to git's second request after it had allowed the first");
+        let detail = format!("{refusal}; it answered so to git's second request after it had allowed the first");
         UpstreamAnswer::Trouble(Trouble { retry_after, ..Trouble::maybe_sent(TroubleKind::Busy, detail) })
     }
 
@@ -281,7 +277,8 @@ impl Remote {
     fn meaning(&self, url: &UpstreamUrl, below: &str, reading: Reading) -> UpstreamAnswer {
         let redactor = Redactor::knowing(&self.credential);
         let classified = |response: &Response<Bytes>| {
-            let body = redactor.redact(&String::from_utf8_lossy(&response.body()[..response.body().len().min(BEGINNING)]));
+            let body =
+                redactor.redact(&String::from_utf8_lossy(&response.body()[..response.body().len().min(BEGINNING)]));
             Answer::new(url, below, response.status().as_u16(), response.headers(), &body).meaning()
         };
         let answer = match reading {
@@ -328,13 +325,17 @@ fn fresh(list: RefList, response: &Response<Bytes>) -> Reading {
     }
 }
 
-/// Whether an answer to the second request cannot be meant by a server that has allowed the first to anybody. A proxy that lets
-/// no POST pass gives such answers, too.
-fn contradicts_the_first(answer: &UpstreamAnswer) -> bool {
+/// What was seen in an answer to the second request that a server cannot mean which has allowed the first to anybody. A proxy
+/// that lets no POST pass gives such answers, too.
+fn contradiction(answer: &UpstreamAnswer) -> Option<&str> {
     match answer {
-        UpstreamAnswer::Refused { why, .. } => matches!(why, UpstreamRefusal::Denied | UpstreamRefusal::LogIn),
-        UpstreamAnswer::Trouble(trouble) => trouble.kind == TroubleKind::Foreign,
-        UpstreamAnswer::List(_) | UpstreamAnswer::NotGit { .. } | UpstreamAnswer::DumbHttp => false,
+        UpstreamAnswer::Refused { why: UpstreamRefusal::Denied | UpstreamRefusal::LogIn, detail } => Some(detail),
+        UpstreamAnswer::Trouble(Trouble { kind: TroubleKind::Foreign, detail, .. }) => Some(detail),
+        UpstreamAnswer::List(_)
+        | UpstreamAnswer::NotGit { .. }
+        | UpstreamAnswer::DumbHttp
+        | UpstreamAnswer::Refused { .. }
+        | UpstreamAnswer::Trouble(_) => None,
     }
 }
 

@@ -60,7 +60,15 @@ impl Page {
     /// Whether it is a page to log in at, or one that leads there.
     pub(super) fn asks_for_a_log_in(&self) -> bool {
         const HEADS: [&str; 9] = [
-            "sign in", "signin", "sign-in", "log in", "login", "log-in", "single sign-on", "authentication required", "anmelden",
+            "sign in",
+            "signin",
+            "sign-in",
+            "log in",
+            "login",
+            "log-in",
+            "single sign-on",
+            "authentication required",
+            "anmelden",
         ];
         let has = |text: &str| self.source.contains(text);
         let leads = has("http-equiv=\"refresh\"") || has("http-equiv='refresh'") || has("http-equiv=refresh");
@@ -109,12 +117,23 @@ fn text_of(body: &str, source: &str) -> String {
 }
 
 fn entities(text: &str) -> String {
-    let known = [("&nbsp;", " "), ("&middot;", "·"), ("&#39;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    let known = [
+        ("&nbsp;", " "),
+        ("&middot;", "·"),
+        ("&#39;", "'"),
+        ("&quot;", "\""),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&amp;", "&"),
+    ];
     known.iter().fold(text.to_owned(), |text, (entity, character)| text.replace(entity, character))
 }
 
 fn on_one_line(text: &str) -> String {
-    text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    text.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn shortened(text: &str) -> String {

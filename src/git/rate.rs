@@ -60,7 +60,9 @@ pub(super) fn from_a_cache(headers: &HeaderMap) -> Option<String> {
         value.to_ascii_lowercase().split([' ', ',', ';']).any(|word| matches!(word, "hit" | "stale" | "updating"))
     };
     let name = CACHES.into_iter().find(|name| text(headers, name).is_some_and(stored));
-    name.map(|name| format!("A cache answered with a stored list of refs ({name}: {})", text(headers, name).unwrap_or_default()))
+    name.map(|name| {
+        format!("A cache answered with a stored list of refs ({name}: {})", text(headers, name).unwrap_or_default())
+    })
 }
 
 #[cfg(test)]
@@ -70,7 +72,9 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, &'static str)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
         pairs.iter().map(pair).collect()
     }
 
@@ -80,10 +84,42 @@ mod tests {
         for (pairs, used_up, asked) in [
             (&[("retry-after", "60")][..], false, Some(60)),
             (&[("x-ratelimit-remaining", "0")], true, None),
-            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1893456060"), ("date", "Tue, 01 Jan 2030 00:00:00 GMT")], true, Some(60)),
-            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1893455000"), ("date", "Tue, 01 Jan 2030 00:00:00 GMT")], true, Some(0)),
-            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1893456060000"), ("date", "Tue, 01 Jan 2030 00:00:00 GMT")], true, Some(60)),
-            (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "2030-01-01T00:01:00Z"), ("date", "Tue, 01 Jan 2030 00:00:00 GMT")], true, Some(60)),
+            (
+                &[
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", "1893456060"),
+                    ("date", "Tue, 01 Jan 2030 00:00:00 GMT"),
+                ],
+                true,
+                Some(60),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", "1893455000"),
+                    ("date", "Tue, 01 Jan 2030 00:00:00 GMT"),
+                ],
+                true,
+                Some(0),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", "1893456060000"),
+                    ("date", "Tue, 01 Jan 2030 00:00:00 GMT"),
+                ],
+                true,
+                Some(60),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", "2030-01-01T00:01:00Z"),
+                    ("date", "Tue, 01 Jan 2030 00:00:00 GMT"),
+                ],
+                true,
+                Some(60),
+            ),
             // an instant, and no date to count from
             (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1893456060")], true, None),
             (&[("x-ratelimit-remaining", "17"), ("x-ratelimit-reset", "1893456060"), DATE], false, None),

@@ -83,7 +83,12 @@ pub fn status_trouble(response: &Response<Bytes>) -> Trouble {
         500..=599 => TroubleKind::ServerError,
         _ => TroubleKind::Foreign,
     };
-    Trouble { kind, detail: format!("it answers {status}"), sent: Sent::Maybe, retry_after: retry_after(response.headers()) }
+    Trouble {
+        kind,
+        detail: format!("it answers {status}"),
+        sent: Sent::Maybe,
+        retry_after: retry_after(response.headers()),
+    }
 }
 
 /// How long a server asks to be left alone: in seconds, or until a date, which counts from its own.

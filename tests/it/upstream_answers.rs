@@ -52,7 +52,8 @@ fn git_requests_look_like_gits_to_either_side() {
         proven(&mut world).await;
         world.expect("noop").await;
         let (upstream, gitea) = (world.upstream.calls(), world.gitea().calls());
-        let of_git = gitea.iter().filter(|call| call.path.contains("/info/refs") || call.path.ends_with("/git-upload-pack"));
+        let of_git =
+            gitea.iter().filter(|call| call.path.contains("/info/refs") || call.path.ends_with("/git-upload-pack"));
         let agents: Vec<_> = upstream.iter().chain(of_git).map(|call| call.user_agent.as_str()).collect();
         assert!(agents.len() >= 4, "{agents:?}");
         for agent in agents {
@@ -123,9 +124,30 @@ fn what_answers_in_upstreams_place_is_named_and_sorted_w4() {
         proven(&mut world).await;
         for (status, head, body, error, reason, words) in [
             (403, &[("x-ratelimit-remaining", "0")][..], "", "upstream-unreachable", None, "limits the rate"),
-            (403, &[], "You have exceeded a secondary rate limit", "upstream-unreachable", None, "secondary rate limit"),
-            (503, &[HTML], "<html><title>Maintenance</title>", "upstream-unreachable", None, "503 with the page “Maintenance”"),
-            (200, &[HTML], "<html><title>Maintenance</title>", "upstream-unreachable", None, "200 with the page “Maintenance”"),
+            (
+                403,
+                &[],
+                "You have exceeded a secondary rate limit",
+                "upstream-unreachable",
+                None,
+                "secondary rate limit",
+            ),
+            (
+                503,
+                &[HTML],
+                "<html><title>Maintenance</title>",
+                "upstream-unreachable",
+                None,
+                "503 with the page “Maintenance”",
+            ),
+            (
+                200,
+                &[HTML],
+                "<html><title>Maintenance</title>",
+                "upstream-unreachable",
+                None,
+                "200 with the page “Maintenance”",
+            ),
             (407, &[], "", "upstream-unreachable", None, "A proxy answers 407"),
             (403, &[("x-squid-error", "ERR_ACCESS_DENIED 0")], "", "upstream-unreachable", None, "A proxy (Squid"),
             (511, &[], "", "upstream-unreachable", None, "The network wants a log-in"),
@@ -153,7 +175,8 @@ fn a_redirect_on_the_same_host_names_the_address_to_set_and_another_host_is_not_
         says(&problem, "upstream-refused", Some("redirect"), &moved);
         let remedy = problem["remedy"].as_str().unwrap();
         assert!(remedy.contains(&format!("(upstream.url) to {moved} and restart")), "{remedy}");
-        let elsewhere = &[("location", "https://user:secret@evil.test/one.git/info/refs?service=git-upload-pack&token=secret")];
+        let elsewhere =
+            &[("location", "https://user:secret@evil.test/one.git/info/refs?service=git-upload-pack&token=secret")];
         let problem = problem_of(&world, UpstreamFault::Page(302, elsewhere, "")).await;
         says(&problem, "upstream-refused", Some("redirect"), "https://evil.test/one.git,");
         assert!(!problem["remedy"].as_str().unwrap().contains("evil.test") && !problem.to_string().contains("secret"));

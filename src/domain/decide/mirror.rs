@@ -309,7 +309,11 @@ impl Table<'_> {
         let because = match &self.seen.upstream {
             Some(Seen { value: UpstreamAnswer::Trouble(trouble), .. }) => failing::upstream_unreachable(trouble),
             Some(Seen {
-                value: UpstreamAnswer::List(_) | UpstreamAnswer::NotGit { .. } | UpstreamAnswer::DumbHttp | UpstreamAnswer::Refused { .. },
+                value:
+                    UpstreamAnswer::List(_)
+                    | UpstreamAnswer::NotGit { .. }
+                    | UpstreamAnswer::DumbHttp
+                    | UpstreamAnswer::Refused { .. },
                 ..
             })
             | None => return Next::Look(Look::Upstream),

@@ -304,7 +304,10 @@ impl Table<'_> {
 fn list(seen: &Seen<UpstreamAnswer>) -> Option<Seen<&RefList>> {
     match &seen.value {
         UpstreamAnswer::List(list) => Some(Seen { at: seen.at, value: list }),
-        UpstreamAnswer::NotGit { .. } | UpstreamAnswer::DumbHttp | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_) => None,
+        UpstreamAnswer::NotGit { .. }
+        | UpstreamAnswer::DumbHttp
+        | UpstreamAnswer::Refused { .. }
+        | UpstreamAnswer::Trouble(_) => None,
     }
 }
 

@@ -124,7 +124,9 @@ fn a_server_that_does_not_work_for_now_is_not_now() {
         // words of an ordinary page
         (200, &[HTML], "<html><title>acme/one</title><p>Maintenance of one, try again later", NotGit),
     ]);
-    let UpstreamAnswer::Trouble(trouble) = meaning(503, &[("retry-after", "30")], "") else { panic!("it is an outage") };
+    let UpstreamAnswer::Trouble(trouble) = meaning(503, &[("retry-after", "30")], "") else {
+        panic!("it is an outage")
+    };
     assert_eq!(trouble.retry_after, Some(Duration::from_secs(30)));
 }
 
@@ -221,9 +223,19 @@ fn what_is_not_gits_is_named() {
         (405, &[], "", NotGit),
     ]);
     for (status, head, body, text) in [
-        (200, &[HTML][..], "<html><title>acme/one</title>", "Upstream answers 200 with the page “acme/one” instead of git's answer"),
+        (
+            200,
+            &[HTML][..],
+            "<html><title>acme/one</title>",
+            "Upstream answers 200 with the page “acme/one” instead of git's answer",
+        ),
         (200, &[], "", "Upstream answers 200 with an empty answer"),
-        (200, &[("content-encoding", "gzip")], "x", "Upstream answers 200 in the encoding gzip, which was not asked for"),
+        (
+            200,
+            &[("content-encoding", "gzip")],
+            "x",
+            "Upstream answers 200 in the encoding gzip, which was not asked for",
+        ),
         (405, &[PLAIN], "no\n", "Upstream answers 405, which git never does: “no”"),
         (200, &[PLAIN], "hello\n", "Upstream answers 200 with an answer that is not git's: “hello”"),
     ] {

@@ -2,7 +2,8 @@
 
 use super::world::{World, mirror, refs, secs, trouble, upstream};
 use crate::domain::answer::{
-    LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, Refusal, Repository, TroubleKind, UpstreamAnswer, UpstreamRefusal,
+    LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, Refusal, Repository, TroubleKind, UpstreamAnswer,
+    UpstreamRefusal,
 };
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::End;

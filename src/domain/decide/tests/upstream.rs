@@ -49,7 +49,8 @@ fn a_remedy_names_the_new_address_only_of_the_same_host_and_only_what_can_pass_m
         world.fails();
         world.problem().clone()
     };
-    let redirect = |to| UpstreamAnswer::Refused { why: UpstreamRefusal::Redirect { to }, detail: "it redirects".into() };
+    let redirect =
+        |to| UpstreamAnswer::Refused { why: UpstreamRefusal::Redirect { to }, detail: "it redirects".into() };
     let moved = problem(redirect(Some(UpstreamUrl::parse("https://upstream.test/moved").unwrap())));
     assert_eq!(
         moved.remedy,
