@@ -105,7 +105,7 @@ pub fn too_slow(look: Look) -> Finding {
         | Look::Owner
         | Look::LocalRefs
         | Look::LocalRefsByApi
-        | Look::Comparison
+        | Look::Ancestry
         | Look::Aside
         | Look::Pivot => failing::gitea_trouble(&trouble(late.to_owned())),
     })
