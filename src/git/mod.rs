@@ -329,8 +329,8 @@ fn fresh(list: RefList, response: &Response<Bytes>) -> Reading {
 /// that lets no POST pass gives such answers, too.
 fn contradiction(answer: &UpstreamAnswer) -> Option<&str> {
     match answer {
-        UpstreamAnswer::Refused { why: UpstreamRefusal::Denied | UpstreamRefusal::LogIn, detail } => Some(detail),
-        UpstreamAnswer::Trouble(Trouble { kind: TroubleKind::Foreign, detail, .. }) => Some(detail),
+        UpstreamAnswer::Refused { why: UpstreamRefusal::Denied | UpstreamRefusal::LogIn, detail }
+        | UpstreamAnswer::Trouble(Trouble { kind: TroubleKind::Foreign, detail, .. }) => Some(detail),
         UpstreamAnswer::List(_)
         | UpstreamAnswer::NotGit { .. }
         | UpstreamAnswer::DumbHttp

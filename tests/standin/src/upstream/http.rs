@@ -168,7 +168,7 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
             UpstreamFault::Shallow => (v0_only, shallow) = (true, true),
             UpstreamFault::PlainFiles => {
                 let refs = inner.store.heads_and_tags(&inner.git_dir(&repository(parts.uri.path())));
-                let lines = refs.iter().map(|(name, id)| format!("{id}\t{name}\n")).collect();
+                let lines = refs.iter().fold(String::new(), |lines, (name, id)| lines + id + "\t" + name + "\n");
                 return fault::answer(200, "text/plain", lines);
             }
             UpstreamFault::Redirect if parts.uri.path().starts_with("/moved/") => {}
