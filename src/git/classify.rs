@@ -9,6 +9,7 @@ use http::{HeaderMap, header};
 use super::page::Page;
 use super::rate;
 use crate::domain::answer::{Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal};
+use crate::domain::cause::Cause;
 use crate::domain::redirect::{self, Target};
 use crate::domain::refs::ObjectId;
 use crate::domain::url::UpstreamUrl;
@@ -160,10 +161,13 @@ impl<'a> Answer<'a> {
     /// An answer of something between.
     fn between(&self) -> Option<UpstreamAnswer> {
         let (status, quoted) = (self.status, self.page.quoted());
-        let detail = if let Some(program) = self.proxy() {
-            let wants = if status == 407 { "; it wants a log-in" } else { "" };
-            format!("A proxy{program} answers {status}{quoted}{wants}")
-        } else if status == 511 {
+        if let Some(program) = self.proxy() {
+            let (wants, cause) =
+                if status == 407 { ("; it wants a log-in", Cause::ProxyLogin) } else { ("", Cause::Proxy) };
+            let detail = format!("A proxy{program} answers {status}{quoted}{wants}");
+            return Some(UpstreamAnswer::Trouble(Trouble::maybe_sent(TroubleKind::Foreign, detail).because(cause)));
+        }
+        let detail = if status == 511 {
             format!("The network wants a log-in before it lets requests through: 511{quoted}")
         } else if self.is_a_challenge() {
             format!("Upstream answers {status} with a test that only a browser passes{quoted}")

@@ -11,6 +11,7 @@ mod rate;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::domain::credential::{Credential, CredentialSource, Redactor};
 use crate::domain::names::{OwnerName, RepoName};
 use crate::domain::refs::RefList;
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
-use crate::transport::{Call, Route, Transport, has_media_type, status_trouble};
+use crate::transport::{Bundle, Call, Route, Transport, has_media_type, status_trouble};
 use classify::Answer;
 use parse::{Advertisement, NotAList};
 
@@ -52,6 +53,8 @@ const BEGINNING: usize = 4_096;
 #[derive(Clone, Debug)]
 pub struct Lister {
     transport: Arc<dyn Transport>,
+    gitea_bundle: Option<Arc<Bundle>>,
+    upstream_bundles: Arc<HashMap<UpstreamUrl, Arc<Bundle>>>,
 }
 
 /// What reading one side came to, before it is known which side it is.
@@ -82,7 +85,15 @@ impl Lister {
     /// A lister over `transport`.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport }
+        Self { transport, gitea_bundle: None, upstream_bundles: Arc::default() }
+    }
+
+    /// The same, trusting the CA certificates of a bundle beside the system's: one for Gitea, and one for each upstream
+    /// that has one.
+    #[must_use]
+    pub fn trusting(mut self, gitea: Option<Arc<Bundle>>, upstreams: HashMap<UpstreamUrl, Arc<Bundle>>) -> Self {
+        (self.gitea_bundle, self.upstream_bundles) = (gitea, Arc::new(upstreams));
+        self
     }
 
     /// Upstream's heads and tags.
@@ -91,7 +102,9 @@ impl Lister {
             Ok(credential) => credential,
             Err(trouble) => return UpstreamAnswer::Trouble(trouble),
         };
-        let remote = Remote { base: url.join(""), route: Route::Proxied, operation: "upstream_refs", credential };
+        let bundle = self.upstream_bundles.get(url).cloned();
+        let remote =
+            Remote { base: url.join(""), route: Route::Proxied, operation: "upstream_refs", credential, bundle };
         match self.first(&remote, Protocol::V2).await {
             First::Ended(reading) => remote.meaning(url, INFO_REFS, reading),
             First::V2 { sha256 } => {
@@ -136,7 +149,8 @@ impl Lister {
             Err(trouble) => return LocalRefsAnswer::Trouble(trouble),
         };
         let base = format!("{url}/{owner}/{repo}.git");
-        let remote = Remote { base, route: Route::Direct, operation: "gitea_refs", credential };
+        let bundle = self.gitea_bundle.clone();
+        let remote = Remote { base, route: Route::Direct, operation: "gitea_refs", credential, bundle };
         match self.read(&remote).await {
             Reading::List(list) => LocalRefsAnswer::List(list),
             Reading::FolderGone(..) => LocalRefsAnswer::FolderGone,
@@ -220,8 +234,14 @@ impl Lister {
         let request = request.map_err(|_| {
             Trouble::not_sent(TroubleKind::Credential, "the credential holds characters that no header can carry")
         })?;
-        let call =
-            Call { operation: remote.operation, route: remote.route, request, timeout: TIMEOUT, largest: LARGEST };
+        let call = Call {
+            operation: remote.operation,
+            route: remote.route,
+            request,
+            bundle: remote.bundle.clone(),
+            timeout: TIMEOUT,
+            largest: LARGEST,
+        };
         self.transport.send(call).await
     }
 }
@@ -232,6 +252,7 @@ struct Remote {
     route: Route,
     operation: &'static str,
     credential: Option<Credential>,
+    bundle: Option<Arc<Bundle>>,
 }
 
 /// The version of git's protocol that is asked for.

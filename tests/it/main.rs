@@ -32,6 +32,7 @@ mod process;
 mod runs;
 mod simulation;
 mod taking_out;
+mod tls;
 mod told;
 mod unknown_outcomes;
 mod upstream_answers;

@@ -97,7 +97,7 @@ impl Code {
                 "The cluster's DNS knows no address for Gitea's host name. The run waits and tries again by itself until its deadline."
             }
             Self::GiteaTls => {
-                "Gitea was reached, and no TLS session came about: its certificate has ended, is for another name, or its issuer is not trusted here."
+                "Gitea was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Gitea's certificate is checked against the system's CA certificates and those in the file of `gitea.caFile`; a self-signed certificate is accepted when that very certificate is in the file."
             }
             Self::GiteaError => {
                 "Gitea, or a proxy before it, answers with 5xx, 429 or something that cannot be read. The run waits and tries again by itself until its deadline."
@@ -160,6 +160,9 @@ impl Code {
             }
             Self::UpstreamUnreachable => {
                 "Upstream gave no list of refs in 5 tries within a minute, for a reason that may pass. `detail` names what was seen: DNS, the connection, a time-out, a 5xx, a limit on the rate of requests, maintenance, the answer of a proxy or of a test for browsers, a list out of a cache, or a request that was refused just after upstream had allowed another. The run continued with Gitea alone. The mirror in Gitea may be well, but nothing proves it."
+            }
+            Self::UpstreamTls => {
+                "Upstream was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Upstream is tried once in a run, and the run continues with Gitea alone: the mirror in Gitea may be well, but nothing proves it. Gitea fetches from upstream itself and has CA certificates of its own: a private CA must be added there, too."
             }
             Self::UpstreamRefused => {
                 "Upstream answered that it does not show the repository, or not at this address: 401, 403, 404, 410, 451, a redirect, a log-in page, or an error of its git that denies access. `reason` names three kinds: `redirect`, `log-in`, and `withdrawn` (removed, closed, or withheld by law). No redirect is followed, and only an address on the same host is recommended. Nothing was changed in Gitea."
