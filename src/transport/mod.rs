@@ -1,7 +1,7 @@
 //! The only place that sends HTTP, and the one seam that tests replace.
 //!
 //! Owns how a request leaves and how its answer or failure comes back: time limits, a cap on what is read, no redirect
-//! ever followed, no request ever repeated. Knows nothing of Gitea, git or mirrors, and never logs a header or a body. A failure
+//! ever followed, no request ever repeated, no connection ever used twice. Knows nothing of Gitea, git or mirrors, and never logs a header or a body. A failure
 //! is told in the domain's one vocabulary, [`Trouble`], so that nobody has to translate it.
 
 mod bundle;

@@ -1,5 +1,13 @@
 //! What upstream, or what stands before it, answers in place of a list of refs, and what a run makes of each.
 
+use std::sync::Arc;
+
+use cutover_api::domain::answer::UpstreamAnswer;
+use cutover_api::domain::credential::NoCredential;
+use cutover_api::domain::names::BranchName;
+use cutover_api::domain::url::UpstreamUrl;
+use cutover_api::git::Lister;
+use cutover_api::transport::HttpTransport;
 use serde_json::Value;
 use standin::{Reader, UpstreamFault};
 
@@ -149,7 +157,14 @@ fn what_answers_in_upstreams_place_is_named_and_sorted_w4() {
                 "200 with the page “Maintenance”",
             ),
             (407, &[], "", "upstream-unreachable", Some("proxy-login"), "A proxy answers 407"),
-            (403, &[("x-squid-error", "ERR_ACCESS_DENIED 0")], "", "upstream-unreachable", Some("proxy"), "A proxy (Squid"),
+            (
+                403,
+                &[("x-squid-error", "ERR_ACCESS_DENIED 0")],
+                "",
+                "upstream-unreachable",
+                Some("proxy"),
+                "A proxy (Squid",
+            ),
             (511, &[], "", "upstream-unreachable", None, "The network wants a log-in"),
             (403, &[("cf-mitigated", "challenge")], "", "upstream-unreachable", None, "only a browser passes"),
             (203, &[HTML], "<html><title>Sign In</title>", "upstream-refused", Some("log-in"), "log-in page"),
@@ -207,4 +222,26 @@ fn dumb_http_is_named_and_not_to_be_retried_w11() {
         says(&problem, "upstream-suspect", Some("dumb-http"), "dumb HTTP");
         assert_eq!(problem["retryable"], false, "{problem:#}");
     });
+}
+
+#[tokio::test]
+async fn no_list_is_taken_from_what_an_earlier_answer_left_on_its_connection() {
+    let upstream = standin::Upstream::start(std::time::SystemTime::UNIX_EPOCH);
+    upstream.create_sample("one");
+    upstream.repeat_answers();
+    let lister = Lister::new(Arc::new(HttpTransport::new(None).unwrap()));
+    let url = UpstreamUrl::parse(&upstream.url("one")).unwrap();
+    for v0 in [false, true] {
+        if v0 {
+            // one request is one list, so that what is left over would be a whole one
+            upstream.fault(UpstreamFault::V0Only);
+        }
+        for _ in 0..3 {
+            let commit = upstream.commit("one", "main", 1);
+            let answer = lister.upstream(&url, &NoCredential).await;
+            let UpstreamAnswer::List(list) = answer else { panic!("by v0: {v0}: {answer:?}") };
+            let main = list.commit_of(&BranchName::parse("main").unwrap()).map(|id| id.as_str().to_owned());
+            assert_eq!(main, Some(commit), "by v0: {v0}");
+        }
+    }
 }

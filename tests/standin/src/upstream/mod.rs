@@ -11,6 +11,7 @@ mod repositories;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -111,6 +112,7 @@ struct Inner {
     folder: Option<TempDir>,
     store: Store,
     clock: Clock,
+    repeats: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
@@ -150,7 +152,8 @@ impl Upstream {
     }
 
     fn over(base: SystemTime, store: Store, folder: Option<TempDir>) -> Self {
-        let inner = Inner { folder, store, clock: Clock::new(base, 1), state: Mutex::default() };
+        let inner =
+            Inner { folder, store, clock: Clock::new(base, 1), repeats: Arc::default(), state: Mutex::default() };
         Self { inner: Arc::new(inner), background: Arc::default() }
     }
 
@@ -182,7 +185,8 @@ impl Upstream {
             return Ok(());
         }
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let served = serve::in_background(address, self.router())?;
+        let repeats = Arc::clone(&self.inner.repeats);
+        let served = serve::in_background_repeating(address, self.router(), repeats)?;
         self.state().url = Some(served.url.clone());
         *background = Some(served);
         Ok(())
@@ -239,6 +243,12 @@ impl Upstream {
     /// Ends every fault.
     pub fn clear_faults(&self) {
         self.state().scripts.clear();
+    }
+
+    /// Sends, on each connection that is made from now on to what [`Upstream::serve_in_background`] serves, the answer before
+    /// once more ahead of each answer but the first, as a proxy does that has lost count.
+    pub fn repeat_answers(&self) {
+        self.inner.repeats.store(true, Ordering::Relaxed);
     }
 
     /// Asks for Basic authentication with this user and password from now on; `None`: for nothing.
