@@ -178,6 +178,8 @@ codes! {
         "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) from the pod's network. If what `detail` names is not upstream itself, check DNS, the egress policy and the proxy (HTTPS_PROXY). If upstream limits the rate of requests, give cutover-api a credential for it (upstream.tokenFile). Then retry; Gitea keeps what it has.";
     UpstreamTls = "upstream-tls", 502, change, "No TLS session with upstream",
         "Compare what `detail` says with what upstream sends (`openssl s_client -connect HOST:PORT -servername HOST`). Then correct upstream's certificate, or put its issuer's certificate into the file of the mirror's upstream.caFile (in the chart: caBundle). A changed file is read at the next call.";
+    UpstreamLagging = "upstream-lagging", 503, again, "Upstream does not show a push yet",
+        "Wait, then start another run: the push stays owed until upstream shows it, and counts as taken back after ten minutes. Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) for the ref; if it stays at the old commit, check the forge's status page and any cache between it and cutover-api.";
     UpstreamRefused = "upstream-refused", 424, change, "Upstream does not show the repository",
         "Check UPSTREAM_REPO_URL (upstream.url), and upstream's credential (UPSTREAM_TOKEN_FILE, upstream.tokenFile). Many forges answer 401 or 404 for a repository that the credential may not read.";
     UpstreamSuspect = "upstream-suspect", 424, again, "Upstream's answer is not a sound list of refs",

@@ -8,6 +8,7 @@ use crate::domain::answer::{
 use crate::domain::cause::Side;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::server::Server;
+use crate::domain::webhook::Push;
 
 /// Gitea understood who asks and says no.
 pub(super) fn refused(refusal: &Refusal) -> Problem {
@@ -101,6 +102,13 @@ pub(super) fn dumb_http() -> Problem {
     .with_remedy(
         "Let upstream serve git's smart HTTP (`git http-backend`), or choose another address of the repository in UPSTREAM_REPO_URL (upstream.url). A mirror of plain files has to be made and watched in Gitea itself.",
     )
+}
+
+/// Upstream does not show yet what a delivery names.
+pub(super) fn lagging(push: &Push) -> Problem {
+    let Push { reference, after, .. } = push;
+    let detail = format!("a webhook says that {reference} is at {after}; upstream still shows the object of before");
+    Problem::new(Code::UpstreamLagging, detail)
 }
 
 /// Upstream answers, and nothing may be concluded from it.

@@ -164,6 +164,9 @@ impl Code {
             Self::UpstreamTls => {
                 "Upstream was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Upstream is tried once in a run, and the run continues with Gitea alone: the mirror in Gitea may be well, but nothing proves it. Gitea fetches from upstream itself and has CA certificates of its own: a private CA must be added there, too."
             }
+            Self::UpstreamLagging => {
+                "A signed webhook named a new commit, and for a minute upstream went on listing the ref at the old one. Gitea equals that older list, so that nothing is proven about the push. Forges send webhooks before all of their servers show the push."
+            }
             Self::UpstreamRefused => {
                 "Upstream answered that it does not show the repository, or not at this address: 401, 403, 404, 410, 451, a redirect, a log-in page, or an error of its git that denies access. `reason` names three kinds: `redirect`, `log-in`, and `withdrawn` (removed, closed, or withheld by law). No redirect is followed, and only an address on the same host is recommended. Nothing was changed in Gitea."
             }
