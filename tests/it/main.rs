@@ -29,6 +29,7 @@ mod notifications;
 mod outages;
 mod pages;
 mod process;
+mod proxies;
 mod runs;
 mod simulation;
 mod taking_out;

@@ -1,5 +1,6 @@
 //! TLS over real sockets: whose certificate is believed, what is said of the others, and bundles that change.
 
+mod process;
 pub(crate) mod server;
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! Certificates of every kind, and a TLS server on loopback that shows them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 
@@ -100,6 +100,20 @@ impl Identity {
         serve(Arc::new(config))
     }
 
+    /// Stands before a server of plain HTTP on loopback.
+    pub(crate) fn stand_before(&self, address: &str) -> u16 {
+        let (config, address) = (self.config(&[]), address.to_owned());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (config, address, stream) = (Arc::clone(&config), address.clone(), stream.unwrap());
+                std::thread::spawn(move || pass_on(config, stream, &address));
+            }
+        });
+        port
+    }
+
     fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()))
     }
@@ -139,6 +153,32 @@ pub(crate) fn answer(config: Arc<ServerConfig>, stream: TcpStream) {
         stream.conn.send_close_notify();
         let _ = stream.flush();
     }
+}
+
+/// One TLS session with one request, passed on to a server of plain HTTP. `None`: either side broke off.
+fn pass_on(config: Arc<ServerConfig>, stream: TcpStream, address: &str) -> Option<()> {
+    let mut client = BufReader::new(StreamOwned::new(ServerConnection::new(config).ok()?, stream));
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        client.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        if line == "\r\n" {
+            break;
+        }
+        if let Some((_, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+            length = value.trim().parse().ok()?;
+        }
+        head += &line;
+    }
+    let mut body = vec![0; length];
+    client.read_exact(&mut body).ok()?;
+    let mut server = TcpStream::connect(address).ok()?;
+    server.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).ok()?;
+    server.write_all(&body).ok()?;
+    let mut client = client.into_inner();
+    std::io::copy(&mut server, &mut client).ok()?;
+    client.conn.send_close_notify();
+    client.flush().ok()
 }
 
 /// A server that speaks no TLS: it answers every connection's first bytes with this.
