@@ -47,7 +47,8 @@ impl Outbound {
         let value = |name| variables(name).filter(|value| !value.is_empty());
         let (file, folders) = (value("SSL_CERT_FILE"), value("SSL_CERT_DIR"));
         let setting = match (&file, &folders) {
-            (Some(_), _) => "SSL_CERT_FILE",
+            (Some(_), Some(_)) => "SSL_CERT_FILE and SSL_CERT_DIR",
+            (Some(_), None) => "SSL_CERT_FILE",
             (None, Some(_)) => "SSL_CERT_DIR",
             (None, None) => "",
         };

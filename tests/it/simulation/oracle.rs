@@ -50,7 +50,7 @@ pub(super) fn judge(shared: &Shared, who: usize, run: &Value, setting: &Setting)
             }
         }
         "unverified" if !matches!(problem, Some("upstream-unreachable" | "upstream-tls")) => {
-            broken("unverified for another reason")
+            broken("unverified for another reason");
         }
         "failed" if problem.is_none() => broken("a failure without a problem"),
         "unverified" | "failed" | "canceled" => {}
