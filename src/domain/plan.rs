@@ -331,13 +331,7 @@ impl<'a> Assumed<'a> {
     fn upstream_list(&self) -> Option<&RefList> {
         match self.upstream.as_ref().map(|seen| &seen.value) {
             Some(UpstreamAnswer::List(list)) => Some(list),
-            Some(
-                UpstreamAnswer::NotGit { .. }
-                | UpstreamAnswer::DumbHttp
-                | UpstreamAnswer::Refused { .. }
-                | UpstreamAnswer::Trouble(_),
-            )
-            | None => None,
+            Some(_) | None => None,
         }
     }
 
