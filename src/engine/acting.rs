@@ -72,6 +72,8 @@ impl Driver {
     /// Takes up one call, oldest first.
     fn recall_one(&self, intent: &KnownIntent, history: &mut History) {
         let ours = intent.run == self.run;
+        // nothing is sent before that
+        history.gitea_answered |= ours;
         // another name's calls are no part of this one's story: the configuration has changed
         let target = intent.about["target"].as_str().unwrap_or_default();
         if !target.eq_ignore_ascii_case(&self.spec.full_name()) {
@@ -277,7 +279,12 @@ impl Driver {
     fn before_a_sync(&self, work: &Work) -> (Option<Digest>, Option<ObjectId>) {
         let upstream = match work.observation.upstream.as_ref().map(|seen| &seen.value) {
             Some(UpstreamAnswer::List(list)) => Some(list.digest()),
-            Some(UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_))
+            Some(
+                UpstreamAnswer::NotGit { .. }
+                | UpstreamAnswer::DumbHttp
+                | UpstreamAnswer::Refused { .. }
+                | UpstreamAnswer::Trouble(_),
+            )
             | None => None,
         };
         let tracked = match work.observation.local_refs.as_ref().map(|seen| &seen.value) {

@@ -97,16 +97,17 @@ pub fn observe(
 /// A look that was not over when an observation had to be.
 #[must_use]
 pub fn too_slow(look: Look) -> Finding {
-    let trouble = Trouble::maybe_sent(TroubleKind::Timeout, "no whole answer within the time of an observation");
+    let late = "no whole answer within the time of an observation";
+    let trouble = |detail: String| Trouble::maybe_sent(TroubleKind::Timeout, detail);
     Finding::Unknown(match look {
-        Look::Upstream => failing::upstream_unreachable(&trouble),
+        Look::Upstream => failing::upstream_unreachable(&trouble(format!("Upstream: {late}"))),
         Look::Repository
         | Look::Owner
         | Look::LocalRefs
         | Look::LocalRefsByApi
         | Look::Ancestry
         | Look::Aside
-        | Look::Pivot => failing::gitea_trouble(&trouble),
+        | Look::Pivot => failing::gitea_trouble(&trouble(late.to_owned())),
     })
 }
 
@@ -183,7 +184,7 @@ impl Table<'_> {
 fn told(next: Next) -> Result<Finding, Look> {
     let problem = match next {
         Next::Look(look) => return Err(look),
-        Next::Wait(wait) => wait.because,
+        Next::Wait(wait) => wait.because.map(|because| *because),
         Next::GiveUp(problem) => Some(*problem),
         Next::End(end) => match *end {
             End::Failed { problem } | End::Unverified { problem } => Some(problem),
