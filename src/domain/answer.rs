@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::duration::GoDuration;
-use super::refs::RefList;
+use super::refs::{RefList, RefName};
 
 /// No usable answer: nothing is known about the other side's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -447,11 +447,22 @@ pub enum CompareAnswer {
     Trouble(Trouble),
 }
 
+/// A list of refs that is git's, and larger than what is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Oversize {
+    /// The list takes more memory than one may: so many refs fitted.
+    List(usize),
+    /// No forge holds a name of this length.
+    Name(RefName),
+}
+
 /// Upstream's refs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamAnswer {
     /// A complete list.
     List(RefList),
+    /// A list that is not held.
+    Oversize(Oversize),
     /// An answer that is not git's, or not whole although nothing was cut: nothing may be concluded from it.
     NotGit {
         /// What was seen instead.
@@ -468,11 +479,24 @@ pub enum UpstreamAnswer {
     Trouble(Trouble),
 }
 
+impl UpstreamAnswer {
+    /// The list, if it is one.
+    #[must_use]
+    pub const fn list(&self) -> Option<&RefList> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Oversize(_) | Self::NotGit { .. } | Self::Refused { .. } | Self::Trouble(_) => None,
+        }
+    }
+}
+
 /// Gitea's refs, over git.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalRefsAnswer {
     /// A complete list.
     List(RefList),
+    /// A list that is not held.
+    Oversize(Oversize),
     /// The answers of a repository whose folder is gone, or is not there yet.
     FolderGone,
     /// 403: `[repository] DISABLE_HTTP_GIT`.
@@ -483,4 +507,20 @@ pub enum LocalRefsAnswer {
     Gone,
     /// No usable answer.
     Trouble(Trouble),
+}
+
+impl LocalRefsAnswer {
+    /// The list, if it is one.
+    #[must_use]
+    pub const fn list(&self) -> Option<&RefList> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Oversize(_)
+            | Self::FolderGone
+            | Self::HttpGitDisabled
+            | Self::Refused(_)
+            | Self::Gone
+            | Self::Trouble(_) => None,
+        }
+    }
 }

@@ -202,7 +202,10 @@ impl History {
                 self.upstream_tries += 1;
                 self.upstream_first_try.get_or_insert(self.elapsed);
             }
-            UpstreamAnswer::List(_) | UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } => {
+            UpstreamAnswer::List(_)
+            | UpstreamAnswer::Oversize(_)
+            | UpstreamAnswer::NotGit { .. }
+            | UpstreamAnswer::Refused { .. } => {
                 self.upstream_tries = 0;
                 self.upstream_first_try = None;
                 if let Some(sync) = self.sync.as_mut().filter(|sync| sync.moved_at.is_some()) {
@@ -225,7 +228,10 @@ impl History {
             LocalRefsAnswer::FolderGone => {
                 self.folder_gone_since.get_or_insert(self.elapsed);
             }
-            LocalRefsAnswer::HttpGitDisabled | LocalRefsAnswer::Refused(_) | LocalRefsAnswer::Gone => {}
+            LocalRefsAnswer::Oversize(_)
+            | LocalRefsAnswer::HttpGitDisabled
+            | LocalRefsAnswer::Refused(_)
+            | LocalRefsAnswer::Gone => {}
         }
     }
 

@@ -12,22 +12,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 use http::{HeaderValue, Method, Request, Response, header};
 use secrecy::ExposeSecret as _;
+use tokio::time::{Instant, timeout_at};
 
-use crate::domain::answer::{LocalRefsAnswer, Refusal, Trouble, TroubleKind, UpstreamAnswer};
+use crate::domain::answer::{LocalRefsAnswer, Oversize, Refusal, Trouble, TroubleKind, UpstreamAnswer};
 use crate::domain::credential::{Credential, CredentialSource, Redactor};
 use crate::domain::names::{OwnerName, RepoName};
 use crate::domain::refs::RefList;
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
-use crate::transport::{Call, Route, Transport, has_media_type, status_trouble};
-use parse::{Advertisement, NotAList};
+use crate::transport::{Call, Pieces, Route, Transport, has_media_type, status_trouble};
+use parse::{Advertisement, NotAList, Unread};
+use pkt::Packets;
 
-/// How long one of the two requests may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The longest list that is read: about half a million refs.
-const LARGEST: usize = 64 * 1024 * 1024;
+/// How long an answer that has begun may be silent. Before it begins a server may be at work on the list, and says
+/// nothing: then only the limit on the whole counts.
+const SILENCE: Duration = Duration::from_secs(10);
 
 const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST: &str = "application/x-git-upload-pack-request";
@@ -40,10 +41,20 @@ pub struct Lister {
     transport: Arc<dyn Transport>,
 }
 
+/// The limits of one reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long both requests together may take, to the last byte of the list.
+    pub time: Duration,
+    /// How many bytes of memory the list may take.
+    pub bytes: usize,
+}
+
 /// What reading one side came to, before it is known which side it is.
 enum Reading {
     List(RefList),
-    /// A status other than 200.
+    Oversize(Oversize),
+    /// A status other than 200, with the beginning of the body.
     Status(Response<Bytes>),
     /// 200, and no list in it.
     NotAList(NotAList),
@@ -51,6 +62,16 @@ enum Reading {
     /// that has just said that it is git, an empty body.
     FolderGone(NotAList),
     Trouble(Trouble),
+}
+
+impl From<Unread> for Reading {
+    fn from(why: Unread) -> Self {
+        match why {
+            Unread::NotAList(why) => Self::NotAList(why),
+            Unread::Oversize(oversize) => Self::Oversize(oversize),
+            Unread::Trouble(trouble) => Self::Trouble(trouble),
+        }
+    }
 }
 
 impl Lister {
@@ -61,18 +82,21 @@ impl Lister {
     }
 
     /// Upstream's heads and tags.
-    pub async fn upstream(&self, url: &UpstreamUrl, credential: &dyn CredentialSource) -> UpstreamAnswer {
+    pub async fn upstream(
+        &self,
+        url: &UpstreamUrl,
+        credential: &dyn CredentialSource,
+        limits: Limits,
+    ) -> UpstreamAnswer {
         let credential = match read(credential) {
             Ok(credential) => credential,
             Err(trouble) => return UpstreamAnswer::Trouble(trouble),
         };
         let redactor = Redactor::knowing(&credential);
         let remote = Remote { base: url.join(""), route: Route::Proxied, operation: "upstream_refs", credential };
-        match self.read(&remote).await {
+        match self.read(&remote, limits).await {
             Reading::List(list) => UpstreamAnswer::List(list),
-            Reading::Trouble(trouble) if trouble.kind == TroubleKind::TooLarge => {
-                UpstreamAnswer::NotGit { detail: format!("upstream: {}", trouble.detail) }
-            }
+            Reading::Oversize(oversize) => UpstreamAnswer::Oversize(oversize),
             Reading::Trouble(trouble) => UpstreamAnswer::Trouble(trouble),
             Reading::NotAList(why) => {
                 UpstreamAnswer::NotGit { detail: redactor.redact(&format!("upstream answers 200 with {why}")) }
@@ -89,6 +113,7 @@ impl Lister {
         owner: &OwnerName,
         repo: &RepoName,
         credential: &dyn CredentialSource,
+        limits: Limits,
     ) -> LocalRefsAnswer {
         let credential = match read(credential) {
             Ok(credential) => credential,
@@ -96,8 +121,9 @@ impl Lister {
         };
         let base = format!("{url}/{owner}/{repo}.git");
         let remote = Remote { base, route: Route::Direct, operation: "gitea_refs", credential };
-        match self.read(&remote).await {
+        match self.read(&remote, limits).await {
             Reading::List(list) => LocalRefsAnswer::List(list),
+            Reading::Oversize(oversize) => LocalRefsAnswer::Oversize(oversize),
             Reading::FolderGone(_) => LocalRefsAnswer::FolderGone,
             Reading::Trouble(trouble) => LocalRefsAnswer::Trouble(trouble),
             Reading::NotAList(why) => {
@@ -105,7 +131,7 @@ impl Lister {
                 LocalRefsAnswer::Trouble(Trouble::maybe_sent(kind, format!("its git answers 200 with {why}")))
             }
             Reading::Status(response) => match response.status().as_u16() {
-                500 if has_media_type(&response, PAGE) && self.finds_no_folder(&remote).await => {
+                500 if has_media_type(&response, PAGE) && self.finds_no_folder(&remote, limits).await => {
                     LocalRefsAnswer::FolderGone
                 }
                 401 => {
@@ -118,63 +144,98 @@ impl Lister {
         }
     }
 
-    async fn read(&self, remote: &Remote) -> Reading {
+    async fn read(&self, remote: &Remote, limits: Limits) -> Reading {
+        let deadline = Instant::now() + limits.time;
         let get = remote.request(&Method::GET, "/info/refs?service=git-upload-pack", Bytes::new());
-        let response = match self.send(remote, get).await {
-            Ok(response) => response,
+        let (answer, mut packets) = match self.send(remote, get, limits, deadline).await {
+            Ok(answer) => answer,
             Err(trouble) => return Reading::Trouble(trouble),
         };
-        if response.status() != 200 {
-            return Reading::Status(response);
+        if answer.status() != 200 {
+            return Reading::Status(with_beginning(answer, packets).await);
         }
-        let sha256 = match parse::advertisement(response.body()) {
+        let sha256 = match parse::advertisement(&mut packets, limits.bytes).await {
             // a body that reads as git's under another name is what a proxy or a broken server sends
-            Ok(_) if !has_media_type(&response, ADVERTISEMENT) => {
-                return Reading::NotAList(NotAList::NotGit);
-            }
+            Ok(_) if !has_media_type(&answer, ADVERTISEMENT) => return Reading::NotAList(NotAList::NotGit),
             Ok(Advertisement::V0(list)) => return Reading::List(list),
             Ok(Advertisement::NothingAfterService) => return Reading::FolderGone(NotAList::NoEnd),
             Ok(Advertisement::V2 { sha256 }) => sha256,
-            Err(why) => return Reading::NotAList(why),
+            Err(why) => return why.into(),
         };
-        self.list(remote, sha256).await
+        self.list(remote, sha256, limits, deadline).await
     }
 
     /// Gitea answers the first request for a repository without a folder with its page for a 500 (since 1.26), as it does
     /// for any trouble of its own; the second one tells them apart.
-    async fn finds_no_folder(&self, remote: &Remote) -> bool {
-        matches!(self.list(remote, false).await, Reading::FolderGone(_))
+    async fn finds_no_folder(&self, remote: &Remote, limits: Limits) -> bool {
+        matches!(self.list(remote, false, limits, Instant::now() + limits.time).await, Reading::FolderGone(_))
     }
 
-    async fn list(&self, remote: &Remote, sha256: bool) -> Reading {
+    async fn list(&self, remote: &Remote, sha256: bool, limits: Limits, deadline: Instant) -> Reading {
         let post = remote.request(&Method::POST, "/git-upload-pack", parse::ls_refs_request(sha256).into());
-        let response = match self.send(remote, post).await {
-            Ok(response) => response,
+        let (answer, mut packets) = match self.send(remote, post, limits, deadline).await {
+            Ok(answer) => answer,
             Err(trouble) => return Reading::Trouble(trouble),
         };
-        if response.status() != 200 {
-            return Reading::Status(response);
+        if answer.status() != 200 {
+            return Reading::Status(with_beginning(answer, packets).await);
         }
-        match parse::ls_refs(response.body()) {
-            Ok(_) | Err(NotAList::Empty) if !has_media_type(&response, RESULT) => Reading::NotAList(NotAList::NotGit),
+        match parse::ls_refs(&mut packets, limits.bytes).await {
+            Ok(_) | Err(Unread::NotAList(NotAList::Empty)) if !has_media_type(&answer, RESULT) => {
+                Reading::NotAList(NotAList::NotGit)
+            }
             Ok(list) => Reading::List(list),
-            Err(NotAList::Empty) => Reading::FolderGone(NotAList::Empty),
-            Err(why) => Reading::NotAList(why),
+            Err(Unread::NotAList(NotAList::Empty)) => Reading::FolderGone(NotAList::Empty),
+            Err(why) => why.into(),
         }
     }
 
+    /// The head of an answer, and its body as it arrives.
     async fn send(
         &self,
         remote: &Remote,
         request: Result<Request<Bytes>, http::Error>,
-    ) -> Result<Response<Bytes>, Trouble> {
+        limits: Limits,
+        deadline: Instant,
+    ) -> Result<(Response<()>, Packets), Trouble> {
         let request = request.map_err(|_| {
             Trouble::not_sent(TroubleKind::Credential, "the credential holds characters that no header can carry")
         })?;
-        let call =
-            Call { operation: remote.operation, route: remote.route, request, timeout: TIMEOUT, largest: LARGEST };
-        self.transport.send(call).await
+        let Remote { operation, route, .. } = *remote;
+        // the body is held to the limits of the reading, as it is read
+        let call = Call { operation, route, request, timeout: limits.time, largest: usize::MAX };
+        let answer = timeout_at(deadline, self.transport.stream(call)).await;
+        let (head, pieces) = answer.map_err(|_| too_slow(limits.time))??.into_parts();
+        Ok((Response::from_parts(head, ()), Packets::of(in_time(pieces, limits.time, deadline))))
     }
+}
+
+/// A body that ends in trouble when it is silent for too long, or not all there in time.
+fn in_time(pieces: Pieces, whole: Duration, deadline: Instant) -> Pieces {
+    let next = move |pieces: Option<Pieces>| async move {
+        let mut pieces = pieces?;
+        let silent = Instant::now() + SILENCE;
+        match timeout_at(silent.min(deadline), pieces.next()).await {
+            Ok(Some(Ok(piece))) => Some((Ok(piece), Some(pieces))),
+            Ok(end) => end.map(|trouble| (trouble, None)),
+            Err(_) if deadline <= silent => Some((Err(too_slow(whole)), None)),
+            Err(_) => {
+                let detail = format!("nothing more of the list came within {} s", SILENCE.as_secs());
+                Some((Err(Trouble::maybe_sent(TroubleKind::Timeout, detail)), None))
+            }
+        }
+    };
+    stream::unfold(Some(pieces), next).boxed()
+}
+
+fn too_slow(limit: Duration) -> Trouble {
+    Trouble::maybe_sent(TroubleKind::Timeout, format!("no whole list of refs within {} s", limit.as_secs()))
+}
+
+/// An answer that is not read as a list: its head, and as much of its body as it takes to say what it is.
+async fn with_beginning(answer: Response<()>, mut packets: Packets) -> Response<Bytes> {
+    let body = Bytes::copy_from_slice(packets.beginning().await);
+    answer.map(|()| body)
 }
 
 /// Where to read, and as whom.

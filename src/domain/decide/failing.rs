@@ -3,7 +3,7 @@
 //! Owns the mapping from what Gitea or upstream said to a [`Problem`]. Decides nothing.
 
 use crate::domain::answer::{
-    CreateOrganisationAnswer, MigrateAnswer, PatchAnswer, Refusal, SyncAnswer, Trouble, TroubleKind,
+    CreateOrganisationAnswer, MigrateAnswer, Oversize, PatchAnswer, Refusal, SyncAnswer, Trouble, TroubleKind,
 };
 use crate::domain::problem::{Code, Problem};
 use crate::domain::server::Server;
@@ -59,6 +59,38 @@ pub(super) fn gitea_trouble(trouble: &Trouble) -> Problem {
 pub(super) fn upstream_unreachable(trouble: &Trouble) -> Problem {
     Problem::new(Code::UpstreamUnreachable, format!("upstream: {}", trouble.detail))
 }
+
+/// Upstream's list is git's, and larger than what is held.
+pub(super) fn oversize_upstream(oversize: &Oversize) -> Problem {
+    match oversize {
+        Oversize::List(fitted) => too_many_refs("upstream", *fitted).because("upstream"),
+        Oversize::Name(name) => {
+            suspect(NAME_TOO_LONG, &format!("upstream lists a ref whose name no forge holds: {name}"))
+                .with_remedy(SHORTER_NAME)
+                .retryable(false)
+        }
+    }
+}
+
+/// Gitea's list is git's, and larger than what is held.
+pub(super) fn oversize_in_gitea(oversize: &Oversize) -> Problem {
+    match oversize {
+        Oversize::List(fitted) => too_many_refs("Gitea", *fitted).because("gitea"),
+        Oversize::Name(name) => {
+            let detail = format!("Gitea lists a ref whose name no forge holds: {name}");
+            Problem::new(Code::GiteaGitBroken, detail).because(NAME_TOO_LONG).with_remedy(SHORTER_NAME).retryable(false)
+        }
+    }
+}
+
+fn too_many_refs(side: &str, fitted: usize) -> Problem {
+    let detail = format!("{side} lists more than {fitted} branches and tags, which is all that limits.refsBytes holds");
+    Problem::new(Code::TooManyRefs, detail)
+}
+
+const NAME_TOO_LONG: &str = "name-too-long";
+
+const SHORTER_NAME: &str = "Delete the ref that `detail` names, or give it a shorter name: at most 255 bytes between two slashes, and 4,096 in all. Then ask again.";
 
 /// Upstream answers, and nothing may be concluded from it.
 pub(super) fn suspect(reason: &str, detail: &str) -> Problem {

@@ -236,6 +236,7 @@ impl Table<'_> {
                 Some(problem) => Err(fail(problem)),
                 None => Ok(Some(seen)),
             },
+            UpstreamAnswer::Oversize(oversize) => Err(fail(failing::oversize_upstream(oversize))),
             UpstreamAnswer::NotGit { detail } => Err(fail(failing::suspect("not-git", detail))),
             UpstreamAnswer::Refused { status, detail } => {
                 let problem = Problem::new(Code::UpstreamRefused, format!("upstream answers {status}: {detail}"));
@@ -304,10 +305,7 @@ impl Table<'_> {
 
 /// What upstream's list is when it is one.
 fn list(seen: &Seen<UpstreamAnswer>) -> Option<Seen<&RefList>> {
-    match &seen.value {
-        UpstreamAnswer::List(list) => Some(Seen { at: seen.at, value: list }),
-        UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_) => None,
-    }
+    seen.value.list().map(|list| Seen { at: seen.at, value: list })
 }
 
 fn fail(problem: Problem) -> Next {

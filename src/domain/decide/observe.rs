@@ -94,20 +94,11 @@ pub fn observe(
     Table { spec, seen, history, policy: &Policy::default() }.observe(mode, known)
 }
 
-/// A look that was not over when an observation had to be.
+/// A look at Gitea that was not over when an observation had to be.
 #[must_use]
-pub fn too_slow(look: Look) -> Finding {
+pub fn too_slow() -> Finding {
     let trouble = Trouble::maybe_sent(TroubleKind::Timeout, "no whole answer within the time of an observation");
-    Finding::Unknown(match look {
-        Look::Upstream => failing::upstream_unreachable(&trouble),
-        Look::Repository
-        | Look::Owner
-        | Look::LocalRefs
-        | Look::LocalRefsByApi
-        | Look::Comparison
-        | Look::Aside
-        | Look::Pivot => failing::gitea_trouble(&trouble),
-    })
+    Finding::Unknown(failing::gitea_trouble(&trouble))
 }
 
 impl Table<'_> {
@@ -153,7 +144,7 @@ impl Table<'_> {
             Err(next) => return told(next),
         };
         let comparison = compare(upstream.value, local.value, self.spec.prune);
-        if !comparison.differing.is_empty() {
+        if comparison.differing > 0 {
             return Ok(Finding::Differing(comparison));
         }
         let changed = mode.follows()

@@ -236,10 +236,10 @@ impl Table<'_> {
         let (Some(before), Some(now)) = (&self.history.tracked_before, local.commit_of(&self.spec.branch)) else {
             return Ok(Some(false));
         };
-        if before == now {
+        if *before == now {
             return Ok(Some(false));
         }
-        match self.history.compared.as_ref().filter(|compared| compared.to == *now) {
+        match self.history.compared.as_ref().filter(|compared| compared.to == now) {
             None => Err(Next::Look(Look::Comparison)),
             Some(compared) => match &compared.answer {
                 CompareAnswer::FastForward => Ok(Some(false)),

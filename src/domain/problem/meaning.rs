@@ -176,6 +176,9 @@ impl Code {
             Self::UpstreamSuspect => {
                 "Upstream answered with something that is no sound list of refs: HTML, nothing, a cut list, no branches, or less than half of the branches last proven. A pruning mirror that syncs from that can lose everything, so nothing was asked of Gitea. Of a mirror that was found, and of which the journal knows no earlier proof, nobody can say whether upstream has lost branches before: the first proven run says so in its `notes`."
             }
+            Self::TooManyRefs => {
+                "The list of branches and tags of one side takes more memory than `limits.refsBytes` allows. `reason` says which side: `upstream` or `gitea`. It depends on this mirror alone, not on what else is read at the time. Nothing was compared and nothing was changed."
+            }
             Self::UpstreamBranchMissing => "Upstream's list is sound, and the configured branch is not on it.",
             Self::UpstreamNotAllowed => {
                 "Gitea's own rules do not let it fetch from upstream's host, or the name does not resolve where Gitea runs: it says the same of both."
