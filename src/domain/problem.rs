@@ -141,7 +141,7 @@ codes! {
     GiteaScope = "gitea-scope", 502, change, "Our token's scope does not reach",
         "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names.";
     GiteaForbidden = "gitea-forbidden", 502, change, "Gitea forbids it to our user",
-        "Give the token's user administration rights on the repository: add it to the organisation's team Owners.";
+        "Give the token's user administration rights on the repository: add it to the organisation's team Owners. If it is an owner already, look whether the token is limited to chosen repositories (Forgejo 15 and later: Settings, Applications); replace it by one that is not.";
     NotOrganisationOwner = "not-organisation-owner", 424, change, "Our user does not own the organisation",
         "Add the token's user to the organisation's team Owners in Gitea: a right to create repositories is not enough to migrate.";
     OrganisationNotAllowed = "organisation-not-allowed", 424, change, "Our user may not create the organisation",
@@ -159,7 +159,7 @@ codes! {
     RepositoryFilesExist = "repository-files-exist", 424, change, "A folder without a repository is in the way",
         "As Gitea's administrator, look at Site Administration, Unadopted Repositories, and adopt or delete the folder; we delete nothing.";
     RepositoryInvisible = "repository-invisible", 424, change, "A repository that we may not see has the name",
-        "Give the token's user access to the repository in Gitea (as an administrator: Site Administration, Repositories), use a token that is not limited to public repositories, or choose another name (GITEA_REPO, target.repo).";
+        "Give the token's user access to the repository in Gitea (as an administrator: Site Administration, Repositories), use a token that is not limited to public repositories (on Forgejo 15 and later also: not to chosen ones), or choose another name (GITEA_REPO, target.repo).";
     RepositoryVanished = "repository-vanished", 424, again, "The repository vanished while we worked",
         "Somebody deleted or renamed it in Gitea: find out who and why, then ask again.";
     HttpGitDisabled = "http-git-disabled", 424, change, "Gitea serves no git over HTTP",
@@ -176,6 +176,8 @@ codes! {
         "Put the credential into the files that UPSTREAM_TOKEN_FILE, or UPSTREAM_USERNAME_FILE and UPSTREAM_PASSWORD_FILE, name, readable by this service.";
     UpstreamUnreachable = "upstream-unreachable", 502, again, "Upstream does not answer us",
         "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) from our pod's network; check DNS, the egress policy and the proxy (HTTPS_PROXY), then ask again. Gitea keeps what it has.";
+    UpstreamLagging = "upstream-lagging", 503, again, "Upstream does not show a push yet",
+        "Wait, then start another run: the push stays owed until upstream shows it, and counts as taken back after ten minutes. Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) for the ref; if it stays at the old commit, check the forge's status page and any cache between it and cutover-api.";
     UpstreamRefused = "upstream-refused", 424, change, "Upstream refuses us",
         "Check UPSTREAM_REPO_URL (upstream.url) for the repository's final address, and the upstream credential; many forges answer 401 or 404 for a repository that the credential may not read.";
     UpstreamSuspect = "upstream-suspect", 424, again, "Upstream's answer is not a sound list of refs",

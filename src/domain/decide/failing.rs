@@ -7,6 +7,7 @@ use crate::domain::answer::{
 };
 use crate::domain::problem::{Code, Problem};
 use crate::domain::server::Server;
+use crate::domain::webhook::Push;
 
 /// Gitea understood who asks and says no.
 pub(super) fn refused(refusal: &Refusal) -> Problem {
@@ -91,6 +92,13 @@ fn too_many_refs(side: &str, fitted: usize) -> Problem {
 const NAME_TOO_LONG: &str = "name-too-long";
 
 const SHORTER_NAME: &str = "Delete the ref that `detail` names, or give it a shorter name: at most 255 bytes between two slashes, and 4,096 in all. Then ask again.";
+
+/// Upstream does not show yet what a delivery names.
+pub(super) fn lagging(push: &Push) -> Problem {
+    let Push { reference, after, .. } = push;
+    let detail = format!("a webhook says that {reference} is at {after}; upstream still shows the object of before");
+    Problem::new(Code::UpstreamLagging, detail)
+}
 
 /// Upstream answers, and nothing may be concluded from it.
 pub(super) fn suspect(reason: &str, detail: &str) -> Problem {

@@ -116,7 +116,7 @@ impl Code {
             }
             Self::GiteaScope => "Gitea knows the token, and its scopes do not reach for this call.",
             Self::GiteaForbidden => {
-                "Gitea answered 403: the token is good, and its user may not do this: it lacks a right on the repository, or its account is locked, not activated or has to change its password. Gitea's words are in `detail`."
+                "Gitea answered 403: the token is good, and its user may not do this: it lacks a right on the repository, the token is limited to other repositories, or its account is locked, not activated or has to change its password. Gitea's words are in `detail`."
             }
             Self::NotOrganisationOwner => {
                 "Gitea lets only owners of an organisation migrate into it, and the token's user is not one."
@@ -160,6 +160,9 @@ impl Code {
             }
             Self::UpstreamUnreachable => {
                 "Upstream did not answer this service in 5 tries: DNS, connection, TLS, time-out or 5xx. The mirror in Gitea may be well; there is no evidence of it."
+            }
+            Self::UpstreamLagging => {
+                "A signed webhook named a new commit, and for a minute upstream went on listing the ref at the old one. Gitea equals that older list, so that nothing is proven about the push. Forges send webhooks before all of their servers show the push."
             }
             Self::UpstreamRefused => {
                 "Upstream answered that it will not show the repository: 401, 403, 404 or a redirect. Nothing was changed in Gitea."
