@@ -8,6 +8,7 @@ mod pkt;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::domain::credential::{Credential, CredentialSource, Redactor};
 use crate::domain::names::{OwnerName, RepoName};
 use crate::domain::refs::RefList;
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
-use crate::transport::{Call, Pieces, Route, Transport, has_media_type, status_trouble};
+use crate::transport::{Bundle, Call, Pieces, Route, Transport, has_media_type, status_trouble};
 use parse::{Advertisement, NotAList, Unread};
 use pkt::Packets;
 
@@ -39,6 +40,8 @@ const PAGE: &str = "text/html";
 #[derive(Clone, Debug)]
 pub struct Lister {
     transport: Arc<dyn Transport>,
+    gitea_bundle: Option<Arc<Bundle>>,
+    upstream_bundles: Arc<HashMap<UpstreamUrl, Arc<Bundle>>>,
 }
 
 /// The limits of one reading.
@@ -78,7 +81,15 @@ impl Lister {
     /// A lister over `transport`.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport }
+        Self { transport, gitea_bundle: None, upstream_bundles: Arc::default() }
+    }
+
+    /// The same, trusting the CA certificates of a bundle beside the system's: one for Gitea, and one for each upstream
+    /// that has one.
+    #[must_use]
+    pub fn trusting(mut self, gitea: Option<Arc<Bundle>>, upstreams: HashMap<UpstreamUrl, Arc<Bundle>>) -> Self {
+        (self.gitea_bundle, self.upstream_bundles) = (gitea, Arc::new(upstreams));
+        self
     }
 
     /// Upstream's heads and tags.
@@ -93,7 +104,9 @@ impl Lister {
             Err(trouble) => return UpstreamAnswer::Trouble(trouble),
         };
         let redactor = Redactor::knowing(&credential);
-        let remote = Remote { base: url.join(""), route: Route::Proxied, operation: "upstream_refs", credential };
+        let bundle = self.upstream_bundles.get(url).cloned();
+        let remote =
+            Remote { base: url.join(""), route: Route::Proxied, operation: "upstream_refs", credential, bundle };
         match self.read(&remote, limits).await {
             Reading::List(list) => UpstreamAnswer::List(list),
             Reading::Oversize(oversize) => UpstreamAnswer::Oversize(oversize),
@@ -120,7 +133,8 @@ impl Lister {
             Err(trouble) => return LocalRefsAnswer::Trouble(trouble),
         };
         let base = format!("{url}/{owner}/{repo}.git");
-        let remote = Remote { base, route: Route::Direct, operation: "gitea_refs", credential };
+        let bundle = self.gitea_bundle.clone();
+        let remote = Remote { base, route: Route::Direct, operation: "gitea_refs", credential, bundle };
         match self.read(&remote, limits).await {
             Reading::List(list) => LocalRefsAnswer::List(list),
             Reading::Oversize(oversize) => LocalRefsAnswer::Oversize(oversize),
@@ -202,8 +216,9 @@ impl Lister {
             Trouble::not_sent(TroubleKind::Credential, "the credential holds characters that no header can carry")
         })?;
         let Remote { operation, route, .. } = *remote;
+        let bundle = remote.bundle.clone();
         // the body is held to the limits of the reading, as it is read
-        let call = Call { operation, route, request, timeout: limits.time, largest: usize::MAX };
+        let call = Call { operation, route, request, bundle, timeout: limits.time, largest: usize::MAX };
         let answer = timeout_at(deadline, self.transport.stream(call)).await;
         let (head, pieces) = answer.map_err(|_| too_slow(limits.time))??.into_parts();
         Ok((Response::from_parts(head, ()), Packets::of(in_time(pieces, limits.time, deadline))))
@@ -244,6 +259,7 @@ struct Remote {
     route: Route,
     operation: &'static str,
     credential: Option<Credential>,
+    bundle: Option<Arc<Bundle>>,
 }
 
 impl Remote {
