@@ -219,6 +219,7 @@ impl History {
                 self.upstream_first_try.get_or_insert(self.elapsed);
             }
             UpstreamAnswer::List(_)
+            | UpstreamAnswer::Oversize(_)
             | UpstreamAnswer::NotGit { .. }
             | UpstreamAnswer::DumbHttp
             | UpstreamAnswer::Refused { .. } => {
@@ -244,7 +245,10 @@ impl History {
             LocalRefsAnswer::FolderGone => {
                 self.folder_gone_since.get_or_insert(self.elapsed);
             }
-            LocalRefsAnswer::HttpGitDisabled | LocalRefsAnswer::Refused(_) | LocalRefsAnswer::Gone => {}
+            LocalRefsAnswer::Oversize(_)
+            | LocalRefsAnswer::HttpGitDisabled
+            | LocalRefsAnswer::Refused(_)
+            | LocalRefsAnswer::Gone => {}
         }
     }
 
