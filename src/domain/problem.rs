@@ -1,5 +1,5 @@
-//! Every failure that reaches a person: one table of codes, each with its title, status, remedy and whether asking
-//! again can help.
+//! Every failure that reaches a person: one table of codes in one file, each with its title, status, remedy and whether
+//! asking again can help.
 //!
 //! Owns the one list from which the wire, the log, the metrics and the documentation take a problem's name. Holds no
 //! secret and no raw text of anybody else's: `detail` is made of redacted words and cut at 300 characters.
