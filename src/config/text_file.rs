@@ -153,9 +153,14 @@ impl TextFile {
         &self.path
     }
 
-    /// What counts as its content now, of at most so many bytes.
+    /// What counts as its content now, of at most so many bytes: what it held before only while the system cannot look at it.
+    /// Unlike a list of callers, a secret that is missing is missed at once: a run says so and is started again.
     pub(super) fn read(&self, largest: u64) -> Result<SecretString, Unreadable> {
-        self.last.or_last(read_text(&*self.files, &self.path, largest))
+        let read = read_text(&*self.files, &self.path, largest);
+        self.last.or_last(read.map_err(|error| match error.tolerated {
+            NO_LOOK => error,
+            _ => Unreadable { tolerated: Duration::ZERO, ..error },
+        }))
     }
 }
 
@@ -204,7 +209,24 @@ pub(super) mod tests {
     }
 
     fn text(file: &TextFile) -> Option<String> {
-        file.read(1_024).ok().map(|text| text.expose_secret().to_owned())
+        let read = file.last.or_last(read_text(&*file.files, &file.path, 1_024));
+        read.ok().map(|text| text.expose_secret().to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_missing_is_missed_at_once_and_one_that_cannot_be_looked_at_counts_for_a_minute() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "old").unwrap();
+        let (file, failing) = file(path);
+        for (errno, seconds) in [(Errno::MFILE, 60), (Errno::STALE, 60), (Errno::NOENT, 0), (Errno::ACCESS, 0)] {
+            failing.with(None);
+            assert!(file.read(1_024).is_ok());
+            failing.with(Some(errno));
+            assert_eq!(file.read(1_024).is_ok(), seconds > 0, "{errno}");
+            advance(Duration::from_secs(seconds)).await;
+            assert!(file.read(1_024).is_err(), "{errno}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
