@@ -66,6 +66,8 @@ pub async fn assemble(
         .mirrors
         .iter()
         .map(|mirror| Mirror { spec: Arc::clone(&mirror.spec), credential: Arc::clone(&mirror.credential) });
+    let counted = Arc::clone(&metrics);
+    journal.count_unreadable_rows(Arc::new(move |table| counted.journal_row_unreadable(table))).await?;
     let wake = Arc::new(Notify::new());
     let platform = platform::platform(config, &transport, &metrics);
     let (engine, tasks) = Engine::start(Parts {

@@ -164,6 +164,15 @@ impl History {
         }
     }
 
+    /// Takes note of a call that the journal knows of and cannot read. It may have been any: so nothing that was known
+    /// before it is a proof any more, neither that a placeholder is of our making nor that an interval of `0s` is.
+    pub fn forgot_a_call(&mut self) {
+        self.intents.clear();
+        self.migrate = None;
+        self.settings_sent = None;
+        self.settings_in_doubt = true;
+    }
+
     /// Whether the latest migrate is known to have made nothing.
     #[must_use]
     pub fn made_nothing(&self) -> bool {

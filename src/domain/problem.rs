@@ -107,7 +107,7 @@ codes! {
     TooManyStreams = "too-many-streams", 503, again, "No more streams of events can be opened",
         "Close streams that nobody reads any more (`cutover_sse_connections` counts them) and ask again; or ask GET /status now and then; or raise `limits.connections` in the configuration, a quarter of which may be streams.";
     StateUnavailable = "state-unavailable", 503, again, "The journal cannot be written",
-        "Look at the state directory (--state-dir): `df -h` for free space, `ls -l` for its rights, and the service's log for the cause; then ask again. Reads go on meanwhile.";
+        "Look at the state directory (--state-dir): `df -h` for free space, `ls -l` for its rights, and the service's log for the cause; then ask again. Restart the service if the directory was deleted or replaced under it. Reads go on meanwhile.";
     WebhookSecret = "webhook-secret", 503, change, "No secret for webhooks can be read",
         "Put a secret of 32 characters or more into a file of the mirror's `webhook.secretFiles`, readable by this service (`openssl rand -hex 32` makes one); it is read again at each delivery.";
     Internal = "internal", 500, again, "The service made a mistake",

@@ -49,7 +49,7 @@ impl Driver {
     /// earlier ones that matter still.
     pub(super) async fn recall(&self) -> Result<History, JournalError> {
         let name = &self.spec.name;
-        let remembered = self.around.journal.remembered(name.clone()).await?;
+        let remembered = self.around.remembered(&self.spec).await?;
         let mut history = History {
             mode: mode::standing(self.spec.mode, remembered.mode.as_ref()),
             mode_change: remembered.mode.filter(|change| change.counts(self.spec.mode)).map(Box::new),
@@ -64,7 +64,11 @@ impl Driver {
         let mut known = self.around.journal.intents(name.clone()).await?;
         known.reverse();
         for intent in known {
-            self.recall_one(&intent, &mut history);
+            match intent {
+                // one that does not say what it was about may have been about anything
+                Some(intent) if !intent.about.is_null() => self.recall_one(&intent, &mut history),
+                Some(_) | None => history.forgot_a_call(),
+            }
         }
         Ok(history)
     }
@@ -80,6 +84,9 @@ impl Driver {
         match intent.kind.as_str() {
             MIGRATE => {
                 let (answer, answered_at) = intent.answer.clone().map_or((None, None), DatedAnswer::read);
+                if intent.answer.is_some() && answer.is_none() {
+                    return history.forgot_a_call();
+                }
                 let gitea_date = intent.gitea_date;
                 history.intents.push(Intended {
                     target: target.to_owned(),

@@ -108,7 +108,7 @@ impl Coordinator {
         let mut newest = None;
         for mirror in mirrors {
             let mut status = MirrorStatus::unseen(Arc::clone(&mirror.spec));
-            let remembered = around.journal.remembered(mirror.spec.name.clone()).await?;
+            let remembered = around.remembered(&mirror.spec).await?;
             newest = newest.max(remembered.mode.as_ref().map(|change| change.id));
             status.facts = remembered.facts;
             status.mode = mode::standing(mirror.spec.mode, remembered.mode.as_ref());
@@ -153,7 +153,7 @@ impl Coordinator {
         let now = self.around.clock.now();
         self.around.journal.retain(now).await?;
         self.hear_the_configuration().await?;
-        for mut run in self.around.journal.in_flight().await? {
+        for mut run in self.around.journal.in_flight(now).await? {
             let gone: Vec<MirrorName> = run
                 .parts
                 .iter()

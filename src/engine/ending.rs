@@ -217,7 +217,7 @@ impl Coordinator {
     /// A run that was stopped gives no name back: what it has renamed is told until somebody has seen to it.
     async fn note_what_is_left_aside(&mut self, name: &MirrorName, run: RunId) {
         let intents = self.around.journal.intents(name.clone()).await.unwrap_or_default();
-        let mut of_the_run = intents.iter().filter(|intent| intent.run == run);
+        let mut of_the_run = intents.iter().flatten().filter(|intent| intent.run == run);
         let latest = of_the_run.find(|intent| matches!(intent.kind.as_str(), RENAME_ASIDE | GIVE_BACK));
         let Some(aside) = latest.and_then(left_aside_by) else { return };
         let status = Arc::make_mut(&mut self.mirrors[self.index[name]].status);

@@ -4,13 +4,13 @@
 //! state; one that tells a step on the way waits for whatever is written next, so that it costs no commit of its own.
 //! What is lost of those in a crash was never more than a step of work that begins anew.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use jiff::Timestamp;
 use rusqlite::{Row, Transaction, params};
-use serde::de::DeserializeOwned;
 
 use super::JournalError;
+use super::rows::{Unreadable, parse, parsed, text};
 use super::store::{Store, clamp, failed, json};
 use crate::domain::event::{Event, EventId, Kind, Recorded};
 use crate::domain::run::RunId;
@@ -142,12 +142,24 @@ impl Store {
     pub(super) fn begin_events(&mut self) -> Result<EventId, JournalError> {
         // what waited in a process before this one died with it
         *locked(&self.ledger.outbox) = Outbox::default();
-        let (reserved, newest): (i64, i64) = self
+        let newest: i64 = self
             .connection
-            .query_row("SELECT reserved, (SELECT COALESCE(MAX(seq), 0) FROM events) FROM event_ids", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row("SELECT COALESCE(MAX(seq), 0) FROM events", [], |row| row.get(0))
             .map_err(failed)?;
+        let ids = self.rows("event_ids", "SELECT rowid, reserved, dropped FROM event_ids", [], |row| {
+            Ok::<_, Unreadable>((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        })?;
+        let reserved = match ids.as_slice() {
+            [Some((reserved, _))] => *reserved,
+            // no process ever gave out more than that beyond what it wrote; readers begin anew
+            _ => {
+                self.write(|transaction| {
+                    transaction.execute("DELETE FROM event_ids", [])?;
+                    transaction.execute("INSERT INTO event_ids (reserved, dropped) VALUES (0, ?1)", [newest]).map(drop)
+                })?;
+                newest.saturating_add(number(EventId::new(BLOCK)))
+            }
+        };
         self.ledger.kept =
             self.connection.query_row("SELECT COUNT(*) FROM events", [], |row| row.get(0)).map_err(failed)?;
         let latest = id(reserved.max(newest));
@@ -180,25 +192,15 @@ impl Store {
             "SELECT e.seq, e.at, e.kind, e.body, e.run FROM events e \
              WHERE e.seq > ?1 AND e.seq <= ?2 AND {which} ORDER BY e.seq LIMIT ?3"
         );
-        let mut statement = self.connection.prepare_cached(&query).map_err(failed)?;
         let run = run.map(|run| run.to_string());
-        let rows = statement
-            .query_map(params![number(after), number(upto), clamp(limit), run], |row| {
-                Ok((id(row.get(0)?), self.recorded(row)))
-            })
-            .map_err(failed)?;
-        let (mut events, mut seen, mut last) = (Vec::new(), 0, after);
-        for row in rows {
-            let (id, event) = row.map_err(failed)?;
-            (seen, last) = (seen + 1, id);
-            // losing one costs a line of a story; no stream at all would cost the reader all of it
-            if let Ok(event) = event {
-                events.push(Arc::new(event));
-            } else {
-                tracing::error!(%id, "an event is left out: this version cannot read it");
-            }
-        }
-        Ok(EventPage { dropped, events, next: (seen == limit).then_some(last) })
+        let last = Cell::new(after);
+        let rows = self.rows("events", &query, params![number(after), number(upto), clamp(limit), run], |row| {
+            last.set(id(row.get(0)?));
+            self.recorded(row)
+        })?;
+        let next = (rows.len() == limit).then_some(last.get());
+        // losing one costs a line of a story; no stream at all would cost the reader all of it
+        Ok(EventPage { dropped, events: rows.into_iter().flatten().map(Arc::new).collect(), next })
     }
 
     fn dropped(&self) -> Result<EventId, JournalError> {
@@ -227,27 +229,24 @@ impl Store {
     }
 
     /// Reads a row: number, time, kind, body and run.
-    fn recorded(&self, row: &Row<'_>) -> Result<Recorded, ()> {
-        fn read<T: DeserializeOwned>(text: &str) -> Result<T, ()> {
-            serde_json::from_str(text).map_err(drop)
-        }
-        let text = |column: usize| row.get::<_, String>(column).map_err(drop);
-        let body = text(3)?;
-        let event = match Kind::from_label(&text(2)?).ok_or(())? {
-            Kind::RunAccepted => Event::RunAccepted(Arc::new(read(&body)?)),
-            Kind::Phase => Event::Phase(read(&body)?),
-            Kind::MirrorEnded => Event::MirrorEnded(read(&body)?),
-            Kind::Rewritten => Event::Rewritten(read(&body)?),
+    fn recorded(&self, row: &Row<'_>) -> Result<Recorded, Unreadable> {
+        let body = text(row, 3)?;
+        let event = match parsed(row, 2, "a kind", Kind::from_label)? {
+            Kind::RunAccepted => Event::RunAccepted(Arc::new(parse(&body)?)),
+            Kind::Phase => Event::Phase(parse(&body)?),
+            Kind::MirrorEnded => Event::MirrorEnded(parse(&body)?),
+            Kind::Rewritten => Event::Rewritten(parse(&body)?),
             Kind::RunEnded => {
-                let run = RunId::parse(&text(4)?).ok_or(())?;
-                Event::RunEnded(Arc::new(self.run(run).map_err(drop)?.ok_or(())?))
+                let run = parsed(row, 4, "a run's id", RunId::parse)?;
+                let run = self.run(run).map_err(|error| Unreadable::new(error.to_string()))?;
+                Event::RunEnded(Arc::new(run.ok_or_else(|| Unreadable::new("the end of a run that is not known"))?))
             }
-            Kind::Freshness => Event::Freshness(read(&body)?),
-            Kind::Mode => Event::Mode(read(&body)?),
-            Kind::Snapshot | Kind::Shutdown => return Err(()),
+            Kind::Freshness => Event::Freshness(parse(&body)?),
+            Kind::Mode => Event::Mode(parse(&body)?),
+            Kind::Snapshot | Kind::Shutdown => return Err(Unreadable::new("a kind that is never written")),
         };
-        let at: Timestamp = text(1)?.parse().map_err(drop)?;
-        Ok(Recorded { id: id(row.get(0).map_err(drop)?), at, event })
+        let at = parsed(row, 1, "a date", |at| at.parse().ok())?;
+        Ok(Recorded { id: id(row.get(0)?), at, event })
     }
 }
 
@@ -279,7 +278,7 @@ fn body(event: &Event) -> Result<String, JournalError> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::ToSpan as _;
+    use jiff::{Timestamp, ToSpan as _};
     use uuid::Uuid;
 
     use super::*;

@@ -5,11 +5,13 @@
 
 mod deliveries;
 mod events;
+mod home;
+mod intents;
 mod keys;
 mod kinds;
-mod migrates;
 mod modes;
 mod notices;
+mod rows;
 mod runs;
 mod store;
 mod worker;
@@ -34,8 +36,10 @@ use store::Store;
 
 pub use deliveries::KnownDelivery;
 pub use events::EventPage;
+pub use intents::{Intent, IntentId, KnownIntent};
 pub use kinds::{DEFAULT_BRANCH, DELETE, GIVE_BACK, MIGRATE, RENAME_ASIDE, SETTINGS, SYNC};
 pub use notices::{Outbox, Waiting};
+pub use rows::Counter;
 pub use runs::Change;
 pub use worker::{Piece, Threads, Worker};
 
@@ -81,42 +85,6 @@ pub enum OpenError {
 #[error("{0}")]
 pub struct JournalError(String);
 
-/// A call that changes something, about to be sent.
-#[derive(Clone, Debug)]
-pub struct Intent {
-    /// For which run.
-    pub run: RunId,
-    /// On which mirror.
-    pub mirror: MirrorName,
-    /// Which call, from a closed set.
-    pub kind: &'static str,
-    /// Our clock.
-    pub written_at: Timestamp,
-    /// Gitea's `Date` at the look that led to it.
-    pub gitea_date: Timestamp,
-    /// What it is about: the repository, by name and id.
-    pub about: serde_json::Value,
-}
-
-/// The number of a journalled intent.
-#[derive(Clone, Copy, Debug)]
-pub struct IntentId(i64);
-
-/// Any call that the journal knows of.
-#[derive(Clone, Debug)]
-pub struct KnownIntent {
-    /// By which run.
-    pub run: RunId,
-    /// Which call.
-    pub kind: String,
-    /// Gitea's `Date` when it was intended.
-    pub gitea_date: Timestamp,
-    /// What it was about; `Null`: a version that did not say.
-    pub about: serde_json::Value,
-    /// What was answered, if anything was.
-    pub answer: Option<serde_json::Value>,
-}
-
 /// A request that was accepted under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownRequest {
@@ -133,8 +101,10 @@ pub struct Remembered {
     pub facts: Facts,
     /// What was sent about pruning.
     pub pruning: Option<PruneMemory>,
-    /// The latest word on how it is run.
+    /// The latest change of its mode.
     pub mode: Option<ModeChange>,
+    /// There is a change of its mode that cannot be read: what it was is not known.
+    pub mode_unreadable: bool,
 }
 
 /// A handle on the open journal; cheap to clone.
@@ -156,14 +126,14 @@ impl Journal {
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Directory { path: directory.display().to_string(), source };
         make_private(directory).map_err(refused)?;
-        let lock =
-            File::options().create(true).truncate(false).write(true).open(directory.join(LOCK)).map_err(refused)?;
+        let lock_file = directory.join(LOCK);
+        let lock = File::options().create(true).truncate(false).write(true).open(&lock_file).map_err(refused)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.display().to_string())),
             Err(fs::TryLockError::Error(source)) => return Err(refused(source)),
         }
-        Ok(Self::of(Store::open(&directory.join(FILE))?, Some(Arc::new(lock))))
+        Ok(Self::of(Store::open(&directory.join(FILE), &lock_file)?, Some(Arc::new(lock))))
     }
 
     /// A journal that lives as long as this handle: the same code on memory, for tests.
@@ -183,6 +153,18 @@ impl Journal {
     #[must_use]
     pub fn worked_by(&self, worker: Arc<dyn Worker>) -> Self {
         Self { worker, ..self.clone() }
+    }
+
+    /// Has rows that cannot be read counted from now on, each once.
+    ///
+    /// # Errors
+    /// An earlier use of the journal ended in a panic.
+    pub async fn count_unreadable_rows(&self, counter: Counter) -> Result<(), JournalError> {
+        self.with(move |store| {
+            store.damage.get_mut().counted_by(counter);
+            Ok(())
+        })
+        .await
     }
 
     /// Writes a run, new or changed, with the events that tell what is new of it.
@@ -303,36 +285,12 @@ impl Journal {
         self.with(move |store| store.runs(limit, before)).await
     }
 
-    /// Runs that have not ended, oldest first.
+    /// Runs that have not ended, oldest first. One that cannot be read is in flight no longer.
     ///
     /// # Errors
-    /// The journal cannot be read.
-    pub async fn in_flight(&self) -> Result<Vec<Run>, JournalError> {
-        self.with(|store| store.in_flight()).await
-    }
-
-    /// Writes an intent. Nothing that changes Gitea is sent before this has returned.
-    ///
-    /// # Errors
-    /// It is not on disk.
-    pub async fn intend(&self, intent: Intent) -> Result<IntentId, JournalError> {
-        self.with(move |store| store.intend(&intent)).await
-    }
-
-    /// Adds the answer to an intent.
-    ///
-    /// # Errors
-    /// It is not on disk.
-    pub async fn answered(&self, intent: IntentId, answer: serde_json::Value) -> Result<(), JournalError> {
-        self.with(move |store| store.answered(intent.0, &answer)).await
-    }
-
-    /// The calls for a mirror that are known, newest first.
-    ///
-    /// # Errors
-    /// The journal cannot be read.
-    pub async fn intents(&self, mirror: MirrorName) -> Result<Vec<KnownIntent>, JournalError> {
-        self.with(move |store| store.intents(&mirror)).await
+    /// The journal cannot be read or written.
+    pub async fn in_flight(&self, now: Timestamp) -> Result<Vec<Run>, JournalError> {
+        self.with(move |store| store.in_flight(now)).await
     }
 
     /// What is known of a mirror.

@@ -72,7 +72,7 @@ impl Code {
                 "Every stream of events holds a connection for as long as it is open, and those that may be held so are open now. All other calls are answered as ever."
             }
             Self::StateUnavailable => {
-                "The journal in the state directory cannot be read or written, so no run may be accepted: it could be lost. `/readyz` says the same, and the service's log has the cause."
+                "The journal in the state directory cannot be read or written, or was deleted or replaced under the service. So no run may be accepted: it could be lost. `/readyz` says the same, and the service's log has the cause."
             }
             Self::WebhookSecret => {
                 "Webhooks are configured for the mirror, and none of the files that hold their secrets can be used: missing, not readable, empty, or shorter than 32 characters. The delivery was not looked at; the service's log names each file."
