@@ -1,10 +1,13 @@
 //! Hearing of pushes from upstream: `POST /hooks/{mirror}`.
 //!
-//! Owns the order: the mirror, its secrets, the body as it comes with its signature, and only then what it says. A body
-//! is never held whole: a signature needs each byte once, and what a push says of itself stands at its beginning.
+//! Owns the order: the mirror, its secrets, the media type, the body as it comes with its signature, and only then what it
+//! says. A body is never held whole: a signature needs each byte once, and what a push says of itself stands at its
+//! beginning.
 //!
 //! A mirror that does not exist, or takes no webhooks, is told as such to everybody: `/metrics`, which is open, names
 //! every mirror, so that hiding them here would only keep the mistyped name from whoever sets a webhook up.
+
+mod held;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,12 +32,11 @@ use crate::domain::spec::MirrorSpec;
 use crate::domain::webhook::{Claim, Hint, Reason, SecretSource, Secrets, Verifier, judge};
 use crate::engine::{Accepted, Delivered, Delivery};
 use crate::metrics::AuthFailure;
+use held::Held;
+pub(super) use held::Room;
 
 /// The most bytes of a body: GitHub's own limit. None of its senders sends more.
 const LARGEST: usize = 25 * 1024 * 1024;
-
-/// How many of them are held: where a large push says which repository and ref it is of.
-const HELD: usize = 64 * 1024;
 
 /// How long to wait before looking at the run, in seconds.
 const LOOK_AGAIN: HeaderValue = HeaderValue::from_static("2");
@@ -54,8 +56,8 @@ pub type Hooks = BTreeMap<String, Hook>;
 /// Hear of a push
 ///
 /// Takes the webhook of a push from upstream, and has the mirror proven anew by a run that reads upstream after it: a
-/// new one, or the one in flight, so that a burst of pushes is at most two syncs. GitHub's, GitLab's, Gitea's and
-/// Forgejo's webhooks are known by their headers, and anything that can sign may send one. The signature is of the body
+/// new one, or the one in flight, so that a burst of pushes is at most two syncs. GitHub's, GitLab's, Gitea's, Forgejo's and
+/// Bitbucket's webhooks are known by their headers, and anything that can sign may send one. The signature is of the body
 /// as it is sent, under any one of the mirror's secrets; GitLab's secret token counts as one. What the body says is a
 /// hint: it can keep a run from being begun (another event, another repository, a ref that is neither a branch nor a
 /// tag), and no address in it is ever opened. A delivery whose id has come before is not acted on again, unless its run
@@ -66,6 +68,8 @@ pub type Hooks = BTreeMap<String, Hook>;
         ("mirror" = String, Path, description = "The mirror's name.", example = "openova"),
         ("X-Hub-Signature-256" = Option<String>, Header, nullable = false, pattern = "^sha256=[0-9a-f]{64}$",
             description = "GitHub: `sha256=` and the HMAC-SHA256 of the body, in lower-case hexadecimal digits."),
+        ("X-Hub-Signature" = Option<String>, Header, nullable = false, pattern = "^sha256=[0-9a-f]{64}$",
+            description = "Bitbucket: as GitHub's. A `sha1=` value is as good as none."),
         ("X-Gitea-Signature" = Option<String>, Header, nullable = false, pattern = "^[0-9a-f]{64}$",
             description = "Gitea: the HMAC-SHA256 of the body, in lower-case hexadecimal digits."),
         ("X-Forgejo-Signature" = Option<String>, Header, nullable = false, pattern = "^[0-9a-f]{64}$",
@@ -166,16 +170,20 @@ async fn take(
     if secrets.good.is_empty() {
         return Err(no_secret(&secrets).into());
     }
+    // a form is signed as something else than what is sent (Gitea, Forgejo): its signature would only mislead
+    if headers.contains_key(header::CONTENT_TYPE) {
+        check_media_type(headers)?;
+    }
     if !claim.is_signed() {
         return Err(NotTaken::Unsigned(AuthFailure::Missing));
     }
     let mut verifier = Verifier::new(claim, &secrets.good, state.clock.now());
-    let held = hashed(headers, body, &mut verifier).await?;
+    let held = hashed(headers, body, &mut verifier, &state.hook_room).await?;
     if !verifier.finish() {
         return Err(NotTaken::Unsigned(AuthFailure::Invalid));
     }
     if !held.bytes.is_empty() {
-        body::check_media_type(headers).map_err(|refusal| refusal.with_remedy(AS_JSON))?;
+        check_media_type(headers)?;
     }
     let hint = Hint::read(&held.bytes, held.whole).map_err(|wrong| body::malformed(&wrong.to_string()))?;
     if let Err(reason) = judge(claim, &hint, &hook.spec.upstream) {
@@ -197,20 +205,23 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     Some(if all.next().is_some() { "" } else { value.to_str().unwrap_or_default() })
 }
 
-/// What is held of a body.
-struct Held {
-    bytes: Vec<u8>,
-    whole: bool,
+fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    body::check_media_type(headers).map_err(|refusal| refusal.with_remedy(AS_JSON))
 }
 
 /// Reads a body to its end, past the signature.
-async fn hashed(headers: &HeaderMap, mut body: Body, verifier: &mut Verifier) -> Result<Held, Refusal> {
+async fn hashed<'a>(
+    headers: &HeaderMap,
+    mut body: Body,
+    verifier: &mut Verifier,
+    room: &'a Room,
+) -> Result<Held<'a>, Refusal> {
     body::check_coding(headers)?;
     if body.size_hint().lower() > LARGEST as u64 {
         return Err(too_large());
     }
     let read = async {
-        let (mut held, mut length) = (Vec::new(), 0_usize);
+        let (mut held, mut length) = (Held::nothing_yet(room), 0_usize);
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| body::cut("the body ended too early"))?.into_data() else { continue };
             length += data.len();
@@ -218,9 +229,9 @@ async fn hashed(headers: &HeaderMap, mut body: Body, verifier: &mut Verifier) ->
                 return Err(too_large());
             }
             verifier.update(&data);
-            held.extend_from_slice(&data[..data.len().min(HELD - held.len())]);
+            held.push(&data);
         }
-        Ok(Held { whole: held.len() == length, bytes: held })
+        Ok(held)
     };
     tokio::time::timeout(body::PATIENCE, read).await.unwrap_or_else(|_| Err(body::too_slow()))
 }
@@ -253,4 +264,4 @@ fn too_large() -> Refusal {
     Refusal::new(Code::ContentTooLarge, detail).with_remedy(remedy).hanging_up()
 }
 
-const AS_JSON: &str = "Set the webhook's content type to application/json where it is configured: a form is not read.";
+const AS_JSON: &str = "Set the webhook's content type to application/json where it is configured (Gitea: POST content type; GitHub: Content type). A form is not read.";

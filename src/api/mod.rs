@@ -57,6 +57,8 @@ pub struct Inner {
     names: Names,
     /// What upstream's webhooks are held to, by mirror.
     hooks: Hooks,
+    /// The memory that webhooks' bodies share.
+    hook_room: hooks::Room,
     /// Counts, and is scraped.
     metrics: Arc<Metrics>,
     /// Tells how old a proof is.
@@ -78,8 +80,8 @@ impl ApiState {
         clock: Arc<dyn Clock>,
         streams: Streams,
     ) -> Self {
-        let latest = status::Latest::default();
-        Self(Arc::new(Inner { engine, access, names, hooks, metrics, clock, latest, streams }))
+        let (latest, hook_room) = (status::Latest::default(), hooks::Room::default());
+        Self(Arc::new(Inner { engine, access, names, hooks, hook_room, metrics, clock, latest, streams }))
     }
 }
 

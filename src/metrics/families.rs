@@ -138,7 +138,7 @@ families! {
     AUTH_FAILURES = "cutover_auth_failures_total", Kind::Counter, ["reason"],
         "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read, or Kubernetes could not be asked).";
     WEBHOOKS = "cutover_webhooks_total", Kind::Counter, ["vendor", "result"],
-        "Webhooks received, by what sent them (github, gitlab, gitea, forgejo, generic) and what became of them: started (a new run), joined (a run in flight), ignored, duplicate, refused (no good signature), failed.";
+        "Webhooks received, by what sent them (github, gitlab, gitea, forgejo, bitbucket, generic) and what became of them: started (a new run), joined (a run in flight), ignored, duplicate, refused (no good signature), failed.";
     NOTIFICATIONS = "cutover_notifications_total", Kind::Counter, ["result"],
         "What became of notifications: delivered, failed (one try, which is repeated), dropped (not taken for a day, or too many).";
     NOTIFICATIONS_WAITING = "cutover_notifications_pending", Kind::Gauge, [],

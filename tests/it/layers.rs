@@ -27,7 +27,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -49,11 +49,24 @@ fn module_of(path: &Path) -> String {
     below.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
-/// A file's code: without comments, and without its unit tests, which may use whatever they test with.
-fn code_of(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap();
-    let code = text.split("\n#[cfg(test)]\n").next().unwrap();
-    code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+/// A file's code: without comments, and without its unit tests, which may use whatever they test with. A `mod tests;` is
+/// only its declaration; a `mod tests {` is the last item of its file.
+fn code_of(text: &str) -> String {
+    let mut code = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" {
+            let declared = lines.next().unwrap_or_default();
+            if declared.ends_with('{') {
+                assert_eq!(lines.last(), Some("}"), "code after the unit tests of a file");
+                break;
+            }
+            assert!(declared.ends_with("mod tests;"), "not a module of tests: {declared}");
+        } else {
+            code.push(line.split("//").next().unwrap_or_default());
+        }
+    }
+    code.join("\n")
 }
 
 fn is_a_test_file(path: &Path) -> bool {
@@ -110,7 +123,7 @@ fn every_module_imports_only_what_the_layer_table_allows() {
             continue;
         };
         let Some(may) = may else { continue };
-        for import in imports(&code_of(path)) {
+        for import in imports(&code_of(&fs::read_to_string(path).unwrap())) {
             if import != module && table.contains_key(&import) && !may.contains(&import) {
                 wrong.push(format!("{}: `{module}` may not import `{import}`", path.display()));
             }
@@ -123,7 +136,7 @@ fn every_module_imports_only_what_the_layer_table_allows() {
 fn crates_are_named_only_where_they_belong() {
     let mut wrong = Vec::new();
     for path in rust_files(&root().join("src")).iter().filter(|path| !is_a_test_file(path)) {
-        let (module, code) = (module_of(path), code_of(path));
+        let (module, code) = (module_of(path), code_of(&fs::read_to_string(path).unwrap()));
         for (name, may) in OUTSIDE {
             if code.contains(&format!("{name}::")) && !may.contains(&module.as_str()) {
                 wrong.push(format!("{}: names the crate {name}", path.display()));
@@ -167,6 +180,8 @@ fn every_source_file_opens_with_what_it_is_for_and_stays_readable() {
 fn the_layer_test_itself_sees_what_it_looks_for() {
     assert_eq!(imports("use crate::domain::run::Run; crate::api::x()"), ["api", "domain"].map(String::from).into());
     assert!(imports("use crate::{engine::Engine, metrics};").contains("metrics"));
+    let file = "#[cfg(test)]\nmod tests;\nfn a() {} // so\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\n";
+    assert_eq!(code_of(file), "fn a() {} ");
     assert_eq!(table()["domain"], Some(BTreeSet::new()));
     assert_eq!(table()["app"], None);
 }

@@ -24,6 +24,7 @@ mod left_aside;
 mod main_job;
 mod modes;
 mod monitoring;
+mod mutants;
 mod not_ours;
 mod notifications;
 mod outages;

@@ -3,13 +3,16 @@
 //! Owns the few members that are looked at. Reads the beginning of a body when that is all there is: what comes after it
 //! is not needed. Every value is a hint: it can keep a run from being begun, and never says where to look.
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::{Claim, Reason, Vendor};
 use crate::domain::names::BranchName;
 use crate::domain::refs::{ObjectId, RefName};
 use crate::domain::url::UpstreamUrl;
+
+/// How a forge writes that a ref is not there.
+const ZEROS: &str = "0000000000000000000000000000000000000000";
 
 /// The members of a repository that say where it is.
 const WHERE: [&str; 7] =
@@ -24,10 +27,41 @@ pub struct Hint {
     ref_type: Option<String>,
     before: Option<String>,
     after: Option<String>,
+    /// The refs that one delivery names, where a vendor lists them.
+    changes: Vec<Change>,
     /// What it is, where a vendor says so in the body.
     kind: Option<String>,
     /// The names and addresses of the repository, or paths in them.
     repository: Vec<String>,
+}
+
+/// One ref of a list of them; zeros stand for one that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    reference: String,
+    after: Option<String>,
+}
+
+impl Change {
+    /// Reads the element of a list: Bitbucket Cloud's `old` and `new`, Data Center's `ref`, `fromHash` and `toHash`, or
+    /// the members of a push, as in GitLab's system hooks.
+    fn read(value: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        if let Some(side) = [&value["new"], &value["old"]].into_iter().find(|side| side.is_object()) {
+            let folder = match side["type"].as_str()? {
+                "branch" => "refs/heads",
+                "tag" | "annotated_tag" => "refs/tags",
+                other => other,
+            };
+            let reference = format!("{folder}/{}", side["name"].as_str()?);
+            let gone = || Some(ZEROS.to_owned());
+            let after = if value["new"].is_object() { text(&value["new"]["target"]["hash"]) } else { gone() };
+            return Some(Self { reference, after });
+        }
+        let reference = text(&value["ref"]).or_else(|| text(&value["ref"]["id"]))?;
+        let after = text(&value["after"]).or_else(|| text(&value["toHash"]));
+        Some(Self { reference, after })
+    }
 }
 
 /// A body that is no JSON object.
@@ -65,8 +99,11 @@ impl Hint {
     /// The commit to which a branch was pushed, if the body speaks of that branch.
     #[must_use]
     pub fn pushed_to(&self, branch: &BranchName) -> Option<ObjectId> {
-        let here = self.reference.as_deref() == Some(RefName::of_branch(branch).as_str());
-        let after = ObjectId::parse(self.after.as_deref().filter(|_| here)?).ok()?;
+        let name = RefName::of_branch(branch);
+        let alone = self.reference.as_deref().map(|reference| (reference, self.after.as_deref()));
+        let listed = self.changes.iter().map(|change| (change.reference.as_str(), change.after.as_deref()));
+        let (_, after) = alone.into_iter().chain(listed).find(|(reference, _)| *reference == name.as_str())?;
+        let after = ObjectId::parse(after?).ok()?;
         // zeros stand for a branch that was deleted
         after.as_str().bytes().any(|digit| digit != b'0').then_some(after)
     }
@@ -93,12 +130,16 @@ impl Hint {
 pub fn judge(claim: &Claim<'_>, hint: &Hint, upstream: &UpstreamUrl) -> Result<(), Reason> {
     let kind = hint.kind.as_deref().unwrap_or_default();
     match (claim.vendor, claim.event) {
-        (Vendor::GitHub | Vendor::Gitea | Vendor::Forgejo, Some("ping")) => return Err(Reason::Ping),
+        (Vendor::GitHub | Vendor::Gitea | Vendor::Forgejo, Some("ping"))
+        | (Vendor::Bitbucket, Some("diagnostics:ping")) => return Err(Reason::Ping),
         (Vendor::GitHub | Vendor::Gitea | Vendor::Forgejo, None | Some("push" | "create" | "delete"))
         | (Vendor::GitLab, None | Some("Push Hook" | "Tag Push Hook"))
+        | (Vendor::Bitbucket, None | Some("repo:push" | "repo:refs_changed"))
         | (Vendor::Generic, _) => {}
         (Vendor::GitLab, Some("System Hook")) if matches!(kind, "push" | "tag_push" | "repository_update") => {}
-        (Vendor::GitHub | Vendor::Gitea | Vendor::Forgejo | Vendor::GitLab, Some(_)) => return Err(Reason::Event),
+        (Vendor::GitHub | Vendor::Gitea | Vendor::Forgejo | Vendor::GitLab | Vendor::Bitbucket, Some(_)) => {
+            return Err(Reason::Event);
+        }
     }
     if !hint.is_of(upstream) {
         return Err(Reason::Repository);
@@ -112,6 +153,10 @@ pub fn judge(claim: &Claim<'_>, hint: &Hint, upstream: &UpstreamUrl) -> Result<(
         if !counts {
             return Err(Reason::Ref);
         }
+    }
+    let is_mirrored = |change: &Change| RefName::parse(&change.reference).is_some();
+    if !hint.changes.is_empty() && !hint.changes.iter().any(is_mirrored) {
+        return Err(Reason::Ref);
     }
     // Gitea's and Forgejo's trial is a push that moves nothing; GitLab's repeats a real one, which is welcome
     if hint.before.is_some() && hint.before == hint.after {
@@ -147,10 +192,18 @@ impl<'de> Visitor<'de> for TopLevel<'_> {
                 "before" => &mut hint.before,
                 "after" => &mut hint.after,
                 "event_name" | "object_kind" => &mut hint.kind,
+                // Bitbucket Cloud has its list one level down
+                "push" | "changes" => {
+                    object.next_value_seed(Changes(&mut hint.changes))?;
+                    continue;
+                }
                 "repository" | "project" => {
                     let repository: Value = object.next_value()?;
                     let members = WHERE.iter().filter_map(|member| repository[member].as_str());
                     hint.repository.extend(members.chain(repository.as_str()).map(str::to_owned));
+                    // Bitbucket Data Center has no path of its own
+                    let (key, slug) = (repository["project"]["key"].as_str(), repository["slug"].as_str());
+                    hint.repository.extend(key.zip(slug).map(|(key, slug)| format!("{key}/{slug}")));
                     continue;
                 }
                 _ => {
@@ -162,6 +215,67 @@ impl<'de> Visitor<'de> for TopLevel<'_> {
                 *place = Some(text);
             }
         }
+        Ok(())
+    }
+}
+
+/// A list of changed refs, or an object that has one as its `changes`. Any other value says nothing.
+struct Changes<'a>(&'a mut Vec<Change>);
+
+impl<'de> DeserializeSeed<'de> for Changes<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Changes<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        while let Some(name) = object.next_key::<String>()? {
+            if name == "changes" {
+                object.next_value_seed(Changes(self.0))?;
+            } else {
+                object.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element::<Value>()? {
+            self.0.extend(Change::read(&element));
+        }
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
     }
 }

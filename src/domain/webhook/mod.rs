@@ -29,6 +29,8 @@ labelled! {
         Gitea = "gitea",
         /// Forgejo.
         Forgejo = "forgejo",
+        /// Bitbucket Cloud or Bitbucket Data Center.
+        Bitbucket = "bitbucket",
         /// Anything else that can sign.
         Generic = "generic",
     }
@@ -122,10 +124,14 @@ impl<'a> Claim<'a> {
             Vendor::GitLab
         } else if has("x-github-event") || has("x-hub-signature-256") {
             Vendor::GitHub
+        } else if has("x-event-key") {
+            Vendor::Bitbucket
         } else {
             Vendor::Generic
         };
-        let hub = || header("x-hub-signature-256").map(Scheme::Prefixed);
+        // SHA-1 proves nothing: such a value is as good as none
+        let older = || header("x-hub-signature").filter(|value| !value.starts_with("sha1="));
+        let hub = || header("x-hub-signature-256").or_else(older).map(Scheme::Prefixed);
         let gitea = || header("x-gitea-signature").map(Scheme::Hex);
         let standard = || {
             let text = |name: &str| header(name).unwrap_or_default();
@@ -146,8 +152,14 @@ impl<'a> Claim<'a> {
                 header("x-gitlab-event"),
                 header("idempotency-key").or_else(|| header("webhook-id")),
             ),
+            Vendor::Bitbucket => (
+                hub(),
+                header("x-event-key"),
+                // Cloud's name, then Data Center's
+                header("x-request-uuid").or_else(|| header("x-request-id")),
+            ),
             Vendor::Generic => (
-                header("x-cutover-signature").map(Scheme::Prefixed).or_else(standard),
+                header("x-cutover-signature").map(Scheme::Prefixed).or_else(standard).or_else(hub),
                 None,
                 header("x-cutover-delivery").or_else(|| header("webhook-id")),
             ),

@@ -48,6 +48,8 @@ fn the_forges_own_examples_hold_under_each_forges_headers() {
         (&[("x-hub-signature-256", &*prefixed), ("x-gitea-event", "push")], Vendor::Gitea),
         (&[("x-forgejo-signature", digits), ("x-gitea-signature", digits)], Vendor::Forgejo),
         (&[("x-gitea-signature", digits), ("x-forgejo-event", "push")], Vendor::Forgejo),
+        (&[("x-hub-signature", &*prefixed), ("x-event-key", "repo:push")], Vendor::Bitbucket),
+        (&[("x-hub-signature", &*prefixed)], Vendor::Generic),
         (&[("x-cutover-signature", &*prefixed)], Vendor::Generic),
     ] {
         assert_eq!(claim(headers).vendor, vendor, "{headers:?}");
@@ -85,7 +87,14 @@ fn a_signature_has_one_spelling() {
         assert!(!right(&[("x-hub-signature-256", &bad)], body, &[secret], 0), "{bad}");
     }
     assert!(!right(&[("x-gitea-signature", &format!("sha256={digits}"))], body, &[secret], 0));
-    assert!(!claim(&[("x-hub-signature", "sha1=0")]).is_signed());
+    // SHA-1 is passed over, and is never enough
+    let sha1 = format!("sha1={}", &digits[..40]);
+    for event in [("x-event-key", "repo:push"), ("x-github-event", "push"), ("x-gitea-event", "push"), ("x", "x")] {
+        assert!(!claim(&[event, ("x-hub-signature", &sha1)]).is_signed(), "{event:?}");
+    }
+    let beside = [("x-hub-signature", &*sha1), ("x-hub-signature-256", &*format!("sha256={digits}"))];
+    assert!(right(&beside, body, &[secret], 0));
+    assert!(!right(&[("x-hub-signature", &format!("SHA256={digits}"))], body, &[secret], 0));
     assert!(!claim(&[]).is_signed());
     // a wrong signature is not made good by a right one that is looked at where it is missing
     let both = [("x-gitea-signature", "x"), ("x-hub-signature-256", &*format!("sha256={digits}"))];
@@ -159,6 +168,8 @@ fn a_delivery_has_the_id_of_its_vendor_or_none() {
     assert_eq!(id(&[("x-forgejo-event", "push"), ("x-forgejo-delivery", "c")]).unwrap(), "c");
     assert_eq!(id(&[("x-gitlab-event", "Push Hook"), ("idempotency-key", "d"), ("webhook-id", "e")]).unwrap(), "d");
     assert_eq!(id(&[("webhook-id", "f")]).unwrap(), "f");
+    assert_eq!(id(&[("x-event-key", "repo:push"), ("x-request-uuid", "g"), ("x-request-id", "h")]).unwrap(), "g");
+    assert_eq!(id(&[("x-event-key", "repo:refs_changed"), ("x-request-id", "h")]).unwrap(), "h");
     for bad in ["", "a b", "ä", &"x".repeat(256)] {
         assert_eq!(id(&[("x-cutover-delivery", bad)]), None, "{bad}");
     }
@@ -230,6 +241,61 @@ fn a_forge_may_be_reached_under_another_name_than_it_gives_itself() {
     assert_eq!(gitlab("Merge Request Hook", "https://gitlab.com/a/b/c"), Err(Reason::Event));
     let other = "{\"event_name\":\"project_create\"}";
     assert_eq!(judged(("x-gitlab-event", "System Hook"), other, "https://gitlab.com/a/b"), Err(Reason::Event));
+}
+
+#[test]
+fn bitbucket_and_gitlabs_system_hooks_list_the_refs_that_they_speak_of() {
+    let (a, b) = ("a".repeat(40), "b".repeat(40));
+    let cloud = |name: &str, kind: &str| {
+        format!(
+            "{{\"push\":{{\"changes\":[{{\"old\":null,\"new\":{{\"type\":\"{kind}\",\"name\":\"{name}\",\"target\":{{\"hash\":\"{a}\"}}}}}}]}},\
+             \"repository\":{{\"full_name\":\"ws/repo\"}}}}"
+        )
+    };
+    let at = |event, body: &str| judged(("x-event-key", event), body, "https://bitbucket.org/ws/repo");
+    let to_main = |body: &str| Hint::read(body.as_bytes(), true).unwrap().pushed_to(&spec().branch);
+    for kind in ["branch", "tag", "annotated_tag"] {
+        assert_eq!(at("repo:push", &cloud("main", kind)), Ok(()), "{kind}");
+    }
+    assert_eq!(to_main(&cloud("main", "branch")).unwrap().as_str(), a);
+    assert_eq!(to_main(&cloud("main", "tag")), None);
+    assert_eq!(at("repo:push", &cloud("main", "bookmark")), Err(Reason::Ref));
+    assert_eq!(at("pullrequest:created", "{}"), Err(Reason::Event));
+    assert_eq!(at("diagnostics:ping", "{\"test\":true}"), Err(Reason::Ping));
+    assert_eq!(at("repo:push", &cloud("main", "branch").replace("ws/repo", "ws/other")), Err(Reason::Repository));
+    let gone = "{\"push\":{\"changes\":[{\"new\":null,\"old\":{\"type\":\"branch\",\"name\":\"main\"}}]}}";
+    assert_eq!((at("repo:push", gone), to_main(gone)), (Ok(()), None));
+
+    let center = format!(
+        "{{\"repository\":{{\"slug\":\"repo\",\"project\":{{\"key\":\"~Ada\"}}}},\
+          \"changes\":[{{\"ref\":{{\"id\":\"refs/heads/main\"}},\"fromHash\":\"{b}\",\"toHash\":\"{a}\",\"type\":\"UPDATE\"}}]}}"
+    );
+    for upstream in ["https://git.example.org/scm/~ada/repo.git", "https://git.example.org/bitbucket/scm/~ada/repo"] {
+        assert_eq!(judged(("x-event-key", "repo:refs_changed"), &center, upstream), Ok(()), "{upstream}");
+    }
+    assert_eq!(at("repo:refs_changed", &center), Err(Reason::Repository));
+    assert_eq!(to_main(&center).unwrap().as_str(), a);
+    assert_eq!(at("repo:refs_changed", "{\"changes\":[{\"ref\":{\"id\":\"refs/notes/x\"}}]}"), Err(Reason::Ref));
+
+    let system = format!(
+        "{{\"event_name\":\"repository_update\",\"changes\":[{{\"before\":\"{b}\",\"after\":\"{a}\",\"ref\":\"refs/heads/main\"}}]}}"
+    );
+    assert_eq!(judged(("x-gitlab-event", "System Hook"), &system, "https://gitlab.com/a/b"), Ok(()));
+    assert_eq!(to_main(&system).unwrap().as_str(), a);
+    // of what is cut off, the refs before the cut are known; and what is no list says nothing
+    let cut = center.len() - 3;
+    assert_eq!(Hint::read(&center.as_bytes()[..cut], false).unwrap().pushed_to(&spec().branch), None);
+    let two = center.replace("]}", ",{\"ref\":\"refs/heads/x\"");
+    assert_eq!(Hint::read(two.as_bytes(), false).unwrap().pushed_to(&spec().branch).unwrap().as_str(), a);
+    for odd in [
+        "{\"push\":7}",
+        "{\"push\":\"x\"}",
+        "{\"changes\":{\"title\":{}}}",
+        "{\"changes\":[7,null,{},[]]}",
+        "{\"push\":-1.5}",
+    ] {
+        assert_eq!(at("repo:push", odd), Ok(()), "{odd}");
+    }
 }
 
 #[test]
