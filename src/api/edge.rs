@@ -214,11 +214,9 @@ fn answer_at_once(edge: &Edge, methods: Option<&HeaderValue>, request: &Request)
 /// Which methods a path has, for everybody; to a page of a configured origin also what it may send.
 fn options(edge: &Edge, methods: &HeaderValue, request: &Request) -> Response {
     let anonymous = matches!(edge.access, Access::Anonymous);
-    match edge.names.check(anonymous, request) {
-        // a browser that is told nothing refuses by itself, so a page that may not ask needs no refusal here
-        Ok(()) => {}
-        Err(refusal) if refusal.code() == Code::OriginNotAllowed => {}
-        Err(refusal) => return refusal.into_response(),
+    // a browser refuses a page that may not ask when the answer does not name its origin
+    if let Err(refusal) = edge.names.check(anonymous, request) {
+        return refusal.into_response();
     }
     let mut answer = (StatusCode::NO_CONTENT, [(header::ALLOW, methods.clone())]).into_response();
     let preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);

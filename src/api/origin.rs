@@ -1,13 +1,14 @@
-//! Under which names we are called, and from which pages.
+//! The host names under which the service is called, and the pages that may change something.
 //!
-//! Owns `Host`, `Origin` and `Sec-Fetch-Site`, and the headers by which a browser lets a page of another origin read our
-//! answers. A name can be made to point here by whoever owns it, and a page can send requests from inside its reader's
-//! network: both are stopped here, before a credential is looked at. Says nothing of credentials and never allows any
-//! origin that is not configured.
+//! Owns `Host`, `Origin` and `Sec-Fetch-Site`, and the headers by which a browser lets a page of another origin read an
+//! answer. The owner of a name can make it point here, and a page can send requests from inside its reader's network:
+//! both are stopped here, before a credential is looked at. A read is answered whatever its origin, since its page
+//! cannot see the answer. Never looks at `X-Forwarded-Host`: every caller may write it.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Version};
+use url::Url;
 
 use super::problem::Refusal;
 use crate::domain::problem::Code;
@@ -47,6 +48,8 @@ impl Names {
     }
 
     fn check_host(&self, anonymous: bool, host: &str) -> Result<(), Refusal> {
+        // a name that ends with a dot is the same name, written in full
+        let host = host.strip_suffix('.').unwrap_or(host);
         let any = self.hosts.is_empty() && !anonymous;
         let listed = || self.hosts.iter().any(|name| name.eq_ignore_ascii_case(host));
         if any || is_local(host) || listed() {
@@ -61,25 +64,31 @@ impl Names {
     }
 
     fn check_origin(&self, method: &Method, headers: &HeaderMap, here: Option<&Authority>) -> Result<(), Refusal> {
-        let refuse = |detail: &str| Err(Refusal::new(Code::OriginNotAllowed, detail));
-        let cross_site = headers.get(SEC_FETCH_SITE).is_some_and(|site| site.as_bytes() == b"cross-site");
-        let mut all = headers.get_all(header::ORIGIN).iter();
-        let Some(origin) = all.next() else {
-            // reading across sites is what a link does; its page does not see the answer
-            return if cross_site && !method.is_safe() {
-                refuse("a page of another site may not ask for this, and it does not say which it is")
-            } else {
-                Ok(())
-            };
-        };
-        if all.next().is_some() {
-            return Err(Refusal::new(Code::MalformedRequest, "the request has two `Origin` headers"));
-        }
-        let ours = !cross_site && here.is_some_and(|here| is_same(origin, here));
-        if ours || self.is_configured(origin) {
+        if method.is_safe() {
             return Ok(());
         }
-        refuse("the page that asks is of an origin that is not in server.origins")
+        let (origin, site) = (only_one(headers, &header::ORIGIN)?, only_one(headers, &SEC_FETCH_SITE)?);
+        if origin.is_some_and(|origin| self.is_configured(origin)) {
+            return Ok(());
+        }
+        let own = |origin: &HeaderValue| here.is_some_and(|here| is_same(origin, here));
+        let allowed = match site.map(HeaderValue::as_bytes) {
+            // the browser has compared the page's origin with the address that it called, which `Host` need not name:
+            // a proxy may have rewritten it
+            Some(b"same-origin") => true,
+            // no page asked for it (`none`), or nothing but `Origin` can tell: an older browser, or no browser
+            Some(b"none") | None => origin.is_none_or(own),
+            Some(_) => false,
+        };
+        if allowed {
+            return Ok(());
+        }
+        let detail = if origin.is_some() {
+            "the page that asks is of an origin that is not in server.origins"
+        } else {
+            "a page of another site may not ask for this, and it does not say which it is"
+        };
+        Err(Refusal::new(Code::OriginNotAllowed, detail))
     }
 
     fn is_configured(&self, origin: &HeaderValue) -> bool {
@@ -122,22 +131,42 @@ fn authority<B>(request: &http::Request<B>) -> Result<Option<Authority>, Refusal
         return Err(malformed("the request has two `Host` headers"));
     }
     // a request to a proxy names the host in its first line, which wins
-    match (request.uri().authority(), named) {
-        (Some(authority), _) => Ok(Some(authority.clone())),
-        (None, Some(value)) => Authority::try_from(value.as_bytes())
-            .map(Some)
-            .map_err(|_| malformed("the `Host` header is not a host name")),
+    let authority = match (request.uri().authority(), named) {
+        (Some(authority), _) => authority.clone(),
+        (None, Some(value)) => {
+            Authority::try_from(value.as_bytes()).map_err(|_| malformed("the `Host` header is not a host name"))?
+        }
         // HTTP/1.0 knows no host names, so nobody was fooled by one
-        (None, None) if request.version() < Version::HTTP_11 => Ok(None),
-        (None, None) => Err(malformed("the request has no `Host` header")),
+        (None, None) if request.version() < Version::HTTP_11 => return Ok(None),
+        (None, None) => return Err(malformed("the request has no `Host` header")),
+    };
+    if authority.as_str().contains('@') {
+        return Err(malformed("a user name stands before the host name"));
     }
+    Ok(Some(authority))
 }
 
-/// A page that we have served ourselves.
+/// The value of a header that a browser sends at most once.
+fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Refusal> {
+    let mut all = headers.get_all(name).iter();
+    let first = all.next();
+    if all.next().is_some() {
+        return Err(Refusal::new(Code::MalformedRequest, format!("the request has two `{name}` headers")));
+    }
+    Ok(first)
+}
+
+/// Whether a page of this origin was served under this very name. A missing port is the default of the origin's scheme:
+/// what `Host` names may be https to the browser and http to this process.
 fn is_same(origin: &HeaderValue, here: &Authority) -> bool {
-    let Ok(origin) = origin.to_str() else { return false };
-    let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    rest.is_some_and(|rest| rest.eq_ignore_ascii_case(here.as_str()))
+    let Some((scheme, page)) = origin.to_str().ok().and_then(|origin| origin.split_once("://")) else { return false };
+    let Ok(page) = page.parse::<Authority>() else { return false };
+    if !["http", "https"].contains(&scheme) || page.as_str().contains('@') {
+        return false;
+    }
+    // the parser knows default ports, letters of either case and the ways to write an address
+    let address = |authority: &Authority| Url::parse(&format!("{scheme}://{authority}")).ok();
+    address(&page).zip(address(here)).is_some_and(|(page, here)| page.origin() == here.origin())
 }
 
 fn is_local(host: &str) -> bool {
@@ -185,7 +214,12 @@ mod tests {
         assert_eq!(hosted(&none, false, &["cutover-api.cutover.svc:8080"]), Ok(()));
         assert_eq!(hosted(&listed, false, &["Cutover.Example.org:443"]), Ok(()));
         assert_eq!(hosted(&listed, true, &["cutover.example.org"]), Ok(()));
-        for bad in [&[][..], &["a", "b"], &["a b"], &[""]] {
+        for host in ["localhost.", "127.0.0.1.:8080"] {
+            assert_eq!(hosted(&none, true, &[host]), Ok(()), "{host}");
+        }
+        assert_eq!(hosted(&listed, false, &["cutover.example.org.:8080"]), Ok(()));
+        assert_eq!(hosted(&listed, false, &["cutover.example.org.."]), Err(Code::HostNotAllowed));
+        for bad in [&[][..], &["a", "b"], &["a b"], &[""], &["evil.test@localhost"], &["a@cutover.example.org:80"]] {
             assert_eq!(hosted(&none, false, bad), Err(Code::MalformedRequest), "{bad:?}");
         }
         let fooled = none.check(true, &request("GET", "http://evil.test/status", &[("host", "localhost")]));
@@ -195,46 +229,118 @@ mod tests {
         assert!(none.check(true, &old).is_ok());
     }
 
+    fn changing(names: &Names, host: &str, headers: &[(&str, &str)]) -> Result<(), Code> {
+        let mut all = vec![("host", host)];
+        all.extend(headers);
+        names.check(false, &request("POST", "/x", &all)).map_err(|refusal| refusal.code())
+    }
+
+    const NO: Result<(), Code> = Err(Code::OriginNotAllowed);
+
     #[test]
-    fn a_page_may_ask_when_its_origin_is_configured_or_our_own() {
+    fn a_page_may_change_something_when_its_origin_is_listed_or_the_services_own() {
         let names = names(&[], &["https://console.example.org"]);
-        let ask = |method: &str, headers: &[(&str, &str)]| {
-            let mut all = vec![("host", "cutover:8080")];
-            all.extend(headers);
-            names.check(false, &request(method, "/x", &all)).map_err(|refusal| refusal.code())
-        };
-        let no = Err(Code::OriginNotAllowed);
-        for method in ["GET", "POST"] {
-            assert_eq!(ask(method, &[]), Ok(()));
-            assert_eq!(ask(method, &[("origin", "https://console.example.org")]), Ok(()));
-            assert_eq!(ask(method, &[("origin", "http://cutover:8080")]), Ok(()));
-            for bad in [
-                "null",
-                "",
-                "https://evil.test",
-                "https://console.example.org.evil.test",
-                "https://console.example.org:8443",
-                "http://console.example.org",
-                "HTTPS://CONSOLE.EXAMPLE.ORG",
-                "https://console.example.org/",
-                "http://cutover",
-                "file://cutover:8080",
-                "\u{e4}",
+        let ask = |headers: &[(&str, &str)]| changing(&names, "cutover:8080", headers);
+        // neither header: no browser
+        assert_eq!(ask(&[]), Ok(()));
+        assert_eq!(ask(&[("x-forwarded-host", "evil.test")]), Ok(()));
+        // a listed origin may be another site
+        for site in ["same-origin", "same-site", "cross-site", "none"] {
+            assert_eq!(ask(&[("sec-fetch-site", site), ("origin", "https://console.example.org")]), Ok(()), "{site}");
+        }
+        assert_eq!(ask(&[("origin", "https://console.example.org")]), Ok(()));
+        // the browser says so itself, whatever a proxy made of `Host`, and of `Origin` where the page has a strict
+        // Referrer-Policy
+        for origin in ["https://cutover.example.org", "http://cutover:8080", "null"] {
+            assert_eq!(ask(&[("sec-fetch-site", "same-origin"), ("origin", origin)]), Ok(()), "{origin}");
+        }
+        // nobody's page, but a person
+        assert_eq!(ask(&[("sec-fetch-site", "none")]), Ok(()));
+        for site in ["cross-site", "same-site", "Same-Origin", "same-origin, cross-site", "other", ""] {
+            assert_eq!(ask(&[("sec-fetch-site", site)]), NO, "{site}");
+            assert_eq!(ask(&[("sec-fetch-site", site), ("origin", "http://cutover:8080")]), NO, "{site}");
+        }
+        for bad in [
+            "null",
+            "",
+            "https://evil.test",
+            "https://console.example.org.evil.test",
+            "https://console.example.org:8443",
+            "http://console.example.org",
+            "https://console.example.org/",
+            "\u{e4}",
+        ] {
+            assert_eq!(ask(&[("origin", bad)]), NO, "{bad}");
+            assert_eq!(ask(&[("origin", bad), ("sec-fetch-site", "none")]), NO, "{bad}");
+            let forwarded = [("origin", bad), ("x-forwarded-host", "evil.test"), ("forwarded", "host=evil.test")];
+            assert_eq!(ask(&forwarded), NO, "{bad}");
+        }
+        for name in ["origin", "sec-fetch-site"] {
+            assert_eq!(ask(&[(name, "same-origin"), (name, "same-origin")]), Err(Code::MalformedRequest));
+        }
+    }
+
+    #[test]
+    fn a_page_of_the_same_host_and_port_is_the_services_own() {
+        let none = names(&[], &[]);
+        for (host, origin) in [
+            ("cutover:8080", "http://cutover:8080"),
+            ("cutover:8080", "https://cutover:8080"),
+            ("Cutover.Example.org", "https://cutover.example.org"),
+            ("cutover.example.org", "https://CUTOVER.example.org"),
+            // the default port of the origin's scheme, on either side
+            ("cutover.example.org:443", "https://cutover.example.org"),
+            ("cutover.example.org", "https://cutover.example.org:443"),
+            ("cutover.example.org:80", "http://cutover.example.org"),
+            ("cutover.example.org:", "http://cutover.example.org"),
+            ("cutover.example.org.", "https://cutover.example.org."),
+            ("[::1]:8080", "http://[::1]:8080"),
+            ("[0:0::1]", "http://[::1]"),
+            ("[::1]:443", "https://[::1]"),
+        ] {
+            assert_eq!(changing(&none, host, &[("origin", origin)]), Ok(()), "{host} {origin}");
+        }
+        for (host, origin) in [
+            ("cutover.example.org:443", "http://cutover.example.org"),
+            ("cutover.example.org:80", "https://cutover.example.org"),
+            ("cutover:8080", "http://cutover"),
+            ("cutover", "http://cutover:8080"),
+            ("cutover:8080", "file://cutover:8080"),
+            ("cutover:8080", "//cutover:8080"),
+            ("cutover:8080", "cutover:8080"),
+            ("cutover:8080", "http://cutover:8080/"),
+            ("cutover:8080", "http://evil@cutover:8080"),
+            ("cutover:8080", "http://cutover:8080.evil.test"),
+            ("cutover.example.org", "https://cutover.example.org."),
+            ("[::1]:8080", "http://[::2]:8080"),
+            ("cutover:99999", "http://cutover"),
+        ] {
+            assert_eq!(changing(&none, host, &[("origin", origin)]), NO, "{host} {origin}");
+        }
+    }
+
+    #[test]
+    fn a_read_is_answered_whatever_its_origin_once_its_host_is_served() {
+        let names = names(&["cutover.example.org"], &["https://console.example.org"]);
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            for headers in [
+                &[("origin", "https://evil.test"), ("sec-fetch-site", "cross-site")][..],
+                &[("origin", "null")],
+                &[("origin", "https://evil.test"), ("origin", "https://evil.test")],
+                &[("sec-fetch-site", "cross-site")],
             ] {
-                assert_eq!(ask(method, &[("origin", bad)]), no, "{bad}");
+                let mut all = vec![("host", "cutover.example.org")];
+                all.extend(headers);
+                assert!(names.check(false, &request(method, "/x", &all)).is_ok(), "{method} {headers:?}");
+                all[0] = ("host", "evil.test");
+                let refused = names.check(false, &request(method, "/x", &all)).unwrap_err();
+                assert_eq!(refused.code(), Code::HostNotAllowed);
+                assert!(names.allowed(request(method, "/x", &all).headers()).is_none());
             }
-            let two = [("origin", "https://console.example.org"), ("origin", "https://evil.test")];
-            assert_eq!(ask(method, &two), Err(Code::MalformedRequest));
         }
-        assert_eq!(ask("POST", &[("sec-fetch-site", "cross-site")]), no);
-        assert_eq!(ask("GET", &[("sec-fetch-site", "cross-site")]), Ok(()));
-        for site in ["same-origin", "same-site", "none"] {
-            assert_eq!(ask("POST", &[("sec-fetch-site", site)]), Ok(()));
-        }
-        assert_eq!(ask("POST", &[("sec-fetch-site", "cross-site"), ("origin", "http://cutover:8080")]), no);
-        // what is configured is expected to be another site
-        let console = [("sec-fetch-site", "cross-site"), ("origin", "https://console.example.org")];
-        assert_eq!(ask("POST", &console), Ok(()));
+        // the host is judged first
+        let both = [("host", "evil.test"), ("origin", "https://console.example.org")];
+        assert_eq!(names.check(false, &request("POST", "/x", &both)).unwrap_err().code(), Code::HostNotAllowed);
     }
 
     #[test]

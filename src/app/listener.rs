@@ -1,4 +1,4 @@
-//! Our connections: how many there are, how long each may dawdle, and how they end.
+//! Our connections: how many there are, and how they end.
 //!
 //! Owns the limits of framing, which have to be in force before there is a request to judge. Knows nothing of routes
 //! and reads nothing of a request. What hyper refuses by itself (a head that is no HTTP, or longer than the buffer) is
@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,20 +18,23 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::patience::Patient;
+use super::patience::{Patient, Requests};
 use crate::api::Peer;
 use crate::shutdown::Shutdown;
 
-/// A head of this program's callers is here at once, or its sender is not sending. An idle connection ends so, too.
-const HEAD: Duration = Duration::from_secs(5);
+/// How long a connection may be idle, before its first request and between two. Longer than proxies keep one: nginx and
+/// AWS 60 s, Go and Traefik 90 s, Google's load balancers 600 s. A proxy that still thinks the connection open sends its next
+/// request into the closing one and answers its client with 502. The number of connections is bounded elsewhere.
+const IDLE: Duration = Duration::from_secs(620);
 
 /// The most bytes of a head: its line and all headers.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -68,6 +70,8 @@ pub(super) async fn serve(listener: TcpListener, router: Router, most: usize, sh
             place = connections.place() => place,
             () = shutdown.begun() => break,
         };
+        // answers are small and whole; holding them back for more to send gains nothing
+        let _ = stream.set_nodelay(true);
         tasks.spawn(drive(stream, peer, router.clone(), place, shutdown.clone()));
     }
     drop(listener);
@@ -76,22 +80,24 @@ pub(super) async fn serve(listener: TcpListener, router: Router, most: usize, sh
 }
 
 /// One connection, from its first byte to its last.
-async fn drive(stream: TcpStream, peer: SocketAddr, router: Router, place: Place, shutdown: Shutdown) {
-    // answers are small and whole; holding them back for more to send gains nothing
-    let _ = stream.set_nodelay(true);
+async fn drive<S>(stream: S, peer: SocketAddr, router: Router, place: Place, shutdown: Shutdown)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let place = Arc::new(place);
     let service = service_fn(|request| answer(request, peer, router.clone(), Arc::clone(&place)));
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        // hyper's begins with the silence before the head; `Patient`'s with its first byte
+        .header_read_timeout(None)
         .max_buf_size(LONGEST_HEAD)
         .max_headers(MOST_HEADERS)
-        .serve_connection(TokioIo::new(Patient::new(stream)), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, Arc::clone(&place.requests))), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // a connection that breaks is its caller's affair; there is nobody left to tell
         _ = connection.as_mut() => return,
         () = place.evicted.cancelled() => return,
+        () = place.idle_for_too_long() => return,
         () = shutdown.begun() => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
@@ -112,7 +118,7 @@ async fn answer(
     router: Router,
     place: Arc<Place>,
 ) -> Result<Response<Answer>, Infallible> {
-    let last = place.requests.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_REQUESTS;
+    let last = place.requests.received() >= MOST_REQUESTS;
     let mut request = if request.body().is_end_stream() {
         place.stands(Stand::Answering);
         request.map(|_| Body::empty())
@@ -189,7 +195,7 @@ impl Connections {
         let (id, evicted) = (table.next, CancellationToken::new());
         table.next += 1;
         table.open.insert(id, Open { stand: Stand::Silent, since: Instant::now(), evict: evicted.clone() });
-        Some(Place { id, requests: AtomicU32::new(0), evicted, connections: Arc::clone(self) })
+        Some(Place { id, requests: Arc::default(), evicted, connections: Arc::clone(self) })
     }
 
     /// The system gave no socket: most likely it has no more for us, so one of ours is given back.
@@ -217,7 +223,7 @@ impl Table {
 #[derive(Debug)]
 struct Place {
     id: u64,
-    requests: AtomicU32,
+    requests: Arc<Requests>,
     evicted: CancellationToken,
     connections: Arc<Connections>,
 }
@@ -232,6 +238,23 @@ impl Place {
         }
         if stand == Stand::Silent {
             self.connections.changed.notify_one();
+        }
+    }
+
+    /// Ends when there has been no request for [`IDLE`]. Looks again only when that could be so: a request costs nothing.
+    async fn idle_for_too_long(&self) {
+        loop {
+            let since = self
+                .connections
+                .table()
+                .open
+                .get(&self.id)
+                .filter(|open| open.stand == Stand::Silent)
+                .map_or_else(Instant::now, |open| open.since);
+            if since.elapsed() >= IDLE {
+                return;
+            }
+            sleep_until(since + IDLE).await;
         }
     }
 
@@ -302,49 +325,10 @@ struct Answering(Arc<Place>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
+        self.0.requests.answered();
         self.0.stands(Stand::Silent);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn evicted(place: &Place) -> bool {
-        place.evicted.is_cancelled()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn at_the_cap_the_one_that_has_been_longest_without_a_complete_request_makes_room() {
-        let connections = Arc::new(Connections::new(3));
-        let mut places = Vec::new();
-        for _ in 0..3 {
-            places.push(connections.place().await);
-            tokio::time::advance(Duration::from_secs(1)).await;
-        }
-        places[0].stands(Stand::Answering);
-        places[0].stands(Stand::Silent); // so that the first is the one that was heard of last
-        places[1].stands(Stand::Receiving); // half a body is no complete request
-        places.push(connections.place().await);
-        assert_eq!(places.iter().map(evicted).collect::<Vec<_>>(), [false, true, false, false]);
-        places.push(connections.place().await);
-        assert_eq!(places.iter().map(evicted).collect::<Vec<_>>(), [false, true, true, false, false]);
-        assert_eq!(connections.table().open.len(), 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn while_all_are_being_answered_a_new_one_waits_for_the_first_that_is_done() {
-        let connections = Arc::new(Connections::new(2));
-        let (one, two) = (connections.place().await, connections.place().await);
-        one.stands(Stand::Answering);
-        two.stands(Stand::Answering);
-        assert!(tokio::time::timeout(Duration::from_mins(1), connections.place()).await.is_err());
-        assert!(!evicted(&one) && !evicted(&two));
-        one.stands(Stand::Silent);
-        let _three = connections.place().await;
-        assert!(evicted(&one) && !evicted(&two));
-        drop(two);
-        let _four = connections.place().await;
-        assert_eq!(connections.table().open.len(), 2);
-    }
-}
+mod tests;

@@ -434,15 +434,15 @@ impl DeleteAnswer {
     }
 }
 
-/// `GET /repos/{owner}/{repo}/compare/…`: whether a branch's old commit is an ancestor of its new one.
+/// `GET /repos/{owner}/{repo}/commits`: whether a branch's old commit is an ancestor of its new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CompareAnswer {
+pub enum AncestryAnswer {
     /// It is.
     FastForward,
     /// It is not.
     Rewritten,
-    /// This Gitea does not tell.
-    NotTold,
+    /// Gitea cannot say: it no longer has the old commit, or denies the call.
+    Unknown,
     /// No usable answer.
     Trouble(Trouble),
 }

@@ -11,14 +11,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::answer::{
-    CompareAnswer, ConvertAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer,
+    AncestryAnswer, ConvertAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer,
     PatchAnswer, Repository, RepositoryAnswer, Trouble, UpstreamAnswer,
 };
 use super::aside::Aside;
 use super::evidence::{PruneCertainty, PruneMemory};
 use super::mode::{Mode, ModeChange};
 use super::observation::{
-    BranchPatch, Compared, Convert, Delete, GivingUp, Lost, Migrate, Patch, RepositorySeen, Streak, Sync,
+    Ancestry, BranchPatch, Convert, Delete, GivingUp, Lost, Migrate, Patch, RepositorySeen, Streak, Sync,
 };
 use super::problem::Problem;
 use super::proof::{Intended, Proof};
@@ -105,7 +105,7 @@ pub struct History {
     /// What Gitea was seen to have lost of them.
     pub lost: Option<Lost>,
     /// Whether the latest move of the tracked branch was a fast-forward.
-    pub compared: Option<Compared>,
+    pub ancestry: Option<Ancestry>,
     /// Gitea's refs were read through its API, since it serves no git over HTTP.
     pub refs_by_api: bool,
     /// What runs there; `None`: it has not said yet.
@@ -275,10 +275,10 @@ impl History {
         self.giving_up = Some(GivingUp { since: self.elapsed, problem });
     }
 
-    /// Takes note of what a comparison of the tracked branch's old and new commit said.
-    pub fn compared(&mut self, to: ObjectId, answer: CompareAnswer) {
-        let before = self.compared.as_ref().filter(|compared| compared.to == to).map_or(0, |compared| compared.tries);
-        self.compared = Some(Compared { to, answer, tries: before + 1 });
+    /// Takes note of whether the tracked branch's old commit is an ancestor of its new one.
+    pub fn saw_ancestry(&mut self, to: ObjectId, answer: AncestryAnswer) {
+        let before = self.ancestry.as_ref().filter(|ancestry| ancestry.to == to).map_or(0, |ancestry| ancestry.tries);
+        self.ancestry = Some(Ancestry { to, answer, tries: before + 1 });
     }
 
     /// Takes note of an organisation asked for.

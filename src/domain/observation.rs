@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::answer::{
-    CompareAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
+    AncestryAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
     RepositoryAnswer, SyncAnswer, Trouble, UpstreamAnswer,
 };
 use super::evidence::Seen;
@@ -158,11 +158,11 @@ pub struct Lost {
 
 /// Whether the tracked branch's move was a fast-forward, as far as it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compared {
+pub struct Ancestry {
     /// The commit that it moved to.
     pub to: ObjectId,
     /// The latest answer.
-    pub answer: CompareAnswer,
+    pub answer: AncestryAnswer,
     /// How many there were.
     pub tries: u32,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::answer::{
-    CompareAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
+    AncestryAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
     Repository, RepositoryAnswer, SyncAnswer, UpstreamAnswer,
 };
 use super::decide::{Action, Look, Next, decide};
@@ -197,10 +197,10 @@ impl<'a> Assumed<'a> {
                 self.history.saw_local_refs(self.spec, &value, proven);
                 self.observation.local_refs = Some(Seen { at: self.date, value });
             }
-            Look::Comparison => {
+            Look::Ancestry => {
                 let now = self.local_list().and_then(|list| list.commit_of(&self.spec.branch)).cloned();
                 let Some(now) = now else { return false };
-                self.history.compared(now, CompareAnswer::NotTold);
+                self.history.saw_ancestry(now, AncestryAnswer::Unknown);
             }
             Look::Pivot => {
                 let Some(answer) = self.pivot.clone() else { return false };

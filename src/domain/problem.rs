@@ -75,7 +75,7 @@ codes! {
     HostNotAllowed = "host-not-allowed", 421, change, "This host name is not served",
         "Call under a name of `server.hosts`, an IP literal or `localhost`; or add the name to `server.hosts` in the configuration and restart. Without authentication (--auth none) a name has to be listed there.";
     OriginNotAllowed = "origin-not-allowed", 403, change, "This page may not call the service",
-        "Add the page's origin, exactly as its browser sends it (scheme, host, port), to `server.origins` in the configuration, or call from outside a browser.";
+        "Add the page's origin, exactly as its browser sends it (scheme, host, port), to `server.origins` in the configuration and restart cutover-api. For cutover-api's own page behind a proxy, use https or have the proxy pass `Host` on. Or call from outside a browser.";
     RateLimited = "rate-limited", 429, again, "Too many bad credentials from this address",
         "Wait as long as `Retry-After` says, and send a token of the tokens file (--tokens-file), or sign a webhook with its secret: callers with a good credential are never held up.";
     RequestTimeout = "request-timeout", 408, again, "The request did not arrive in time",

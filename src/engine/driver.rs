@@ -236,12 +236,12 @@ impl Driver {
                 work.history.refs_by_api = true;
                 self.saw_local_refs(answer, work);
             }
-            Look::Comparison => {
+            Look::Ancestry => {
                 self.enter(looking, None, work).await;
                 let Some((new, old)) = self.moved(work) else { return };
-                let answer = self.around.gitea.compare(&self.spec, &new, &old).await;
+                let answer = self.around.gitea.ancestry(&self.spec, &old, &new).await;
                 work.tick();
-                work.history.compared(new, answer);
+                work.history.saw_ancestry(new, answer);
             }
             Look::Pivot => {
                 self.enter(looking, None, work).await;

@@ -18,7 +18,7 @@ use crate::domain::credential::Redactor;
 use crate::domain::duration::GoDuration;
 use crate::transport::{has_media_type, status_trouble};
 
-pub(super) use conflicts::{comparison, convert, delete, refs};
+pub(super) use conflicts::{ancestry, convert, delete, refs};
 
 /// An answer, sorted as far as it can be without knowing the call.
 pub(super) enum Sorted {

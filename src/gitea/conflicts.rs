@@ -7,7 +7,7 @@ use http::Method;
 
 use super::{Answered, CHANGE, Client, READ, classify, wire};
 use crate::domain::answer::{
-    CompareAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer, TroubleKind,
+    AncestryAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer,
 };
 use crate::domain::aside::Aside;
 use crate::domain::names::RepoName;
@@ -103,26 +103,16 @@ impl Client {
         }
     }
 
-    /// `GET /repos/{owner}/{repo}/compare/…`: whether `old` is an ancestor of `new`.
-    pub async fn compare(&self, spec: &MirrorSpec, new: &ObjectId, old: &ObjectId) -> CompareAnswer {
-        let unrelated = match self.compare_by(spec, &format!("{new}...{old}")).await {
-            // two histories that have nothing in common have no merge base, which is a 500 (seen on 1.26); the same
-            // question with two dots needs none
-            CompareAnswer::Trouble(trouble) if trouble.kind == TroubleKind::ServerError => format!("{new}..{old}"),
-            answer @ (CompareAnswer::FastForward
-            | CompareAnswer::Rewritten
-            | CompareAnswer::NotTold
-            | CompareAnswer::Trouble(_)) => return answer,
-        };
-        self.compare_by(spec, &unrelated).await
-    }
-
-    async fn compare_by(&self, spec: &MirrorSpec, range: &str) -> CompareAnswer {
-        let path = format!("/repos/{}/compare/{range}", spec.full_name());
-        // it lists the files that differ, too
-        match self.send_up_to("compare", Method::GET, &path, None::<&()>, READ, LARGEST_LIST).await {
-            Ok(Answered { response, redactor }) => classify::comparison(&response, &redactor),
-            Err(trouble) => CompareAnswer::Trouble(trouble),
+    /// `GET /repos/{owner}/{repo}/commits`: whether `old` is an ancestor of `new`.
+    ///
+    /// Not `/compare`: for unrelated histories some servers answer it as for a fast-forward, and many answer nothing
+    /// for a mirror.
+    pub async fn ancestry(&self, spec: &MirrorSpec, old: &ObjectId, new: &ObjectId) -> AncestryAnswer {
+        let query = format!("sha={old}&not={new}&limit=1&stat=false&verification=false&files=false");
+        let path = format!("/repos/{}/commits?{query}", spec.full_name());
+        match self.send("list_commits", Method::GET, &path, None::<&()>, READ).await {
+            Ok(Answered { response, redactor }) => classify::ancestry(&response, old, &redactor),
+            Err(trouble) => AncestryAnswer::Trouble(trouble),
         }
     }
 }

@@ -149,8 +149,8 @@ pub(super) struct WireObject {
     pub(super) sha: String,
 }
 
-/// `/compare`.
+/// One of `/commits`.
 #[derive(Debug, Deserialize)]
-pub(super) struct WireComparison {
-    pub(super) total_commits: u64,
+pub(super) struct WireCommit {
+    pub(super) sha: String,
 }

@@ -9,13 +9,6 @@ use tokio::time::sleep;
 
 use crate::world::{World, story_everywhere, story_on};
 
-/// Whether the Gitea of this story tells how two object ids are related: 1.22 does not.
-async fn compares(world: &World) -> bool {
-    let commit = &world.upstream.heads_and_tags("one")["refs/heads/main"];
-    let path = format!("/repos/{}/one/compare/{commit}...{commit}", world.owner);
-    world.gitea_api(Method::GET, &path, None).await.0 == 200
-}
-
 #[test]
 fn an_upstream_that_has_lost_most_of_its_branches_is_told_with_a_digest_and_not_synced() {
     story_everywhere(async |mut world| {
@@ -45,21 +38,76 @@ fn an_upstream_that_has_lost_most_of_its_branches_is_told_with_a_digest_and_not_
 }
 
 #[test]
-fn whether_a_sync_rewrote_the_tracked_branch_is_told_where_gitea_can_tell() {
+fn whether_a_sync_rewrote_the_tracked_branch_is_told_on_every_server() {
     story_everywhere(async |mut world| {
         world.start().await;
         world.expect("created").await;
-        let can_tell = compares(&world).await;
         let rewritten = |run: &Value| run["mirrors"][0]["evidence"]["rewritten"].clone();
-        let told = |answer: bool| if can_tell { json!(answer) } else { Value::Null };
         world.upstream.commit("one", "main", 2);
-        assert_eq!(rewritten(&world.expect("synced").await), told(false), "a fast-forward");
+        assert_eq!(rewritten(&world.expect("synced").await), false, "a fast-forward");
+        assert_eq!(world.metric("cutover_mirror_rewrites_total").await, Some(0.0));
         world.upstream.force_push("one", "main");
-        assert_eq!(rewritten(&world.expect("synced").await), told(true), "a commit replaced");
+        assert_eq!(rewritten(&world.expect("synced").await), true, "a commit replaced");
         world.upstream.orphan("one", "main");
-        assert_eq!(rewritten(&world.expect("synced").await), told(true), "a history of its own");
+        assert_eq!(rewritten(&world.expect("synced").await), true, "a history of its own");
+        assert_eq!(world.metric("cutover_mirror_rewrites_total").await, Some(2.0), "what the alert reads");
         world.upstream.branch("one", "later", "main");
         assert_eq!(rewritten(&world.expect("synced").await), false, "the tracked branch stood still");
+    });
+}
+
+/// What a server answers to `/compare` of old and new: how many commits the new one lacks, or a status. For a
+/// fast-forward, a commit replaced, a history of its own.
+fn compared(version: &str) -> [u16; 3] {
+    let release = version.split(['+', '-']).next().unwrap().split('.').map(|number| number.parse().unwrap_or(0));
+    let release: Vec<u16> = release.collect();
+    match (version.contains("+gitea-"), release[0], release[1]) {
+        (false, 1, 25 | 27..) | (true, 11, _) => [0, 1, 0],
+        (false, 1, 26) => [0, 1, 500],
+        _ => [404; 3],
+    }
+}
+
+/// On a real server this says whether the stand-in still has its habits right.
+#[test]
+fn commits_tells_a_rewritten_history_where_compare_does_not() {
+    story_everywhere(async |mut world| {
+        world.start().await;
+        world.expect("created").await;
+        let (_, version) = world.gitea_api(Method::GET, "/version", None).await;
+        let version = version["version"].as_str().unwrap().to_owned();
+        let upstream = world.upstream.clone();
+        let moves: [(&str, &dyn Fn() -> String); 3] = [
+            ("a fast-forward", &|| upstream.commit("one", "main", 2)),
+            ("a commit replaced", &|| upstream.force_push("one", "main")),
+            ("a history of its own", &|| upstream.orphan("one", "main")),
+        ];
+        let repository = format!("/repos/{}/one", world.owner);
+        let commits = async |old: &str, new: &str| {
+            let query = format!("sha={old}&not={new}&limit=1&stat=false&verification=false&files=false");
+            world.gitea_api(Method::GET, &format!("{repository}/commits?{query}"), None).await
+        };
+        let mut old = upstream.resolve("one", "main").unwrap();
+        for ((what, move_upstream), (compared, listed)) in
+            moves.iter().zip(compared(&version).into_iter().zip([0, 1, 1]))
+        {
+            let new = move_upstream();
+            world.expect("synced").await;
+            let path = format!("{repository}/compare/{new}...{old}");
+            let (status, body) = world.gitea_api(Method::GET, &path, None).await;
+            let seen = if status == 200 { body["total_commits"].as_u64().unwrap().try_into().unwrap() } else { status };
+            assert_eq!(seen, compared, "{version}: /compare after {what}: {body}");
+            let (status, body) = commits(&old, &new).await;
+            let ids: Vec<&str> =
+                body.as_array().unwrap().iter().map(|commit| commit["sha"].as_str().unwrap()).collect();
+            assert_eq!((status, ids), (200, vec![old.as_str(); listed]), "{version}: /commits after {what}");
+            old = new;
+        }
+        let (status, body) = commits(&"1".repeat(40), &old).await;
+        let unknown = if version.starts_with("1.2") && version.as_bytes()[3] < b'3' { 500 } else { 404 };
+        assert_eq!(status, unknown, "{version}: an object that it does not have: {body}");
+        let (status, body) = commits(&old, &"1".repeat(40)).await;
+        assert_eq!(status, 500, "{version}: beside an object that it does not have: {body}");
     });
 }
 

@@ -71,7 +71,7 @@ pub enum Look {
     /// Gitea's refs through its API, where it serves no git over HTTP.
     LocalRefsByApi,
     /// Whether the tracked branch's move was a fast-forward.
-    Comparison,
+    Ancestry,
     /// What stands under the name that a legacy repository was renamed to.
     Aside,
     /// Whether the platform is past its pivot.

@@ -104,7 +104,7 @@ pub fn too_slow(look: Look) -> Finding {
         | Look::Owner
         | Look::LocalRefs
         | Look::LocalRefsByApi
-        | Look::Comparison
+        | Look::Ancestry
         | Look::Aside
         | Look::Pivot => failing::gitea_trouble(&trouble),
     })

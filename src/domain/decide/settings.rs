@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::mirror::again_after;
 use super::{Action, FEW_TRIES, Look, Next, Table, backoff, fail, failing, interval_is_right, wait};
-use crate::domain::answer::{CompareAnswer, PatchAnswer, Repository, RepositoryAnswer};
+use crate::domain::answer::{AncestryAnswer, PatchAnswer, Repository, RepositoryAnswer};
 use crate::domain::aside::STAYS;
 use crate::domain::evidence::{Evidence, NotProven, PruneCertainty, PruneMemory, Seen};
 use crate::domain::observation::{Lost, Patch};
@@ -239,13 +239,13 @@ impl Table<'_> {
         if before == now {
             return Ok(Some(false));
         }
-        match self.history.compared.as_ref().filter(|compared| compared.to == *now) {
-            None => Err(Next::Look(Look::Comparison)),
-            Some(compared) => match &compared.answer {
-                CompareAnswer::FastForward => Ok(Some(false)),
-                CompareAnswer::Rewritten => Ok(Some(true)),
-                CompareAnswer::Trouble(_) if compared.tries < FEW_TRIES => Err(Next::Look(Look::Comparison)),
-                CompareAnswer::NotTold | CompareAnswer::Trouble(_) => Ok(None),
+        match self.history.ancestry.as_ref().filter(|ancestry| ancestry.to == *now) {
+            None => Err(Next::Look(Look::Ancestry)),
+            Some(ancestry) => match &ancestry.answer {
+                AncestryAnswer::FastForward => Ok(Some(false)),
+                AncestryAnswer::Rewritten => Ok(Some(true)),
+                AncestryAnswer::Trouble(_) if ancestry.tries < FEW_TRIES => Err(Next::Look(Look::Ancestry)),
+                AncestryAnswer::Unknown | AncestryAnswer::Trouble(_) => Ok(None),
             },
         }
     }

@@ -26,7 +26,7 @@ impl Code {
                 "The `Host` of the request is not a name of this service. A page in somebody's browser can make a name of its own point here; so with `server.hosts` set, or without authentication, only the configured names, IP literals and `localhost` are served."
             }
             Self::OriginNotAllowed => {
-                "A browser sent this request for a page of another origin, and that origin is not configured. Nothing was done: a page that somebody happens to read must not start runs."
+                "A browser sent a changing request for a page of another origin, and that origin is not configured. Nothing was done: a page of another site must not start runs. Reads are answered whatever the origin."
             }
             Self::RateLimited => {
                 "More than 10 calls with a token or a signature that is not good came from one address within a minute. Callers with a good one are answered all the same."

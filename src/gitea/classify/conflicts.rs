@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::Response;
 
 use super::{Sorted, described, describes_no, other, sort};
-use crate::domain::answer::{CompareAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, Refusal};
+use crate::domain::answer::{AncestryAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, Refusal};
 use crate::domain::credential::Redactor;
-use crate::domain::refs::RefList;
+use crate::domain::refs::{ObjectId, RefList};
 use crate::gitea::conflicts::read_refs;
-use crate::gitea::wire::WireComparison;
+use crate::gitea::wire::WireCommit;
 use crate::transport::has_media_type;
 
 /// `DELETE /repos/{owner}/{repo}`.
@@ -67,17 +67,20 @@ pub(in crate::gitea) fn refs(response: &Response<Bytes>, redactor: &Redactor) ->
     }
 }
 
-/// `GET /repos/{owner}/{repo}/compare/…`: what the old commit has and the new one has not.
-pub(in crate::gitea) fn comparison(response: &Response<Bytes>, redactor: &Redactor) -> CompareAnswer {
+/// `GET /repos/{owner}/{repo}/commits?sha={old}&not={new}&limit=1`: the old commit, unless the new one has it.
+pub(in crate::gitea) fn ancestry(response: &Response<Bytes>, old: &ObjectId, redactor: &Redactor) -> AncestryAnswer {
     match sort(response, redactor, false) {
-        Sorted::Said { status: 200, .. } => match serde_json::from_slice::<WireComparison>(response.body()) {
-            Ok(WireComparison { total_commits: 0 }) => CompareAnswer::FastForward,
-            Ok(_) => CompareAnswer::Rewritten,
-            Err(_) => CompareAnswer::Trouble(describes_no(response, "comparison")),
-        },
-        // old servers take no object ids; a scope or a right that is missing tells nothing either
-        Sorted::Said { status: 403 | 404, .. } | Sorted::Renamed | Sorted::Refused(_) => CompareAnswer::NotTold,
-        Sorted::Trouble(trouble) => CompareAnswer::Trouble(trouble),
-        Sorted::Said { status, message } => CompareAnswer::Trouble(other(status, &message)),
+        Sorted::Said { status: 200, .. } => {
+            let commits: Option<Vec<WireCommit>> = serde_json::from_slice(response.body()).ok();
+            match commits.as_deref() {
+                Some([]) => AncestryAnswer::FastForward,
+                Some([commit]) if commit.sha == old.as_str() => AncestryAnswer::Rewritten,
+                Some(_) | None => AncestryAnswer::Trouble(describes_no(response, "history of the commit")),
+            }
+        }
+        // the old commit was garbage-collected, or a right is missing
+        Sorted::Said { status: 403 | 404, .. } | Sorted::Renamed | Sorted::Refused(_) => AncestryAnswer::Unknown,
+        Sorted::Trouble(trouble) => AncestryAnswer::Trouble(trouble),
+        Sorted::Said { status, message } => AncestryAnswer::Trouble(other(status, &message)),
     }
 }

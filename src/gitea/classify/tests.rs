@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::*;
-use crate::domain::answer::{CompareAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, Sent};
+use crate::domain::answer::{AncestryAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, Sent};
 use crate::domain::credential::Credential;
 use crate::domain::refs::RefList;
 

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{assert_rising, kinds};
-use crate::world::{GITEA, Heard, VIEWER, World, story};
+use crate::world::{GITEA, Heard, VIEWER, World, story, story_everywhere};
 
 #[test]
 fn a_snapshot_comes_first_and_then_every_step_of_a_run_in_order() {
@@ -102,10 +102,10 @@ fn what_is_waited_for_is_told_and_a_run_that_is_taken_out_ends_its_stream() {
 
 #[test]
 fn rewritten_history_is_told() {
-    story(async |mut world| {
+    story_everywhere(async |mut world| {
         world.start().await;
         world.expect("created").await;
-        world.upstream.force_push("one", "main");
+        world.upstream.orphan("one", "main");
         let mut stream = world.follow("/events", None).await;
         world.expect("synced").await;
         let told = stream.until("run-ended").await;

@@ -135,10 +135,6 @@ fn requests() -> Vec<Case> {
         case("another method by header", to_post("X-HTTP-Method-Override: DELETE\r\n"), 202, ""),
         case("no host", raw("GET /status HTTP/1.1\r\nConnection: close\r\n\r\n"), 400, "malformed-request"),
         case("two hosts", request("GET /healthz", "Host: localhost\r\n", ""), 400, "malformed-request"),
-        case("an origin that is not ours", to_post("Origin: https://evil.test\r\n"), 403, "origin-not-allowed"),
-        case("an origin that is none", to_post("Origin: null\r\n"), 403, "origin-not-allowed"),
-        case("another site", to_post("Sec-Fetch-Site: cross-site\r\n"), 403, "origin-not-allowed"),
-        case("our own page", to_post("Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost\r\n"), 202, ""),
         case(
             "a viewer who asks",
             request("POST /cutover/mirror", &format!("Authorization: Bearer {VIEWER}\r\n"), ""),
@@ -209,11 +205,38 @@ fn requests() -> Vec<Case> {
     cases
 }
 
+/// What a browser sends for its pages.
+fn pages() -> Vec<Case> {
+    let to_post = |headers: &str| request("POST /cutover/mirror", &operator(headers), "");
+    vec![
+        case("an origin that is not ours", to_post("Origin: https://evil.test\r\n"), 403, "origin-not-allowed"),
+        case("an origin that is none", to_post("Origin: null\r\n"), 403, "origin-not-allowed"),
+        case("another site", to_post("Sec-Fetch-Site: cross-site\r\n"), 403, "origin-not-allowed"),
+        case("a page of the same site", to_post("Sec-Fetch-Site: same-site\r\n"), 403, "origin-not-allowed"),
+        case("our own page", to_post("Sec-Fetch-Site: same-origin\r\nOrigin: http://localhost\r\n"), 202, ""),
+        case(
+            "our own page, behind a proxy that rewrites the host",
+            to_post("Sec-Fetch-Site: same-origin\r\nOrigin: https://cutover.example.org\r\n"),
+            202,
+            "",
+        ),
+        case("our own page in an old browser", to_post("Origin: http://localhost:80\r\n"), 202, ""),
+        case(
+            "a forwarded host",
+            to_post("Origin: https://evil.test\r\nX-Forwarded-Host: evil.test\r\n"),
+            403,
+            "origin-not-allowed",
+        ),
+        case("two origins", to_post("Origin: null\r\nOrigin: http://localhost\r\n"), 400, "malformed-request"),
+        case("a read from any page", request("GET /status", &operator("Origin: https://evil.test\r\n"), ""), 200, ""),
+    ]
+}
+
 #[test]
 fn every_wrong_request_is_answered_as_the_table_says_and_the_service_goes_on_rows_14_17_and_52() {
     let stage = Stage::set(Setting::default());
     let mut wrong = Vec::new();
-    for case in bodies().into_iter().chain(requests()) {
+    for case in bodies().into_iter().chain(requests()).chain(pages()) {
         let reply = stage.say(&case.sent);
         let found = reply.as_ref().map_or((0, String::new()), |reply| {
             (reply.status, if reply.status < 300 { String::new() } else { reply.code() })

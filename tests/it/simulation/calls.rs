@@ -65,7 +65,7 @@ fn a_mirror_is_brought_up_to_date_once_whatever_befalls_a_call() {
     use CallKind as K;
     befalls(
         Scene::Updated,
-        &[K::GetRepository, K::InfoRefs, K::UploadPack, K::MirrorSync, K::PatchRepository, K::Compare],
+        &[K::GetRepository, K::InfoRefs, K::UploadPack, K::MirrorSync, K::PatchRepository, K::Commits],
         nothing,
     );
 }

@@ -25,7 +25,7 @@ const KINDS: &[CallKind] = &[
     CallKind::DeleteRepository,
     CallKind::MirrorSync,
     CallKind::MirrorSync,
-    CallKind::Compare,
+    CallKind::Commits,
     CallKind::InfoRefs,
     CallKind::UploadPack,
 ];

@@ -58,6 +58,8 @@ pub enum CallKind {
     GitRefs,
     /// `GET …/compare/{a}...{b}`.
     Compare,
+    /// `GET …/commits`.
+    Commits,
     /// `PUT …/contents/{path}`.
     PutContents,
     /// `GET /{owner}/{name}.git/info/refs`.

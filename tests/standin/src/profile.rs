@@ -291,6 +291,24 @@ impl Profile {
         !matches!(self, Gitea121 | Gitea122)
     }
 
+    /// Whether `/compare` answers for a mirror: it does not where it asks for pull requests, which a mirror lacks.
+    pub(crate) const fn compares_mirrors(self) -> bool {
+        matches!(self, Gitea126 | Gitea127 | Forgejo11)
+    }
+
+    /// Whether `/compare` answers for two commits without a common ancestor. Where it does, it finds no commits.
+    pub(crate) const fn compares_unrelated(self) -> bool {
+        !matches!(self, Gitea126)
+    }
+
+    /// The status of `/commits` for an object that the repository does not have.
+    pub(crate) const fn unknown_commit(self) -> StatusCode {
+        match self {
+            Gitea121 | Gitea122 => StatusCode::INTERNAL_SERVER_ERROR,
+            Gitea124 | Gitea126 | Gitea127 | Forgejo11 | Forgejo16 => StatusCode::NOT_FOUND,
+        }
+    }
+
     pub(crate) const fn has_quota(self) -> bool {
         self.is_forgejo()
     }

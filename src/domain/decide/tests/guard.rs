@@ -1,7 +1,7 @@
 //! The guard before a sync, refs that Gitea has lost, and histories that were rewritten.
 
 use super::world::{World, mirror, refs, trouble, upstream};
-use crate::domain::answer::{CompareAnswer, TroubleKind};
+use crate::domain::answer::{AncestryAnswer, TroubleKind};
 use crate::domain::problem::Code;
 use crate::domain::refs::{Digest, Prune};
 use crate::domain::run::End;
@@ -87,21 +87,21 @@ fn refs_that_gitea_has_lost_are_found_named_and_restored_after_pruning_was_stopp
 #[test]
 fn whether_history_was_rewritten_is_gitea_s_to_tell() {
     for (answer, rewritten) in [
-        (CompareAnswer::FastForward, Some(false)),
-        (CompareAnswer::Rewritten, Some(true)),
-        (CompareAnswer::NotTold, None),
-        (CompareAnswer::Trouble(trouble(TroubleKind::Cut)), None),
+        (AncestryAnswer::FastForward, Some(false)),
+        (AncestryAnswer::Rewritten, Some(true)),
+        (AncestryAnswer::Unknown, None),
+        (AncestryAnswer::Trouble(trouble(TroubleKind::Cut)), None),
     ] {
         let mut world = World::with(mirror());
         world.remembers_pruning();
         world.upstream = upstream(&[("heads/main", 'b')]);
-        world.compares = answer.clone();
+        world.ancestry = answer.clone();
         world.succeeds();
         assert_eq!(world.rewritten(), rewritten, "{answer:?}");
     }
     let mut world = World::with(mirror());
     world.remembers_pruning();
-    world.compares = CompareAnswer::Rewritten;
+    world.ancestry = AncestryAnswer::Rewritten;
     world.succeeds();
     assert_eq!(world.rewritten(), Some(false), "no sync moved the branch");
 }

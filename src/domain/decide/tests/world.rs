@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::super::{Look, Wait};
 use crate::domain::answer::{
-    CompareAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
+    AncestryAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
     Repository, RepositoryAnswer, SyncAnswer, Trouble, TroubleKind, UpstreamAnswer,
 };
 use crate::domain::duration::GoDuration;
@@ -59,7 +59,7 @@ pub(super) struct World {
     pub(super) deletes: VecDeque<Step<DeleteAnswer>>,
     pub(super) renames: VecDeque<Step<PatchAnswer>>,
     /// What Gitea says of the tracked branch's move.
-    pub(super) compares: CompareAnswer,
+    pub(super) ancestry: AncestryAnswer,
     /// The legacy repository where it stands aside: its name there.
     pub(super) aside: Option<(String, Repository, LocalRefsAnswer)>,
     pub(super) pivot: crate::domain::platform::PivotAnswer,
@@ -143,7 +143,7 @@ impl World {
             syncs: VecDeque::new(),
             deletes: VecDeque::new(),
             renames: VecDeque::new(),
-            compares: CompareAnswer::FastForward,
+            ancestry: AncestryAnswer::FastForward,
             aside: None,
             pivot: crate::domain::platform::PivotAnswer::Before,
             minimum: None,

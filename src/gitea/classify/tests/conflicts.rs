@@ -1,6 +1,7 @@
 //! The answers that only conflicts meet.
 
 use super::*;
+use crate::domain::refs::ObjectId;
 
 #[test]
 fn a_404_is_giteas_only_with_the_address_that_all_its_errors_carry() {
@@ -55,10 +56,21 @@ fn refs_come_as_a_list_or_as_one_object_and_none_as_a_404() {
 }
 
 #[test]
-fn a_comparison_without_commits_is_a_fast_forward_and_old_servers_do_not_tell() {
-    let commits = |count: u32| answer(200, JSON, format!(r#"{{"total_commits":{count},"commits":[]}}"#));
-    assert_eq!(comparison(&commits(0), &none()), CompareAnswer::FastForward);
-    assert_eq!(comparison(&commits(2), &none()), CompareAnswer::Rewritten);
-    assert_eq!(comparison(&says(404, "BaseNotExist"), &none()), CompareAnswer::NotTold);
-    assert!(matches!(comparison(&says(500, ""), &none()), CompareAnswer::Trouble(_)));
+fn history_is_rewritten_where_the_old_commit_is_listed_and_unknown_where_gitea_has_it_no_more() {
+    let old = ObjectId::parse(&"a".repeat(40)).unwrap();
+    let commits = |ids: &[&str]| {
+        let list: Vec<String> = ids.iter().map(|id| format!(r#"{{"sha":"{}"}}"#, id.repeat(40))).collect();
+        ancestry(&answer(200, JSON, format!("[{}]", list.join(","))), &old, &none())
+    };
+    assert_eq!(commits(&[]), AncestryAnswer::FastForward);
+    assert_eq!(commits(&["a"]), AncestryAnswer::Rewritten);
+    for other in [&["b"][..], &["a", "b"]] {
+        assert!(matches!(commits(other), AncestryAnswer::Trouble(_)), "another question was answered: {other:?}");
+    }
+    for denied in [says(404, "object does not exist"), says(403, "token does not have"), renamed(301)] {
+        assert_eq!(ancestry(&denied, &old, &none()), AncestryAnswer::Unknown, "{denied:?}");
+    }
+    for lost in [says(500, ""), answer(200, JSON, "null"), answer(200, JSON, "{}"), answer(200, HTML, "<html>")] {
+        assert!(matches!(ancestry(&lost, &old, &none()), AncestryAnswer::Trouble(_)), "{lost:?}");
+    }
 }

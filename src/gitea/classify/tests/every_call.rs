@@ -2,6 +2,7 @@
 //! otherwise is named with what it takes it for.
 
 use super::*;
+use crate::domain::refs::ObjectId;
 
 /// What a call's answer was taken for.
 #[derive(Debug, PartialEq)]
@@ -25,6 +26,7 @@ macro_rules! meaning {
 /// Takes an answer for that of each call in turn: there is no call of the client's that is not here.
 fn of_every_call(response: &Response<Bytes>) -> Vec<(&'static str, Meaning)> {
     let no = &none();
+    let old = ObjectId::parse(&"a".repeat(40)).unwrap();
     let owner = |answer| meaning!(answer, OwnerAnswer::Trouble, OwnerAnswer::Refused);
     let patched = |answer| meaning!(answer, PatchAnswer::Unknown, PatchAnswer::Refused);
     vec![
@@ -54,10 +56,10 @@ fn of_every_call(response: &Response<Bytes>) -> Vec<(&'static str, Meaning)> {
         ("convert", meaning!(convert(response, no), ConvertAnswer::Unknown, ConvertAnswer::Refused)),
         ("refs", meaning!(refs(response, no), LocalRefsAnswer::Trouble, LocalRefsAnswer::Refused)),
         (
-            "comparison",
-            match comparison(response, no) {
-                CompareAnswer::Trouble(trouble) => Meaning::Trouble(trouble),
-                other @ (CompareAnswer::FastForward | CompareAnswer::Rewritten | CompareAnswer::NotTold) => {
+            "ancestry",
+            match ancestry(response, &old, no) {
+                AncestryAnswer::Trouble(trouble) => Meaning::Trouble(trouble),
+                other @ (AncestryAnswer::FastForward | AncestryAnswer::Rewritten | AncestryAnswer::Unknown) => {
                     Meaning::Other(format!("{other:?}"))
                 }
             },
@@ -142,7 +144,8 @@ fn a_good_status_with_json_of_another_shape_or_cut_off_is_trouble_whatever_was_a
     is_trouble_to_all_but(&answer(200, PLAIN, ""), TroubleKind::Foreign, &[("sync", "Queued")]);
     is_trouble_to_all_but(&Response::new(Bytes::new()), TroubleKind::Foreign, &[("sync", "Queued")]);
     let an_empty_list = format!("List({:?})", RefList::default());
-    is_trouble_to_all_but(&answer(200, JSON, "[]"), TroubleKind::Foreign, &[("refs", &an_empty_list)]);
+    let lists = [("refs", an_empty_list.as_str()), ("ancestry", "FastForward")];
+    is_trouble_to_all_but(&answer(200, JSON, "[]"), TroubleKind::Foreign, &lists);
 }
 
 #[test]
@@ -177,17 +180,17 @@ fn a_credential_that_is_not_taken_is_a_refusal_of_every_call() {
         "access token does not exist [sha: x]",
     ] {
         let refusal = Refusal::Unauthenticated { message: message.into() };
-        is_refused_to_all_but(&says(401, message), &refusal, &[("comparison", "NotTold")]);
+        is_refused_to_all_but(&says(401, message), &refusal, &[("ancestry", "Unknown")]);
         // the check of a credential does not always name the description
         let bare = answer(401, JSON, serde_json::json!({ "message": message }).to_string());
-        is_refused_to_all_but(&bare, &refusal, &[("comparison", "NotTold")]);
+        is_refused_to_all_but(&bare, &refusal, &[("ancestry", "Unknown")]);
     }
 }
 
 #[test]
 fn a_scope_that_is_missing_is_told_from_every_other_403() {
     // the sequence does without looking at the owner
-    let without = [("organisation", "NotShown"), ("user", "Absent"), ("comparison", "NotTold")];
+    let without = [("organisation", "NotShown"), ("user", "Absent"), ("ancestry", "Unknown")];
     for message in [
         "token does not have at least one of required scope(s): [write:repository]",
         "token does not have at least one of required scope(s), required=[write:repository], token scope=read:repository",
@@ -224,7 +227,7 @@ fn the_redirect_of_a_renamed_name_is_followed_by_no_call() {
                     "patch" | "patch_of_a_mirror" | "sync" | "convert" | "refs" => "Gone",
                     // nothing to delete stands here
                     "delete" => "Changed",
-                    "comparison" => "NotTold",
+                    "ancestry" => "Unknown",
                     // these name no repository in their path
                     "version" | "create_organisation" | "migrate" => {
                         let is_foreign =

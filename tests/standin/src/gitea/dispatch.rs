@@ -107,6 +107,7 @@ impl Gitea {
             CallKind::Tags => self.tags(asked, doer).await,
             CallKind::GitRefs => self.git_refs(asked, doer).await,
             CallKind::Compare => self.compare(asked, doer).await,
+            CallKind::Commits => self.commits(asked, doer).await,
             CallKind::PutContents => self.put_contents(asked, doer),
             CallKind::Health
             | CallKind::InfoRefs

@@ -24,6 +24,15 @@ pub(super) struct Asked {
     pub(super) route: Route,
 }
 
+impl Asked {
+    /// A parameter of the query.
+    pub(super) fn query(&self, name: &str) -> Option<String> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+}
+
 impl Gitea {
     pub(super) async fn handle(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();

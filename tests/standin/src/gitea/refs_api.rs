@@ -38,7 +38,7 @@ impl Gitea {
         let total = repository.branches.len();
         let page: Vec<_> = page(asked, &repository.branches).to_vec();
         let ids: Vec<String> = page.iter().map(|(_, id)| id.clone()).collect();
-        let commits = self.commits(folder, ids).await?;
+        let commits = self.fields_of(folder, ids).await?;
         let list: Vec<Value> = page
             .iter()
             .map(|(name, id)| {
@@ -54,7 +54,7 @@ impl Gitea {
     }
 
     /// The fields of commits, by object id: author, its address, committer, its address, time, message.
-    async fn commits(&self, folder: PathBuf, ids: Vec<String>) -> Result<HashMap<String, Vec<String>>, Refusal> {
+    async fn fields_of(&self, folder: PathBuf, ids: Vec<String>) -> Result<HashMap<String, Vec<String>>, Refusal> {
         let store = self.inner.store.clone();
         self.inner.store.run(move || store.commits(&folder, &ids)).await.map_err(|_| self.hidden_500())
     }
@@ -136,7 +136,9 @@ impl Gitea {
     /// `/compare/{a}...{b}`: what `b` has and `a` has not.
     pub(super) async fn compare(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "read:repository")?;
+        let profile = self.inner.profile;
         let rest = asked.route.rest.as_str();
+        let three_dots = rest.contains("...");
         let Some((base, head)) = rest.split_once("...").or_else(|| rest.split_once("..")) else {
             return Err(self.not_found());
         };
@@ -144,14 +146,21 @@ impl Gitea {
         let (Some(from), Some(to)) = (self.commit_of(&repository, base), self.commit_of(&repository, head)) else {
             return Err(self.not_found_in("BaseNotExist", None));
         };
+        if repository.is_mirror && !profile.compares_mirrors() {
+            return Err(self.not_found_in("Can't read pulls or can't read UnitTypeCode", None));
+        }
         let (store, place) = (self.inner.store.clone(), folder.clone());
-        let read = self.inner.store.run(move || store.range(&place, &from, &to)).await;
-        let Some(ids) = read.map_err(|_| self.hidden_500())? else {
-            return Err(self.not_found_in("BaseNotExist", None));
+        let look = move || (store.range(&place, &from, &to), store.are_related(&place, &from, &to));
+        let (range, related) = self.inner.store.run(look).await.map_err(|_| self.hidden_500())?;
+        let ids = match range {
+            None => return Err(self.not_found_in("BaseNotExist", None)),
+            Some(_) if !related && three_dots && !profile.compares_unrelated() => return Err(self.hidden_500()),
+            Some(_) if !related && three_dots => Vec::new(),
+            Some(ids) => ids,
         };
         let total = ids.len();
         let shown: Vec<String> = ids.into_iter().take(LARGEST_PAGE).collect();
-        let commits = self.commits(folder, shown.clone()).await?;
+        let commits = self.fields_of(folder, shown.clone()).await?;
         let list: Vec<Value> = shown
             .iter()
             .map(|id| json!({ "sha": id, "commit": self.commit_json(&full_name, id, commits.get(id)) }))
@@ -159,13 +168,51 @@ impl Gitea {
         Ok(self.json(StatusCode::OK, &json!({ "total_commits": total, "commits": list, "files": [] })))
     }
 
-    /// A branch's commit, or an object id as it is where this version takes one.
-    fn commit_of(&self, repository: &Repository, name: &str) -> Option<String> {
+    /// `/commits?sha={a}&not={b}`: what `a` has and `b` has not, a page of it.
+    pub(super) async fn commits(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
+        let repository = self.assigned(asked, doer, "read:repository")?;
+        if repository.empty {
+            let body = json!({ "message": "Git Repository is empty.", "url": self.swagger() });
+            return Ok(self.json(StatusCode::CONFLICT, &body));
+        }
+        let named = |name| asked.query(name).and_then(|value| Self::id_of(&repository, &value));
+        let (Some(sha), Some(not)) = (named("sha"), named("not")) else {
+            return Err(self.unknown_commit());
+        };
+        let (folder, full_name) = self.folder(&repository);
+        if !self.fields_of(folder.clone(), vec![sha.clone()]).await?.contains_key(&sha) {
+            return Err(self.unknown_commit());
+        }
+        let (store, place, from) = (self.inner.store.clone(), folder.clone(), sha.clone());
+        let ids = self.inner.store.run(move || store.range(&place, &not, &from)).await;
+        // git fails where it does not know the other
+        let ids = ids.ok().flatten().ok_or_else(|| self.hidden_500())?;
+        let shown = page(asked, &ids).to_vec();
+        let commits = self.fields_of(folder, shown.clone()).await?;
+        let list: Vec<Value> = shown
+            .iter()
+            .map(|id| json!({ "sha": id, "commit": self.commit_json(&full_name, id, commits.get(id)) }))
+            .collect();
+        Ok(counted(self.ok(&Value::Array(list)), ids.len()))
+    }
+
+    fn unknown_commit(&self) -> Refusal {
+        if self.inner.profile.unknown_commit() == StatusCode::NOT_FOUND { self.not_found() } else { self.hidden_500() }
+    }
+
+    /// A branch's commit, or an object id as it is.
+    fn id_of(repository: &Repository, name: &str) -> Option<String> {
         if let Some((_, id)) = repository.branches.iter().find(|(branch, _)| branch == name) {
             return Some(id.clone());
         }
         let is_id = name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
-        (is_id && self.inner.profile.compares_object_ids()).then(|| name.to_owned())
+        is_id.then(|| name.to_owned())
+    }
+
+    /// The same, where this version's `/compare` takes object ids.
+    fn commit_of(&self, repository: &Repository, name: &str) -> Option<String> {
+        let is_branch = repository.branches.iter().any(|(branch, _)| branch == name);
+        (is_branch || self.inner.profile.compares_object_ids()).then(|| Self::id_of(repository, name)).flatten()
     }
 }
 
@@ -204,12 +251,7 @@ fn time(second: i64) -> String {
 
 /// What `?page=` and `?limit=` ask for, as far as it is granted: the page's number and its size.
 fn paging(asked: &Asked) -> (usize, usize) {
-    let query = asked.parts.uri.query().unwrap_or_default();
-    let number = |name: &str| {
-        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        let found = pairs.find(|(key, _)| key == name);
-        found.and_then(|(_, value)| value.parse::<usize>().ok()).filter(|number| *number > 0)
-    };
+    let number = |name| asked.query(name).and_then(|value| value.parse::<usize>().ok()).filter(|number| *number > 0);
     let limit = number("limit").map_or(USUAL_PAGE, |limit| limit.min(LARGEST_PAGE));
     (number("page").unwrap_or(1), limit)
 }

@@ -255,6 +255,13 @@ impl Memory {
         Some(repo.history(to).into_iter().filter(|id| !known.contains(id)).collect())
     }
 
+    pub(super) fn are_related(&self, folder: &Path, one: &str, other: &str) -> bool {
+        let repos = self.repos();
+        let Some(repo) = repos.get(folder) else { return false };
+        let known = repo.history(one);
+        repo.history(other).iter().any(|id| known.contains(id))
+    }
+
     pub(super) fn latest(&self, folder: &Path) -> Option<i64> {
         let heads = self.list(folder, &["refs/heads"]);
         heads.iter().map(|head| head.created).max()

@@ -193,6 +193,14 @@ impl Store {
         }
     }
 
+    /// Whether two commits have a common ancestor.
+    pub(crate) fn are_related(&self, folder: &Path, one: &str, other: &str) -> bool {
+        match self {
+            Self::Git(git) => real::are_related(git, folder, one, other),
+            Self::Memory(memory) => memory.are_related(folder, one, other),
+        }
+    }
+
     /// The date of the youngest commit that a branch names.
     pub(crate) fn latest(&self, folder: &Path) -> Option<i64> {
         match self {

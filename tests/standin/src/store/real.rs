@@ -122,6 +122,10 @@ pub(super) fn range(git: &Git, folder: &Path, from: &str, to: &str) -> Option<Ve
     output.ok.then(|| output.text().lines().map(str::to_owned).collect())
 }
 
+pub(super) fn are_related(git: &Git, folder: &Path, one: &str, other: &str) -> bool {
+    git.run_here(folder, &["merge-base", one, other], b"").is_ok_and(|output| output.ok)
+}
+
 pub(super) fn latest(git: &Git, folder: &Path) -> Option<i64> {
     let args = ["for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(committerdate:unix)", "refs/heads"];
     git.run_here(folder, &args, b"").ok()?.text().trim().parse().ok()

@@ -102,12 +102,12 @@ impl World {
                 self.history.saw_local_refs(&self.spec, &answer, proven);
                 seen.local_refs = Some(Seen { at: self.date(), value: answer });
             }
-            Look::Comparison => {
+            Look::Ancestry => {
                 let Some(LocalRefsAnswer::List(local)) = seen.local_refs.as_ref().map(|seen| &seen.value) else {
-                    panic!("compared unseen")
+                    panic!("asked before the refs were seen")
                 };
                 let to = local.commit_of(&self.spec.branch).unwrap().clone();
-                self.history.compared(to, self.compares.clone());
+                self.history.saw_ancestry(to, self.ancestry.clone());
             }
             Look::Pivot => seen.pivot = Some(self.pivot.clone()),
             Look::Aside => {
