@@ -52,7 +52,7 @@ pub fn metrics_for(config: &Config) -> Arc<Metrics> {
 /// Puts the service together on a transport and a journal, and goes on with what an earlier process had accepted.
 ///
 /// # Errors
-/// The journal cannot be read or written.
+/// The journal cannot be read.
 pub async fn assemble(
     config: &Config,
     transport: Arc<dyn Transport>,

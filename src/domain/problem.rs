@@ -158,6 +158,8 @@ codes! {
         "Raise the limit, restart Gitea and ask again: [repository] MAX_CREATION_LIMIT in its app.ini (the limit of one user: Site Administration, User Accounts), or, on Forgejo, the owner's quota ([quota]).";
     RepositoryFilesExist = "repository-files-exist", 424, change, "A folder without a repository is in the way",
         "As Gitea's administrator, look at Site Administration, Unadopted Repositories, and adopt or delete the folder; we delete nothing.";
+    RepositoryFolderMissing = "repository-folder-missing", 424, change, "The repository's folder has another name",
+        "1. On Gitea's host, in its repository root ([repository] ROOT in app.ini), move the folder that `detail` names back to the repository's name. 2. Start the run again.";
     RepositoryInvisible = "repository-invisible", 424, change, "A repository that we may not see has the name",
         "Give the token's user access to the repository in Gitea (as an administrator: Site Administration, Repositories), use a token that is not limited to public repositories, or choose another name (GITEA_REPO, target.repo).";
     RepositoryVanished = "repository-vanished", 424, again, "The repository vanished while we worked",
@@ -229,6 +231,8 @@ codes! {
         "In Gitea, Site Administration, Monitoring, Queues: look at the queue `mirror`, remove its items or restart Gitea, then ask again.";
     DeadlineExceeded = "deadline-exceeded", 504, again, "The run took longer than it may",
         "Ask again: the work goes on from what is there. When it stays, raise `limits.run` in the configuration, and look into Gitea's log for why its clone is slow.";
+    RunCrashed = "run-crashed", 500, again, "The service ended again and again during the run",
+        "Look how it ended: `kubectl describe pod` (OOMKilled) and `kubectl logs --previous`. Raise the memory limit where it was killed for its memory. Then start the run again.";
     Superseded = "superseded", 409, change, "The mirror is no longer configured",
         "The configuration changed while the run was under way. Ask for a mirror that GET /status shows, or put this one back into the configuration and restart.";
 }

@@ -12,7 +12,7 @@ use crate::domain::answer::{
     DeleteAnswer, LocalRefsAnswer, MigrateAnswer, PatchAnswer, Repository, RepositoryAnswer, Sent, SyncAnswer,
     UpstreamAnswer,
 };
-use crate::domain::aside::Aside;
+use crate::domain::aside::{Aside, Rename};
 use crate::domain::decide::Action;
 use crate::domain::duration::GoDuration;
 use crate::domain::mode;
@@ -120,12 +120,18 @@ impl Driver {
                 history.deletes += 1;
                 history.delete = Some(Delete { at: std::time::Duration::ZERO, answer: None });
             }
-            RENAME_ASIDE if ours => {
-                history.aside = serde_json::from_value::<Aside>(intent.about["aside"].clone()).ok();
-            }
-            GIVE_BACK if ours => {
-                let done = intent.answer.as_ref().is_some_and(|answer| *answer == json!(PatchAnswer::Done));
-                history.aside = history.aside.take().filter(|_| !done);
+            kind @ (RENAME_ASIDE | GIVE_BACK) => {
+                let (aside, back) =
+                    (serde_json::from_value::<Aside>(intent.about["aside"].clone()).ok(), kind == GIVE_BACK);
+                let answer: Option<PatchAnswer> = recalled(intent);
+                if let Some(aside) = aside.clone() {
+                    history.settles(Rename { aside, back }, answer.as_ref());
+                }
+                if ours && back {
+                    history.aside = history.aside.take().filter(|_| answer != Some(PatchAnswer::Done));
+                } else if ours {
+                    history.aside = aside;
+                }
             }
             DEFAULT_BRANCH if ours => {
                 let may_have_done = recalled(intent).is_none_or(|answer: PatchAnswer| answer.may_have_done());
@@ -238,6 +244,7 @@ impl Driver {
         };
         self.answered(intent, &answer).await?;
         work.tick();
+        work.history.settles(Rename { aside: aside.clone(), back: kind == GIVE_BACK }, Some(&answer));
         work.history.aside = Some(aside);
         work.history.renamed(answer);
         work.observation.forget();

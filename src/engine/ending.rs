@@ -159,6 +159,7 @@ impl Coordinator {
 
     /// Takes a run out. What Gitea does by itself goes on, and so does a driver that another run waits for.
     pub(super) async fn cancel(&mut self, id: RunId) -> Result<Canceled, NotAccepted> {
+        self.has_resumed()?;
         let Some(one) = self.in_flight.get(&id) else {
             let known = self.around.journal.run(id).await.map_err(unavailable)?;
             return Err(known.map_or(NotAccepted::UnknownRun, |_| NotAccepted::RunEnded));

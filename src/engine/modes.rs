@@ -51,6 +51,7 @@ pub struct ModeSet {
 impl Coordinator {
     /// Takes somebody's word. The same again changes nothing; if it has not been carried out yet, that is tried anew.
     pub(super) async fn set_mode(&mut self, wish: ModeWish) -> Result<ModeSet, NotAccepted> {
+        self.has_resumed()?;
         let known = MirrorName::parse(&wish.mirror).ok().and_then(|name| self.index.get(&name).copied());
         let slot = &self.mirrors[known.ok_or(NotAccepted::NoSuchMirror)?];
         let name = slot.mirror.spec.name.clone();

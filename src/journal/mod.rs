@@ -3,6 +3,7 @@
 //! Owns the file, its lock and its retention. Every write is on disk when the call returns (WAL, `synchronous=FULL`).
 //! Losing the file loses history and never correctness: the engine acts on what Gitea and git hold. Holds no secret.
 
+mod crashes;
 mod deliveries;
 mod events;
 mod home;
@@ -11,13 +12,12 @@ mod keys;
 mod kinds;
 mod modes;
 mod notices;
+mod opening;
 mod rows;
 mod runs;
 mod store;
 mod worker;
 
-use std::fs::{self, File};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -34,51 +34,19 @@ use crate::domain::status::Facts;
 use events::Shared;
 use store::Store;
 
+pub use crashes::Crashed;
 pub use deliveries::KnownDelivery;
 pub use events::EventPage;
 pub use intents::{Intent, IntentId, KnownIntent};
 pub use kinds::{DEFAULT_BRANCH, DELETE, GIVE_BACK, MIGRATE, RENAME_ASIDE, SETTINGS, SYNC};
 pub use notices::{Outbox, Waiting};
+pub use opening::OpenError;
 pub use rows::Counter;
 pub use runs::Change;
 pub use worker::{Piece, Threads, Worker};
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite3";
-/// The lock's file beside it: held as long as the process lives, and released by the system however it ends.
-const LOCK: &str = "lock";
-
-/// Why the journal cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process holds it.
-    #[error("another process works on the state directory {0}; two writers would contradict each other")]
-    InUse(String),
-    /// The directory cannot be used.
-    #[error("the state directory {path} cannot be used: {source}")]
-    Directory {
-        /// Which.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It was written by another version.
-    #[error("the journal has schema {found}, and this version reads {known}: it was written by a newer cutover-api")]
-    Schema {
-        /// What it has.
-        found: i64,
-        /// What we read.
-        known: i64,
-    },
-    /// It is not a journal, or damaged.
-    #[error("the journal {path} cannot be opened: {source}")]
-    Database {
-        /// Which.
-        path: String,
-        /// Why.
-        source: rusqlite::Error,
-    },
-}
 
 /// A read or a write that failed; `Display` is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,39 +82,20 @@ pub struct Journal {
     /// Beside the store, whose lock is held as long as a commit takes.
     outbox: Shared,
     worker: Arc<dyn Worker>,
-    /// Held, not read: dropping it releases the lock.
-    _lock: Option<Arc<File>>,
 }
 
 impl Journal {
-    /// Opens the journal in `directory`, which is made if it is not there, and locks it against a second process.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        let refused = |source| OpenError::Directory { path: directory.display().to_string(), source };
-        make_private(directory).map_err(refused)?;
-        let lock_file = directory.join(LOCK);
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_file).map_err(refused)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.display().to_string())),
-            Err(fs::TryLockError::Error(source)) => return Err(refused(source)),
-        }
-        Ok(Self::of(Store::open(&directory.join(FILE), &lock_file)?, Some(Arc::new(lock))))
-    }
-
     /// A journal that lives as long as this handle: the same code on memory, for tests.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn in_memory() -> Result<Self, OpenError> {
-        Ok(Self::of(Store::in_memory()?, None))
+        Ok(Self::of(Store::in_memory()?))
     }
 
-    fn of(store: Store, lock: Option<Arc<File>>) -> Self {
+    fn of(store: Store) -> Self {
         let outbox = Arc::clone(&store.ledger.outbox);
-        Self { store: Arc::new(Mutex::new(store)), outbox, worker: Arc::new(Threads), _lock: lock }
+        Self { store: Arc::new(Mutex::new(store)), outbox, worker: Arc::new(Threads) }
     }
 
     /// The same journal, through a handle whose work is done by another worker.
@@ -186,6 +135,14 @@ impl Journal {
         events: Vec<Arc<Recorded>>,
     ) -> Result<(), JournalError> {
         self.with(move |store| store.accept(&run, keyed.as_ref(), &events)).await
+    }
+
+    /// The newest id that any process may have given to an event.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn latest_event(&self) -> Result<EventId, JournalError> {
+        self.with(Store::latest_event).await
     }
 
     /// Begins to give out ids for events: those of this process are above the one that this gives.
@@ -347,10 +304,4 @@ impl Journal {
         self.worker.work(Box::new(piece)).await;
         told.await.map_err(|_| JournalError("the write ended in a panic".into()))?
     }
-}
-
-/// Makes a directory that only its owner may look into.
-fn make_private(directory: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }

@@ -23,16 +23,17 @@ impl Store {
         })
     }
 
-    /// The latest change of a mirror's mode; `Some(None)`: it cannot be read. By the order of writing: an id that is damaged
+    /// The latest change of a mirror's mode, and whether there is one that cannot be read. By the order of writing: an id that is damaged
     /// must not bring an earlier change back.
-    pub(super) fn mode(&self, mirror: &MirrorName) -> Result<Option<Option<ModeChange>>, JournalError> {
+    pub(super) fn mode(&self, mirror: &MirrorName) -> Result<(Option<ModeChange>, bool), JournalError> {
         let query = "SELECT id, body FROM mode_changes WHERE mirror = ?1 ORDER BY rowid DESC LIMIT 1";
         let latest = self.rows("mode_changes", query, [mirror.as_str()], |row| {
             let change: ModeChange = parse(&text(row, 1)?)?;
             let same = parsed(row, 0, "an id", RunId::parse)? == change.id;
             same.then_some(change).ok_or_else(|| Unreadable::new("two ids that differ"))
         })?;
-        Ok(latest.into_iter().next())
+        let is_unreadable = latest.iter().any(Option::is_none);
+        Ok((latest.into_iter().flatten().next(), is_unreadable))
     }
 }
 
@@ -70,7 +71,7 @@ mod tests {
             applied_at: None,
             problem: None,
         };
-        assert_eq!(store.mode(&name("a")).unwrap(), None);
+        assert_eq!(store.mode(&name("a")).unwrap(), (None, false));
         store.write_mode(&name("a"), &change(1, Mode::Pinned)).unwrap();
         store.write_mode(&name("a"), &change(2, Mode::Severed)).unwrap();
         store.write_mode(&name("b"), &change(3, Mode::Pinned)).unwrap();
@@ -82,9 +83,9 @@ mod tests {
         assert_eq!(count(&store), 3);
         store.retain("2026-11-23T00:00:00Z".parse().unwrap()).unwrap();
         assert_eq!(count(&store), 2);
-        assert_eq!(store.mode(&name("a")).unwrap(), Some(Some(carried)));
-        assert_eq!(store.mode(&name("b")).unwrap(), Some(Some(change(3, Mode::Pinned))));
+        assert_eq!(store.mode(&name("a")).unwrap(), (Some(carried), false));
+        assert_eq!(store.mode(&name("b")).unwrap(), (Some(change(3, Mode::Pinned)), false));
         store.connection.execute("UPDATE mode_changes SET body = '{}' WHERE mirror = 'b'", []).unwrap();
-        assert_eq!(store.mode(&name("b")).unwrap(), Some(None));
+        assert_eq!(store.mode(&name("b")).unwrap(), (None, true));
     }
 }

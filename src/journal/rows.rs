@@ -66,8 +66,8 @@ impl Damage {
         *self = Self { seen: HashSet::new(), counter: Some(counter) };
     }
 
-    fn note(&mut self, table: &'static str, row: String, why: &Unreadable) {
-        if self.seen.len() >= TOLD_APART || !self.seen.insert((table, row.clone())) {
+    fn note(&mut self, table: &'static str, row: &str, why: &Unreadable) {
+        if self.seen.len() >= TOLD_APART || !self.seen.insert((table, row.to_owned())) {
             return;
         }
         tracing::error!(table, row, reason = %why, "journal row unreadable, skipped");
@@ -98,7 +98,7 @@ impl Store {
 
     /// What was read of a row; `None`, noted, where it cannot be read.
     pub(super) fn kept<T>(&self, table: &'static str, row: &str, read: Result<T, Unreadable>) -> Option<T> {
-        read.inspect_err(|why| self.damage.borrow_mut().note(table, row.to_owned(), why)).ok()
+        read.inspect_err(|why| self.damage.borrow_mut().note(table, row, why)).ok()
     }
 }
 

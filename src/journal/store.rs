@@ -1,6 +1,7 @@
 //! The statements. Everything here blocks and is called from where that is allowed.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,9 +10,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::events::Ledger;
 use super::home::Home;
+use super::opening::{Closed, lacks_room};
 use super::rows::{Damage, parse, text};
 use super::runs::{Change, Rows, drop_parts};
-use super::{JournalError, MIGRATE, OpenError, Remembered, deliveries, keys, modes, notices};
+use super::{GIVE_BACK, JournalError, MIGRATE, OpenError, RENAME_ASIDE, Remembered, deliveries, keys, modes, notices};
 use crate::domain::event::Recorded;
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
@@ -19,10 +21,10 @@ use crate::domain::notice::Notice;
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 8;
+const SCHEMA: i64 = 9;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
@@ -31,6 +33,7 @@ const STEPS: [&str; 8] = [
     include_str!("schema-6.sql"),
     include_str!("schema-7.sql"),
     include_str!("schema-8.sql"),
+    include_str!("schema-9.sql"),
 ];
 
 /// How many ended runs are kept, and for how many days.
@@ -42,6 +45,11 @@ pub(super) struct Store {
     pub(super) connection: Connection,
     /// Nothing to look at where there is no file.
     home: Home,
+    /// Held, not read: dropping it releases the lock.
+    #[expect(dead_code, reason = "it is held as long as the journal is open")]
+    pub(super) lock: Option<File>,
+    /// It stands for a journal that cannot be opened now.
+    pub(super) closed: Option<Closed>,
     /// Whether the latest write failed.
     broken: bool,
     pub(super) ledger: Ledger,
@@ -52,9 +60,17 @@ impl Store {
     /// The journal at `path`, which the holder of `lock` alone writes.
     pub(super) fn open(path: &Path, lock: &Path) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Database { path: path.display().to_string(), source };
-        let connection = Connection::open(path).map_err(refused)?;
-        let store = Self::over(connection, refused)?;
-        Ok(Self { home: Home::of(path, lock), ..store })
+        let shared = || Self::over(Connection::open(path).map_err(refused)?, refused);
+        // where there is no room for the memory that connections share, or the file system has none, this one goes without
+        let alone = |error| match error {
+            OpenError::Database { source, .. } if lacks_room(&source) => {
+                let connection = Connection::open(path).map_err(refused)?;
+                connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(refused)?;
+                Self::over(connection, refused)
+            }
+            error => Err(error),
+        };
+        Ok(Self { home: Home::of(path, lock), ..shared().or_else(alone)? })
     }
 
     pub(super) fn in_memory() -> Result<Self, OpenError> {
@@ -77,6 +93,8 @@ impl Store {
         Ok(Self {
             connection,
             home: Home::default(),
+            lock: None,
+            closed: None,
             broken: false,
             ledger: Ledger::default(),
             damage: RefCell::default(),
@@ -142,12 +160,12 @@ impl Store {
         // not known is safe: it is sent again
         let query = "SELECT name, pruning FROM mirrors WHERE name = ?1 AND pruning IS NOT NULL";
         let pruning = self.rows("mirrors", query, [mirror.as_str()], |row| parse(&text(row, 1)?))?;
-        let mode = self.mode(mirror)?;
+        let (mode, unreadable) = self.mode(mirror)?;
         Ok(Remembered {
             facts: facts.into_iter().flatten().next().unwrap_or_default(),
             pruning: pruning.into_iter().flatten().next(),
-            mode_unreadable: mode == Some(None),
-            mode: mode.flatten(),
+            mode_unreadable: unreadable || self.closed.as_ref().is_some_and(|closed| !closed.is_new),
+            mode,
         })
     }
 
@@ -165,6 +183,9 @@ impl Store {
 
     /// Nothing may be promised by what is written where no later process reads.
     fn is_at_home(&self) -> Result<(), JournalError> {
+        if let Some(closed) = &self.closed {
+            return Err(JournalError(closed.because.clone()));
+        }
         let Some(lost) = self.home.lost() else { return Ok(()) };
         Err(JournalError(format!(
             "{} was deleted, moved or replaced under this process: it writes nothing more, and changes nothing in Gitea; \
@@ -197,11 +218,12 @@ impl Store {
             if runs > 0 {
                 drop_parts(transaction)?;
             }
-            // a migrate's intent outlives its run: it is what tells our own placeholder from somebody else's
+            // what the latest migrate and the latest renames were about outlives their runs: it tells our own placeholder from
+            // somebody else's, and where the folder of a repository is
             transaction.execute(
                 "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND run NOT IN (SELECT id FROM mode_changes) AND \
-                 seq NOT IN (SELECT MAX(seq) FROM intents WHERE kind = ?1 GROUP BY mirror)",
-                params![MIGRATE],
+                 seq NOT IN (SELECT MAX(seq) FROM intents WHERE kind IN (?1, ?2, ?3) GROUP BY mirror, kind)",
+                params![MIGRATE, RENAME_ASIDE, GIVE_BACK],
             )?;
             Ok(runs)
         })?;

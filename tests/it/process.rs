@@ -105,7 +105,7 @@ impl Scene {
     }
 
     /// A client command as the operator.
-    fn ask(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
         let url = self.url("");
         self.command(arguments).args(["--url", &url, "--token-file", "operator"]).output().unwrap()
     }
@@ -142,8 +142,14 @@ impl Service {
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
+    /// Sends SIGKILL and waits for the end.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Sends SIGTERM and waits for the end: its exit code, and how long it took.
-    fn terminate(mut self) -> (Option<i32>, Duration) {
+    pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let began = now();
         self.signal("-TERM");
         let code = self.child.wait().unwrap().code();

@@ -106,6 +106,7 @@ pub fn too_slow(look: Look) -> Finding {
         | Look::LocalRefsByApi
         | Look::Ancestry
         | Look::Aside
+        | Look::AsideRefs
         | Look::Pivot => failing::gitea_trouble(&trouble),
     })
 }

@@ -160,8 +160,8 @@ fn each_row_that_cannot_be_read_is_counted_once_by_its_table() {
     let mut store = Store::in_memory().unwrap();
     fill(&mut store);
     let counted = Arc::new(Mutex::new(Vec::new()));
-    let counter = Arc::clone(&counted);
-    store.damage.get_mut().counted_by(Arc::new(move |table| counter.lock().unwrap().push(table)));
+    let tables = Arc::clone(&counted);
+    store.damage.get_mut().counted_by(Arc::new(move |table| tables.lock().unwrap().push(table)));
     for table in ["intents", "mode_changes", "deliveries", "runs", "events", "notices", "idempotency_keys", "mirrors"] {
         let column = match table {
             "intents" => "about",

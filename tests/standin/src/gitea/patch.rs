@@ -79,7 +79,8 @@ impl Gitea {
     async fn rename(&self, owner: &Account, repository: &Repository, name: &str) -> Result<(), Refusal> {
         if !repository.name.eq_ignore_ascii_case(name) {
             self.name_is_allowed(name, false)?;
-            if self.state().repository(&owner.name, name).is_some() {
+            let has_folder = self.inner.store.exists(&self.git_dir_of(&owner.name, name));
+            if has_folder || self.state().repository(&owner.name, name).is_some() {
                 let text = format!("repository already exists [uname: {}, name: {name}]", owner.name);
                 return Err(self.unprocessable(&text));
             }
@@ -90,6 +91,10 @@ impl Gitea {
         if let Err(error) = moved.and_then(|moved| moved) {
             // A placeholder whose folder is gone cannot be renamed.
             return Err(self.unprocessable(&format!("rename repository directory: {error}")));
+        }
+        if std::mem::take(&mut self.state().dies_in_rename) {
+            self.kill();
+            std::future::pending::<()>().await;
         }
         let mut state = self.state();
         state.redirects.remove(&(owner.id, name.to_lowercase()));

@@ -90,6 +90,8 @@ pub(super) struct State {
     pub(super) working: bool,
     pub(super) stuck: bool,
     pub(super) down: bool,
+    /// Killed once the next rename has moved its folder.
+    pub(super) dies_in_rename: bool,
     pub(super) scripts: Vec<(CallKind, Fault, bool)>,
     pub(super) hooks: Vec<(CallKind, Hook)>,
     pub(super) calls: Vec<Call>,
