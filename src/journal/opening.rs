@@ -134,7 +134,9 @@ impl Store {
         }
         // SQLite does not say why a file cannot be opened
         File::options().create(true).append(true).open(&file).map_err(refused)?;
-        Ok(Self { lock: Some(lock), ..Self::open(&file, &lock_file)? })
+        let mut store = Self::open(&file, &lock_file)?;
+        store.lock = Some(lock);
+        Ok(store)
     }
 
     fn reopen(&mut self) -> Result<bool, JournalError> {

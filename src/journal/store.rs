@@ -46,7 +46,6 @@ pub(super) struct Store {
     /// Nothing to look at where there is no file.
     home: Home,
     /// Held, not read: dropping it releases the lock.
-    #[expect(dead_code, reason = "it is held as long as the journal is open")]
     pub(super) lock: Option<File>,
     /// It stands for a journal that cannot be opened now.
     pub(super) closed: Option<Closed>,
@@ -70,7 +69,10 @@ impl Store {
             }
             error => Err(error),
         };
-        Ok(Self { home: Home::of(path, lock), ..shared().or_else(alone)? })
+        let mut store = shared().or_else(alone)?;
+        // only now are all its files there
+        store.home = Home::of(path, lock);
+        Ok(store)
     }
 
     pub(super) fn in_memory() -> Result<Self, OpenError> {

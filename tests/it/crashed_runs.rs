@@ -105,7 +105,8 @@ fn sigkill_counts_and_sigterm_does_not() {
     }
     for _ in 0..3 {
         assert!(scene.get(&path)["finishedAt"].is_null());
-        service.kill();
+        // SIGKILL
+        drop(service);
         service = scene.serve();
     }
     let ended = scene.get(&path);

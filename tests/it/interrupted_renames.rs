@@ -99,7 +99,7 @@ fn a_name_that_gitea_did_not_survive_giving_back_is_told_until_the_folder_is_bac
             let held = world.gitea().heads_and_tags("openova", "one");
             world.upstream.fault_for(Reader::Git, UpstreamFault::Status(404));
             keep_gitea_up(&world);
-            world.gitea().before_next(standin::CallKind::Migrate, |gitea| gitea.kill_in_next_rename());
+            world.gitea().before_next(standin::CallKind::Migrate, standin::Gitea::kill_in_next_rename);
             let problem = world.expect_failure("repository-folder-missing").await;
             let sent = renames(&world);
             assert_eq!(sent.len(), 2, "{sent:?}");

@@ -142,12 +142,6 @@ impl Service {
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
-    /// Sends SIGKILL and waits for the end.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
     /// Sends SIGTERM and waits for the end: its exit code, and how long it took.
     pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let began = now();

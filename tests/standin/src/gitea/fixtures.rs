@@ -265,21 +265,6 @@ impl Gitea {
         self.inner.life.send_modify(|life| *life += 1);
     }
 
-    /// Kills the server in the middle of its next rename: the folder has the new name then, the row the old one.
-    pub fn kill_in_next_rename(&self) {
-        self.state().dies_in_rename = true;
-    }
-
-    /// Moves the folder of a repository on the disk, as an administrator does.
-    ///
-    /// # Panics
-    ///
-    /// When there is no such folder.
-    pub fn move_folder(&self, owner: &str, from: &str, to: &str) {
-        let moved = self.inner.store.rename(&self.git_dir_of(owner, from), &self.git_dir_of(owner, to));
-        moved.expect("the folder is there");
-    }
-
     /// Starts a killed server again. Needs a runtime when the queue holds something.
     pub fn restart(&self) {
         self.state().down = false;

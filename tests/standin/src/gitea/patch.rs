@@ -31,6 +31,21 @@ struct Patch {
 }
 
 impl Gitea {
+    /// Kills the server in the middle of its next rename: the folder has the new name then, the row the old one.
+    pub fn kill_in_next_rename(&self) {
+        self.state().dies_in_rename = true;
+    }
+
+    /// Moves the folder of a repository on the disk, as an administrator does.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such folder.
+    pub fn move_folder(&self, owner: &str, from: &str, to: &str) {
+        let moved = self.inner.store.rename(&self.git_dir_of(owner, from), &self.git_dir_of(owner, to));
+        moved.expect("the folder is there");
+    }
+
     pub(super) async fn patch_repository(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "write:repository")?;
         let doer = self.signed_in(doer)?;

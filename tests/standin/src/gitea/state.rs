@@ -73,6 +73,7 @@ pub(super) struct Mirror {
 pub(super) type Hook = Box<dyn FnOnce(&Gitea) + Send>;
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct State {
     pub(super) accounts: Vec<Account>,
     pub(super) tokens: HashMap<String, (u64, Vec<String>)>,
