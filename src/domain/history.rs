@@ -3,6 +3,7 @@
 //! Owns [`History`], one of the inputs of [`decide`](super::decide), and how it grows: one method for each look and
 //! each call. Plain data; nothing is decided here.
 
+mod lag;
 mod pruning;
 mod sync;
 
@@ -25,6 +26,9 @@ use super::proof::{Intended, Proof};
 use super::refs::{Digest, ObjectId, Prune};
 use super::server::Server;
 use super::spec::{MirrorSpec, RunOptions};
+use super::webhook::Pushes;
+
+pub use lag::Lag;
 
 /// What a driver knows of its own run, and what the journal knew before it began.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +120,10 @@ pub struct History {
     pub server: Option<Server>,
     /// Upstream is read with a credential.
     pub private_upstream: bool,
+    /// The pushes that deliveries name.
+    pub pushes: Pushes,
+    /// Upstream's list is older than one of them.
+    pub lag: Option<Lag>,
     /// What this run may do beyond what every run may.
     pub options: RunOptions,
     /// What is known about pruning.
@@ -210,6 +218,7 @@ impl History {
 
     /// Takes note of a look at upstream.
     pub fn saw_upstream(&mut self, seen: &UpstreamAnswer) {
+        self.read_again();
         match seen {
             UpstreamAnswer::Trouble(_) => {
                 self.upstream_tries += 1;

@@ -30,7 +30,8 @@ use crate::domain::event::{self, PhaseEntered};
 use crate::domain::names::MirrorName;
 use crate::domain::run::{Phase, Run, RunId};
 use crate::domain::spec::RunOptions;
-use crate::domain::status::{MirrorStatus, Status};
+use crate::domain::status::{Facts, MirrorStatus, Status};
+use crate::domain::webhook::Pushes;
 use crate::journal::JournalError;
 use crate::metrics::Metrics;
 
@@ -74,18 +75,32 @@ pub(super) struct Slot {
     pub(super) watch: Watch,
     /// The proof that the journal knows of.
     pub(super) written_proof: Option<Timestamp>,
+    /// The pushes that deliveries name, for whoever is at work on it.
+    pub(super) pushes: watch::Sender<Pushes>,
 }
 
 impl Slot {
     fn new(mirror: Mirror, now: Instant) -> Self {
         let status = Arc::new(MirrorStatus::unseen(Arc::clone(&mirror.spec)));
-        Self { mirror, told: Arc::clone(&status), status, driven: None, watch: Watch::Until(now), written_proof: None }
+        let pushes = watch::Sender::new(status.facts.pushes.clone());
+        let (told, watch) = (Arc::clone(&status), Watch::Until(now));
+        Self { mirror, told, status, driven: None, watch, written_proof: None, pushes }
     }
 
     /// Its status was just read from the journal.
     pub(super) fn is_as_written(&mut self) {
         self.written_proof = self.status.facts.proven_at;
         self.told = Arc::clone(&self.status);
+    }
+
+    /// These are the facts from now on.
+    pub(super) fn take_up(&mut self, facts: Facts) {
+        self.pushes.send_if_modified(|pushes| {
+            let changes = *pushes != facts.pushes;
+            pushes.clone_from(&facts.pushes);
+            changes
+        });
+        Arc::make_mut(&mut self.status).facts = facts;
     }
 
     /// What followers have not been told yet.
@@ -253,6 +268,7 @@ impl Coordinator {
             around: self.around.clone(),
             events: self.events.clone(),
             interrupt: Arc::clone(&interrupt),
+            pushes: slot.pushes.subscribe(),
         };
         let driving = self.drivers.spawn(driver.drive());
         let (abort, task) = (driving.abort_handle(), Task::Run { interrupt });
@@ -300,8 +316,8 @@ impl Coordinator {
                 let mut facts = facts::after(&before.facts, *seen, &end, now);
                 self.note_in_vain(&mut facts, interval, &end);
                 let at = self.index[&mirror];
+                self.mirrors[at].take_up(facts);
                 let status = Arc::make_mut(&mut self.mirrors[at].status);
-                status.facts = facts;
                 (status.phase, status.waiting_for, status.heard_at) = (Phase::Idle, None, Some(now));
                 let news = self.mirrors[at].news(now);
                 let told = self.notices_of(&mirror, &before.facts, Some(run));

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, SemaphorePermit, mpsc};
+use tokio::sync::{Notify, SemaphorePermit, mpsc, watch};
 use tokio::time::Instant;
 
 use super::facts::LastSeen;
@@ -25,6 +25,7 @@ use crate::domain::refs::{Comparison, ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
 use crate::domain::server::Server;
 use crate::domain::spec::{MirrorSpec, RunOptions};
+use crate::domain::webhook::Pushes;
 use crate::journal::JournalError;
 
 /// What drivers and observations tell the coordinator.
@@ -57,6 +58,8 @@ pub(super) struct Driver {
     pub(super) events: mpsc::Sender<Event>,
     /// Told when the mirror is to stand still: what the journal knows is then read anew.
     pub(super) interrupt: Arc<Notify>,
+    /// The pushes that deliveries name, as they come.
+    pub(super) pushes: watch::Receiver<Pushes>,
 }
 
 /// What the loop keeps.
@@ -164,6 +167,7 @@ impl Driver {
         }
         loop {
             work.tick();
+            work.history.hears_of(&self.pushes.borrow());
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
                 Next::Look(look) => {
                     let known = work.history.made_nothing();
@@ -185,6 +189,7 @@ impl Driver {
                 }
                 Next::End(end) => {
                     work.seen.aside(&work.history, &work.observation, &end);
+                    work.seen.pushes = std::mem::take(&mut work.history.pushes);
                     return Ok(Some((*end, work.seen)));
                 }
             }
@@ -220,6 +225,7 @@ impl Driver {
                 work.history.saw_upstream(&answer);
                 work.seen.upstream(&self.spec, &answer);
                 work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
+                Self::saw_both(work);
             }
             Look::LocalRefs => {
                 self.enter(looking, None, work).await;
@@ -276,6 +282,15 @@ impl Driver {
         work.history.saw_local_refs(&self.spec, &answer, proven);
         work.seen.local_refs(&self.spec, &answer, compared.as_ref());
         work.observation.local_refs = Some(Seen { at: self.around.clock.now(), value: answer });
+        Self::saw_both(work);
+    }
+
+    /// Holds the lists, once both are here, against what deliveries name.
+    fn saw_both(work: &mut Work) {
+        let Observation { upstream: Some(upstream), local_refs: Some(local), .. } = &work.observation else { return };
+        if let (UpstreamAnswer::List(list), LocalRefsAnswer::List(local)) = (&upstream.value, &local.value) {
+            work.history.saw_both(&Seen { at: upstream.at, value: list }, local);
+        }
     }
 
     /// The tracked branch's commit in Gitea now and before this run's first sync.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ use crate::domain::plan::{DryRun, Planned, plan};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{Phase, RunId};
 use crate::domain::spec::RunOptions;
+use crate::domain::webhook::Pushes;
 use crate::journal::JournalError;
 
 /// The longest a dry run may take: somebody waits for its answer.
@@ -80,6 +81,8 @@ impl DryRuns {
             around: self.around.clone(),
             events,
             interrupt: Arc::default(),
+            // it waits for nothing
+            pushes: watch::channel(Pushes::default()).1,
         };
         look_and_plan(&driver, deadline).await
     }

@@ -251,6 +251,7 @@ impl Coordinator {
             around: self.around.clone(),
             events: self.events.clone(),
             interrupt: Arc::default(),
+            pushes: slot.pushes.subscribe(),
         };
         let driving = self.drivers.spawn(driver.drive_mode(change));
         let abort = driving.abort_handle();

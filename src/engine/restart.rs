@@ -77,8 +77,8 @@ impl Coordinator {
             let spec = Arc::clone(&slot.mirror.spec);
             let remembered = self.around.remembered(&spec).await?;
             newest = newest.max(remembered.mode.as_ref().map(|change| change.id));
+            slot.take_up(remembered.facts);
             let status = Arc::make_mut(&mut slot.status);
-            status.facts = remembered.facts;
             status.mode = mode::standing(spec.mode, remembered.mode.as_ref());
             status.mode_change = remembered.mode;
             slot.is_as_written();
@@ -187,8 +187,7 @@ impl Coordinator {
             self.metrics.part_ended(name.as_str(), &end, Duration::ZERO);
             let at = self.index[&name];
             let before = Arc::clone(&self.mirrors[at].status);
-            Arc::make_mut(&mut self.mirrors[at].status).facts =
-                facts::after(&before.facts, LastSeen::default(), &end, now);
+            self.mirrors[at].take_up(facts::after(&before.facts, LastSeen::default(), &end, now));
             self.in_flight.insert(run.id, InFlight::of_before(Arc::clone(&run)));
             let told = Told {
                 events: self.mirrors[at].news(now),

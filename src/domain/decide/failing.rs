@@ -7,6 +7,7 @@ use crate::domain::answer::{
 };
 use crate::domain::problem::{Code, Problem};
 use crate::domain::server::Server;
+use crate::domain::webhook::Push;
 
 /// Gitea understood who asks and says no.
 pub(super) fn refused(refusal: &Refusal) -> Problem {
@@ -58,6 +59,13 @@ pub(super) fn gitea_trouble(trouble: &Trouble) -> Problem {
 /// Upstream does not answer us.
 pub(super) fn upstream_unreachable(trouble: &Trouble) -> Problem {
     Problem::new(Code::UpstreamUnreachable, format!("upstream: {}", trouble.detail))
+}
+
+/// Upstream does not show yet what a delivery names.
+pub(super) fn lagging(push: &Push) -> Problem {
+    let Push { reference, after, .. } = push;
+    let detail = format!("a webhook says that {reference} is at {after}; upstream still shows the object of before");
+    Problem::new(Code::UpstreamLagging, detail)
 }
 
 /// Upstream answers, and nothing may be concluded from it.

@@ -120,6 +120,9 @@ impl Table<'_> {
     ) -> Next {
         let comparison = compare(upstream.value, local.value, self.spec.prune);
         if !comparison.differing.is_empty() {
+            if let Some(next) = self.until_shown().filter(|_| self.gitea_is_ahead(&comparison)) {
+                return next;
+            }
             return match &self.history.sync {
                 None => match self.would_be_pruned(upstream.value, local.value) {
                     Some(problem) => fail(problem),
@@ -213,6 +216,10 @@ impl Table<'_> {
             return Next::Look(Look::Upstream);
         }
         let moved_meanwhile = sync.upstream.as_ref() != Some(&upstream.value.digest());
+        if !moved_meanwhile && self.gitea_may_lag(comparison) {
+            let next = self.before_the_next_sync(sync);
+            return next.unwrap_or_else(|| self.ask_for_a_sync(repository, date, Some(comparison), local));
+        }
         if !moved_meanwhile && self.history.barren_syncs + 1 >= BARREN_SYNCS {
             return fail(self.failing_syncs(&format!("{BARREN_SYNCS} syncs"), comparison, local));
         }

@@ -5,15 +5,16 @@
 //! with [`Evidence`](super::evidence::Evidence).
 //!
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
-//! (`placeholder`), a regular repository in the way (`legacy`), a rename of
-//! it that Gitea did not survive (`interrupted`), a mirror that is there (`mirror`) and its settings
-//! (`settings`); `observe` concludes from looks alone, `pivot` is the gate before what makes a mirror, and `failing` words
-//! the problems. `carrying` decides for a mode what [`decide`] decides for a run.
+//! (`placeholder`), a regular repository in the way (`legacy`), a rename of it that Gitea did not survive (`interrupted`), a
+//! mirror that is there (`mirror`) and its settings (`settings`); `lag` waits for what a delivery names, `observe` concludes
+//! from looks alone, `pivot` is the gate before what makes a mirror, and `failing` words the problems. `carrying` decides for
+//! a mode what [`decide`] decides for a run.
 
 mod absent;
 mod carrying;
 mod failing;
 mod interrupted;
+mod lag;
 mod legacy;
 mod mirror;
 mod observe;

@@ -154,6 +154,10 @@ impl Table<'_> {
             Err(next) => return told(next),
         };
         let comparison = compare(upstream.value, local.value, self.spec.prune);
+        // equal lists prove nothing while upstream's is known to be old
+        if let Some(push) = self.history.pushes.lagging().filter(|_| self.gitea_is_ahead(&comparison)) {
+            return Ok(Finding::Unknown(failing::lagging(push)));
+        }
         if !comparison.differing.is_empty() {
             return Ok(Finding::Differing(comparison));
         }

@@ -164,6 +164,9 @@ impl Code {
             Self::UpstreamUnreachable => {
                 "Upstream did not answer this service in 5 tries: DNS, connection, TLS, time-out or 5xx. The mirror in Gitea may be well; there is no evidence of it."
             }
+            Self::UpstreamLagging => {
+                "A signed webhook named a new commit, and for a minute upstream went on listing the ref at the old one. Gitea equals that older list, so that nothing is proven about the push. Forges send webhooks before all of their servers show the push."
+            }
             Self::UpstreamRefused => {
                 "Upstream answered that it will not show the repository: 401, 403, 404 or a redirect. Nothing was changed in Gitea."
             }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod bursts;
+mod lagging;
 mod payloads;
 mod taken;
 

@@ -92,6 +92,15 @@ impl Store {
         }
     }
 
+    /// Copies a folder, in place of what was there.
+    pub(crate) fn copy(&self, from: &Path, to: &Path) {
+        self.remove(to);
+        match self {
+            Self::Git(_) => real::copy(from, to).expect("the folder is ours"),
+            Self::Memory(memory) => drop(memory.repo(from).map(|repo| memory.put(to, repo))),
+        }
+    }
+
     /// Makes a folder that is no repository.
     pub(crate) fn leave_folder(&self, folder: &Path) {
         match self {

@@ -83,15 +83,10 @@ async fn handle(inner: Arc<Inner>, request: Request) -> Response {
 impl super::State {
     /// The faults that concern a request, in the order they were made; those made for one answer are spent.
     fn matching(&mut self, repository: &str, agent: &str) -> Vec<UpstreamFault> {
-        let is_git = agent.starts_with("git/");
         let mut matching = Vec::new();
         self.scripts.retain(|script| {
-            let concerns = script.repository.as_deref().is_none_or(|name| name == repository)
-                && match script.reader {
-                    Reader::Everyone => true,
-                    Reader::Git => is_git,
-                    Reader::Service => !is_git,
-                };
+            let concerns =
+                script.repository.as_deref().is_none_or(|name| name == repository) && script.reader.is(agent);
             if concerns {
                 matching.push(script.fault.clone());
             }
@@ -188,7 +183,13 @@ fn moved(parts: &Parts) -> Response {
 
 async fn repository_answer(inner: &Inner, parts: &Parts, body: Bytes, v0_only: bool) -> Response {
     let path = parts.uri.path();
-    let folder = inner.git_dir(&repository(path));
+    let mut name = repository(path);
+    let agent = header_text(&parts.headers, header::USER_AGENT).unwrap_or_default();
+    let lags = |(lagging, reader): &(String, Reader)| *lagging == name && reader.is(&agent);
+    if inner.state.lock().expect("no code panics while holding this lock").lags.iter().any(lags) {
+        name = super::lagging(&name);
+    }
+    let folder = inner.git_dir(&name);
     let path_info = if path.ends_with("/info/refs") {
         "/info/refs"
     } else if path.ends_with("/git-upload-pack") {

@@ -85,6 +85,8 @@ struct State {
     scripts: Vec<Script>,
     calls: Vec<Call>,
     credential: Option<(String, String)>,
+    /// Repositories whose pushes some readers do not see yet.
+    lags: Vec<(String, Reader)>,
     url: Option<String>,
     commits: i64,
 }
@@ -219,6 +221,18 @@ impl Upstream {
         self.state().scripts.push(Script { repository, reader, fault, once: false });
     }
 
+    /// From now on this reader sees a repository as it is now, whatever is pushed, until [`Upstream::catch_up`]: a forge
+    /// some of whose servers lag behind.
+    pub fn lag(&self, name: &str, reader: Reader) {
+        self.inner.store.copy(&self.git_dir(name), &self.inner.git_dir(&lagging(name)));
+        self.state().lags.push((name.to_owned(), reader));
+    }
+
+    /// Shows every reader a repository as it is.
+    pub fn catch_up(&self, name: &str) {
+        self.state().lags.retain(|(lagging, _)| lagging != name);
+    }
+
     /// Ends every fault.
     pub fn clear_faults(&self) {
         self.state().scripts.clear();
@@ -244,6 +258,23 @@ impl Upstream {
     #[must_use]
     pub fn git_dir(&self, name: &str) -> PathBuf {
         self.inner.git_dir(name)
+    }
+}
+
+/// The name under which a repository is kept as it was.
+fn lagging(name: &str) -> String {
+    format!("{name}.lagging")
+}
+
+impl Reader {
+    /// Whether a request with this `User-Agent` is this reader's.
+    fn is(self, agent: &str) -> bool {
+        let is_git = agent.starts_with("git/");
+        match self {
+            Self::Everyone => true,
+            Self::Git => is_git,
+            Self::Service => !is_git,
+        }
     }
 }
 
