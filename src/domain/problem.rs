@@ -141,7 +141,7 @@ codes! {
     GiteaScope = "gitea-scope", 502, change, "Our token's scope does not reach",
         "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names.";
     GiteaForbidden = "gitea-forbidden", 502, change, "Gitea forbids it to our user",
-        "Give the token's user administration rights on the repository: add it to the organisation's team Owners.";
+        "Give the token's user administration rights on the repository: add it to the organisation's team Owners. If it is an owner already, look whether the token is limited to chosen repositories (Forgejo 15 and later: Settings, Applications); replace it by one that is not.";
     NotOrganisationOwner = "not-organisation-owner", 424, change, "Our user does not own the organisation",
         "Add the token's user to the organisation's team Owners in Gitea: a right to create repositories is not enough to migrate.";
     OrganisationNotAllowed = "organisation-not-allowed", 424, change, "Our user may not create the organisation",
@@ -161,7 +161,7 @@ codes! {
     RepositoryFolderMissing = "repository-folder-missing", 424, change, "The repository's folder has another name",
         "1. On Gitea's host, in its repository root ([repository] ROOT in app.ini), move the folder that `detail` names back to the repository's name. 2. Start the run again.";
     RepositoryInvisible = "repository-invisible", 424, change, "A repository that we may not see has the name",
-        "Give the token's user access to the repository in Gitea (as an administrator: Site Administration, Repositories), use a token that is not limited to public repositories, or choose another name (GITEA_REPO, target.repo).";
+        "Give the token's user access to the repository in Gitea (as an administrator: Site Administration, Repositories), use a token that is not limited to public repositories (on Forgejo 15 and later also: not to chosen ones), or choose another name (GITEA_REPO, target.repo).";
     RepositoryVanished = "repository-vanished", 424, again, "The repository vanished while we worked",
         "Somebody deleted or renamed it in Gitea: find out who and why, then ask again.";
     HttpGitDisabled = "http-git-disabled", 424, change, "Gitea serves no git over HTTP",

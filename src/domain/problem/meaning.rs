@@ -116,7 +116,7 @@ impl Code {
             }
             Self::GiteaScope => "Gitea knows the token, and its scopes do not reach for this call.",
             Self::GiteaForbidden => {
-                "Gitea answered 403: the token is good, and its user may not do this: it lacks a right on the repository, or its account is locked, not activated or has to change its password. Gitea's words are in `detail`."
+                "Gitea answered 403: the token is good, and its user may not do this: it lacks a right on the repository, the token is limited to other repositories, or its account is locked, not activated or has to change its password. Gitea's words are in `detail`."
             }
             Self::NotOrganisationOwner => {
                 "Gitea lets only owners of an organisation migrate into it, and the token's user is not one."
