@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::cause::Cause;
 use super::duration::GoDuration;
 use super::refs::RefList;
 
@@ -22,19 +23,29 @@ pub struct Trouble {
     pub sent: Sent,
     /// How long the other side asks us to stay away.
     pub retry_after: Option<Duration>,
+    /// Why no connection could be made, where that decides the remedy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
 }
 
 impl Trouble {
     /// A request that never left.
     #[must_use]
     pub fn not_sent(kind: TroubleKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), sent: Sent::No, retry_after: None }
+        Self { kind, detail: detail.into(), sent: Sent::No, retry_after: None, cause: None }
     }
 
     /// A request that may have had its effect.
     #[must_use]
     pub fn maybe_sent(kind: TroubleKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), sent: Sent::Maybe, retry_after: None }
+        Self { kind, detail: detail.into(), sent: Sent::Maybe, retry_after: None, cause: None }
+    }
+
+    /// The same, because of this.
+    #[must_use]
+    pub fn because(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
     }
 }
 

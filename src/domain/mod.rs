@@ -9,6 +9,7 @@ pub mod access;
 pub mod answer;
 pub mod aside;
 pub mod backoff;
+pub mod cause;
 pub mod credential;
 pub mod decide;
 pub mod duration;

@@ -127,7 +127,7 @@ codes! {
     GiteaDns = "gitea-dns", 502, again, "Gitea's host name does not resolve",
         "Check the host in GITEA_INTERNAL_URL (gitea.url) and the cluster's DNS: `kubectl -n gitea get svc`; then ask again.";
     GiteaTls = "gitea-tls", 502, change, "No TLS session with Gitea",
-        "Check Gitea's certificate (`openssl s_client -connect HOST:443 -servername HOST`), and name its issuer's certificate in SSL_CERT_FILE; then restart us and ask again.";
+        "Compare what `detail` says with what Gitea sends (`openssl s_client -connect HOST:PORT -servername HOST`). Then correct Gitea's certificate, or put its issuer's certificate into the file of gitea.caFile (in the chart: caBundle). A changed file is read at the next call.";
     GiteaError = "gitea-error", 502, again, "Gitea answers with errors of its own",
         "Look into Gitea's own log at the time of this run (`kubectl -n gitea logs deploy/gitea --since=30m`); then ask again.";
     NotGitea = "not-gitea", 502, change, "What answers is not Gitea's API",
@@ -178,6 +178,8 @@ codes! {
         "Put the credential into the files that UPSTREAM_TOKEN_FILE, or UPSTREAM_USERNAME_FILE and UPSTREAM_PASSWORD_FILE, name, readable by this service.";
     UpstreamUnreachable = "upstream-unreachable", 502, again, "Upstream does not answer us",
         "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) from our pod's network; check DNS, the egress policy and the proxy (HTTPS_PROXY), then ask again. Gitea keeps what it has.";
+    UpstreamTls = "upstream-tls", 502, change, "No TLS session with upstream",
+        "Compare what `detail` says with what upstream sends (`openssl s_client -connect HOST:PORT -servername HOST`). Then correct upstream's certificate, or put its issuer's certificate into the file of the mirror's upstream.caFile (in the chart: caBundle). A changed file is read at the next call.";
     UpstreamLagging = "upstream-lagging", 503, again, "Upstream does not show a push yet",
         "Wait, then start another run: the push stays owed until upstream shows it, and counts as taken back after ten minutes. Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) for the ref; if it stays at the old commit, check the forge's status page and any cache between it and cutover-api.";
     UpstreamRefused = "upstream-refused", 424, change, "Upstream refuses us",

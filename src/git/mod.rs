@@ -8,6 +8,7 @@ mod pkt;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::domain::credential::{Credential, CredentialSource, Redactor};
 use crate::domain::names::{OwnerName, RepoName};
 use crate::domain::refs::RefList;
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
-use crate::transport::{Call, Route, Transport, has_media_type, status_trouble};
+use crate::transport::{Bundle, Call, Route, Transport, has_media_type, status_trouble};
 use parse::{Advertisement, NotAList};
 
 /// How long one of the two requests may take.
@@ -38,6 +39,8 @@ const PAGE: &str = "text/html";
 #[derive(Clone, Debug)]
 pub struct Lister {
     transport: Arc<dyn Transport>,
+    gitea_bundle: Option<Arc<Bundle>>,
+    upstream_bundles: Arc<HashMap<UpstreamUrl, Arc<Bundle>>>,
 }
 
 /// What reading one side came to, before it is known which side it is.
@@ -57,7 +60,15 @@ impl Lister {
     /// A lister over `transport`.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport }
+        Self { transport, gitea_bundle: None, upstream_bundles: Arc::default() }
+    }
+
+    /// The same, trusting the CA certificates of a bundle beside the system's: one for Gitea, and one for each upstream
+    /// that has one.
+    #[must_use]
+    pub fn trusting(mut self, gitea: Option<Arc<Bundle>>, upstreams: HashMap<UpstreamUrl, Arc<Bundle>>) -> Self {
+        (self.gitea_bundle, self.upstream_bundles) = (gitea, Arc::new(upstreams));
+        self
     }
 
     /// Upstream's heads and tags.
@@ -67,7 +78,9 @@ impl Lister {
             Err(trouble) => return UpstreamAnswer::Trouble(trouble),
         };
         let redactor = Redactor::knowing(&credential);
-        let remote = Remote { base: url.join(""), route: Route::Proxied, operation: "upstream_refs", credential };
+        let bundle = self.upstream_bundles.get(url).cloned();
+        let remote =
+            Remote { base: url.join(""), route: Route::Proxied, operation: "upstream_refs", credential, bundle };
         match self.read(&remote).await {
             Reading::List(list) => UpstreamAnswer::List(list),
             Reading::Trouble(trouble) if trouble.kind == TroubleKind::TooLarge => {
@@ -95,7 +108,8 @@ impl Lister {
             Err(trouble) => return LocalRefsAnswer::Trouble(trouble),
         };
         let base = format!("{url}/{owner}/{repo}.git");
-        let remote = Remote { base, route: Route::Direct, operation: "gitea_refs", credential };
+        let bundle = self.gitea_bundle.clone();
+        let remote = Remote { base, route: Route::Direct, operation: "gitea_refs", credential, bundle };
         match self.read(&remote).await {
             Reading::List(list) => LocalRefsAnswer::List(list),
             Reading::FolderGone(_) => LocalRefsAnswer::FolderGone,
@@ -171,8 +185,14 @@ impl Lister {
         let request = request.map_err(|_| {
             Trouble::not_sent(TroubleKind::Credential, "the credential holds characters that no header can carry")
         })?;
-        let call =
-            Call { operation: remote.operation, route: remote.route, request, timeout: TIMEOUT, largest: LARGEST };
+        let call = Call {
+            operation: remote.operation,
+            route: remote.route,
+            request,
+            bundle: remote.bundle.clone(),
+            timeout: TIMEOUT,
+            largest: LARGEST,
+        };
         self.transport.send(call).await
     }
 }
@@ -183,6 +203,7 @@ struct Remote {
     route: Route,
     operation: &'static str,
     credential: Option<Credential>,
+    bundle: Option<Arc<Bundle>>,
 }
 
 impl Remote {

@@ -147,6 +147,7 @@ impl ApiServer {
             operation: asked.operation,
             route: Route::Cluster,
             request: request.body(body).map_err(unusable)?,
+            bundle: None,
             timeout: TIMEOUT,
             largest: LARGEST,
         };

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::domain::decide::Finding;
 use crate::domain::run::{End, Outcome};
@@ -97,6 +97,7 @@ pub struct Metrics {
     notifications_waiting: IntGauge,
     journal_rows_unreadable: IntCounterVec,
     panics: IntCounterVec,
+    ca_bundles: IntGaugeVec,
     /// Goes up with everything that is counted, but for scrapes.
     changes: AtomicU64,
     latest: Mutex<Option<Made>>,
@@ -148,6 +149,7 @@ impl Metrics {
             notifications_waiting: gauge(&registry, &families::NOTIFICATIONS_WAITING),
             journal_rows_unreadable: counter(&registry, &families::JOURNAL_ROWS_UNREADABLE),
             panics: counter(&registry, &families::PANICS),
+            ca_bundles: gauges(&registry, &families::CA_BUNDLES),
             changes: AtomicU64::new(0),
             latest: Mutex::default(),
             registry,
@@ -246,6 +248,12 @@ impl Metrics {
         self.changed();
     }
 
+    /// A CA bundle was looked at: whether it can be used now.
+    pub fn ca_bundle(&self, setting: &str, usable: bool) {
+        self.ca_bundles.with_label_values(&[setting]).set(i64::from(usable));
+        self.changed();
+    }
+
     /// A panic was caught.
     pub fn panicked(&self) {
         self.panics.with_label_values::<&str>(&[]).inc();
@@ -291,6 +299,10 @@ fn counter(registry: &Registry, family: &Family) -> IntCounterVec {
 
 fn gauge(registry: &Registry, family: &Family) -> IntGauge {
     registered(registry, IntGauge::with_opts(opts(family)).expect("the table's names are valid"))
+}
+
+fn gauges(registry: &Registry, family: &Family) -> IntGaugeVec {
+    registered(registry, IntGaugeVec::new(opts(family), family.labels).expect("the table's names are valid"))
 }
 
 fn histogram(registry: &Registry, family: &Family) -> HistogramVec {

@@ -4,9 +4,16 @@
 //! ever followed, no request ever repeated. Knows nothing of Gitea, git or mirrors, and never logs a header or a body. A failure
 //! is told in the domain's one vocabulary, [`Trouble`], so that nobody has to translate it.
 
+mod bundle;
+mod clients;
+mod failure;
 mod http_transport;
+mod proxies;
+mod tunnel;
+mod verifier;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +25,10 @@ use jiff::Timestamp;
 
 use crate::domain::answer::{Sent, Trouble, TroubleKind};
 
+pub use bundle::Bundle;
+pub use clients::Outbound;
 pub use http_transport::HttpTransport;
+pub use proxies::{Proxies, Proxy};
 
 /// One request, with its limits.
 #[derive(Debug)]
@@ -29,6 +39,8 @@ pub struct Call {
     pub route: Route,
     /// What is sent.
     pub request: http::Request<Bytes>,
+    /// CA certificates that are trusted for this request, beside the system's.
+    pub bundle: Option<Arc<Bundle>>,
     /// How long the whole answer may take.
     pub timeout: Duration,
     /// How many bytes of body are read at most.
@@ -40,7 +52,7 @@ pub struct Call {
 pub enum Route {
     /// Straight: to Gitea, and from the command line to the service.
     Direct,
-    /// Through the proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`), if there is one: to upstream.
+    /// Through the forward proxy of the environment ([`Proxies`]), if there is one: to upstream.
     Proxied,
     /// Straight, to the cluster's API server: its certificate is of the cluster's own authority, and no other counts.
     Cluster,
@@ -72,6 +84,11 @@ pub type Pieces = BoxStream<'static, Result<Bytes, Trouble>>;
 pub trait Observer: Send + Sync {
     /// One request has ended: with a status, or without.
     fn sent(&self, operation: &'static str, status: Option<u16>, took: Duration);
+
+    /// A CA bundle was looked at: whether it can be used now. If not, its last good content is in force.
+    fn bundle(&self, setting: &str, usable: bool) {
+        let _ = (setting, usable);
+    }
 }
 
 /// A status that is an outage, a request to come again or none of the server's own, as trouble.
@@ -83,7 +100,13 @@ pub fn status_trouble(response: &Response<Bytes>) -> Trouble {
         500..=599 => TroubleKind::ServerError,
         _ => TroubleKind::Foreign,
     };
-    Trouble { kind, detail: format!("it answers {status}"), sent: Sent::Maybe, retry_after: retry_after(response) }
+    Trouble {
+        kind,
+        detail: format!("it answers {status}"),
+        sent: Sent::Maybe,
+        retry_after: retry_after(response),
+        cause: None,
+    }
 }
 
 /// How long a server asks to be left alone: in seconds, or until a date, which counts from its own.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use standin::{CallKind, Fault, Profile, Reader, UpstreamFault};
+use standin::{CallKind, Fault, Profile, Reader, Unreached, UpstreamFault};
 
 use crate::world::{World, story, story_anywhere, story_on};
 
@@ -195,6 +195,26 @@ fn a_redirect_of_a_renamed_repository_is_an_absent_name() {
             assert!(!world.gitea().repository("openova", "one-old").unwrap().mirror);
         });
     }
+}
+
+#[test]
+fn an_upstream_without_a_tls_session_is_tried_once_and_gives_unverified_with_a_code_of_its_own() {
+    story(async |mut world| {
+        world.start().await;
+        world.expect("created").await;
+        world.upstream.fault_for(Reader::Service, UpstreamFault::Unreached(Unreached::NoTls));
+        let began = tokio::time::Instant::now();
+        let run = world.run().await;
+        let problem = &run["mirrors"][0]["problem"];
+        assert_eq!((&run["status"], &problem["error"]), (&json!("unverified"), &json!("upstream-tls")), "{run:#}");
+        assert_eq!(problem["retryable"], false, "{run:#}");
+        assert!(problem["remedy"].as_str().unwrap().contains("upstream.caFile"), "{run:#}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        let status = world.get("/status").await.json();
+        assert_eq!(status["mirrors"][0]["problem"]["error"], "upstream-tls", "{status:#}");
+        world.upstream.clear_faults();
+        world.expect("noop").await;
+    });
 }
 
 #[test]

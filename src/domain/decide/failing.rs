@@ -5,6 +5,7 @@
 use crate::domain::answer::{
     CreateOrganisationAnswer, MigrateAnswer, PatchAnswer, Refusal, SyncAnswer, Trouble, TroubleKind,
 };
+use crate::domain::cause::Side;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::server::Server;
 use crate::domain::webhook::Push;
@@ -53,12 +54,21 @@ pub(super) fn gitea_trouble(trouble: &Trouble) -> Problem {
         TroubleKind::ServerError | TroubleKind::Busy => Code::GiteaError,
         TroubleKind::Credential => Code::GiteaCredential,
     };
-    Problem::new(code, format!("Gitea: {}", trouble.detail))
+    because(trouble, Side::Gitea, Problem::new(code, format!("Gitea: {}", trouble.detail)))
 }
 
 /// Upstream does not answer us.
 pub(super) fn upstream_unreachable(trouble: &Trouble) -> Problem {
-    Problem::new(Code::UpstreamUnreachable, format!("upstream: {}", trouble.detail))
+    let code = if trouble.kind == TroubleKind::Tls { Code::UpstreamTls } else { Code::UpstreamUnreachable };
+    because(trouble, Side::Upstream, Problem::new(code, format!("upstream: {}", trouble.detail)))
+}
+
+/// The remedy of the cause, where it is known.
+fn because(trouble: &Trouble, side: Side, problem: Problem) -> Problem {
+    match trouble.cause {
+        Some(cause) => problem.because(cause.label()).with_remedy(&cause.remedy(side)),
+        None => problem,
+    }
 }
 
 /// Upstream does not show yet what a delivery names.

@@ -88,12 +88,8 @@ impl Table<'_> {
             Err(next) => return next,
             Ok(Some(_)) => {}
             Ok(None) => {
-                return fail(Problem::new(
-                    Code::UpstreamUnreachable,
-                    format!(
-                        "{name} is not renamed: upstream does not answer us, and without its list there is nothing to put in its place"
-                    ),
-                ));
+                let first = format!("{name} is not renamed, since there is no list of upstream's to put in its place");
+                return self.upstream_is_silent().map_or(Next::Look(Look::Upstream), |why| fail(why.after(&first)));
             }
         }
         if let Some(next) = self.forgotten_credential() {

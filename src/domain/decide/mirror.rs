@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Action, FEW_TRIES, Look, Next, Table, UpstreamAnswer, backoff, fail, failing, interval_is_right, list, wait,
-};
+use super::{Action, FEW_TRIES, Look, Next, Table, backoff, fail, failing, interval_is_right, list, wait};
 use crate::domain::answer::{LocalRefsAnswer, Repository, SyncAnswer, TroubleKind};
 use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{PruneCertainty, Seen};
@@ -313,17 +311,10 @@ impl Table<'_> {
 
     /// Upstream does not answer us: what can be done by Gitea alone, and no claim about it.
     fn alone(&self, repository: &Repository, date: Timestamp, local: &Seen<&RefList>) -> Next {
-        let because = match &self.seen.upstream {
-            Some(Seen { value: UpstreamAnswer::Trouble(trouble), .. }) => failing::upstream_unreachable(trouble),
-            Some(Seen {
-                value: UpstreamAnswer::List(_) | UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. },
-                ..
-            })
-            | None => return Next::Look(Look::Upstream),
-        };
+        let Some(because) = self.upstream_is_silent() else { return Next::Look(Look::Upstream) };
         if local.value.commit_of(&self.spec.branch).is_none() {
             let (name, branch) = (self.spec.full_name(), &self.spec.branch);
-            return fail(Problem::new(because.code, format!("{}; and {name} has no branch {branch}", because.detail)));
+            return fail(because.after(&format!("{name} has no branch {branch}")));
         }
         let known_off = self.spec.prune == Prune::Off
             && self.history.pruning_of(repository, Prune::Off) == Some(&PruneCertainty::Known);

@@ -250,6 +250,8 @@ impl Table<'_> {
             UpstreamAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Credential => {
                 Err(fail(Problem::new(Code::UpstreamCredential, &trouble.detail)))
             }
+            // a certificate that is refused is refused a minute later, too
+            UpstreamAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Tls => Ok(None),
             UpstreamAnswer::Trouble(trouble) => {
                 let waited = self
                     .history
@@ -268,6 +270,14 @@ impl Table<'_> {
                     because: Some(failing::upstream_unreachable(trouble)),
                 }))
             }
+        }
+    }
+
+    /// Why upstream gives no list, where it was asked and gave no usable answer.
+    fn upstream_is_silent(&self) -> Option<Problem> {
+        match &self.seen.upstream.as_ref()?.value {
+            UpstreamAnswer::Trouble(trouble) => Some(failing::upstream_unreachable(trouble)),
+            UpstreamAnswer::List(_) | UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } => None,
         }
     }
 

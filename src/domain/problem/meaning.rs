@@ -97,7 +97,7 @@ impl Code {
                 "The cluster's DNS knows no address for Gitea's host name. The run waits and tries again by itself until its deadline."
             }
             Self::GiteaTls => {
-                "Gitea was reached, and no TLS session came about: its certificate has ended, is for another name, or its issuer is not trusted here."
+                "Gitea was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Gitea's certificate is checked against the system's CA certificates and those in the file of `gitea.caFile`; a self-signed certificate is accepted when that very certificate is in the file."
             }
             Self::GiteaError => {
                 "Gitea, or a proxy before it, answers with 5xx, 429 or something that cannot be read. The run waits and tries again by itself until its deadline."
@@ -162,7 +162,10 @@ impl Code {
                 "The file with our credential for upstream is missing, empty or not readable. Upstream was not asked."
             }
             Self::UpstreamUnreachable => {
-                "Upstream did not answer this service in 5 tries: DNS, connection, TLS, time-out or 5xx. The mirror in Gitea may be well; there is no evidence of it."
+                "Upstream did not answer this service in 5 tries: DNS, connection, proxy, time-out or 5xx. The mirror in Gitea may be well; there is no evidence of it."
+            }
+            Self::UpstreamTls => {
+                "Upstream was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Upstream is tried once in a run, and the run continues with Gitea alone: the mirror in Gitea may be well, but nothing proves it. Gitea fetches from upstream itself and has CA certificates of its own: a private CA must be added there, too."
             }
             Self::UpstreamLagging => {
                 "A signed webhook named a new commit, and for a minute upstream went on listing the ref at the old one. Gitea equals that older list, so that nothing is proven about the push. Forges send webhooks before all of their servers show the push."

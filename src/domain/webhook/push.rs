@@ -69,6 +69,15 @@ impl Named {
         !self.settled && self.old_since.is_some()
     }
 
+    /// Whether that push, whose delivery arrives late, was made before this one: this one begins with it, or with what it
+    /// began with.
+    fn has_overtaken(&self, other: &Push, received_at: Timestamp) -> bool {
+        let began_with = [self.push.before.as_ref(), self.held.as_ref()];
+        let began_alike = || other.before.is_some() && began_with.contains(&other.before.as_ref());
+        let lately = || received_at.duration_since(self.received_at) < TAKEN_BACK_AFTER;
+        self.push.before.as_ref() == Some(&other.after) || began_alike() && lately()
+    }
+
     fn is(&self, other: &Self) -> bool {
         self.push == other.push && self.received_at == other.received_at
     }
@@ -83,15 +92,10 @@ impl Pushes {
     /// Takes note of a push that a delivery names, and says whether there is something new to wait for. It takes the
     /// place of an earlier push to that ref.
     pub fn add(&mut self, push: Push, received_at: Timestamp) -> bool {
-        let latest = self.0.iter().rev().find(|named| named.push.reference == push.reference);
-        if let Some(latest) = latest {
-            let follows = push.before.as_ref() == Some(&latest.push.after);
-            // one that arrives late, after the push that replaced it
-            let precedes = latest.push.before.as_ref() == Some(&push.after);
-            let seen_before = self.0.iter().any(|named| named.push == push);
-            if !follows && (precedes || seen_before) {
-                return false;
-            }
+        let of_the_ref = || self.0.iter().rev().filter(|named| named.push.reference == push.reference);
+        let follows = of_the_ref().next().is_some_and(|latest| push.before.as_ref() == Some(&latest.push.after));
+        if !follows && of_the_ref().any(|named| named.push == push || named.has_overtaken(&push, received_at)) {
+            return false;
         }
         let waits = !push.is_deletion();
         for named in self.0.iter_mut().filter(|named| named.push.reference == push.reference) {
@@ -266,6 +270,12 @@ mod tests {
         assert!(pushes.owes_any(std::slice::from_ref(&bc)));
         assert!(pushes.add(ca, at(3)) && pushes.add(ab.clone(), at(4)), "pushed to and fro");
         assert!(!pushes.owes_any(&[bc]) && pushes.owes_any(std::slice::from_ref(&ab)), "the latest counts");
+        let mut late = Pushes::default();
+        assert!(late.add(push(MAIN, Some('d'), 'e'), at(0)));
+        late.read(&list(&[(MAIN, 'e')]), at(1), &list(&[(MAIN, 'a')]));
+        late.settle();
+        assert!(!late.add(ab.clone(), at(2)), "Gitea had what it begins with before the later one");
+        assert!(late.add(push(MAIN, Some('a'), 'f'), at(700)), "it is too long ago to be the same story");
         assert!(!pushes.add(push(MAIN, Some('b'), '0'), at(5)), "a deletion is not waited for");
         assert!(!pushes.owes_any(&[ab]), "and takes the place of what was");
         for number in 0..1_000 {

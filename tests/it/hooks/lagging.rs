@@ -7,7 +7,7 @@ use standin::Reader;
 use tokio::time::{Instant, sleep};
 
 use super::{SYNC, delivery, github};
-use crate::world::{World, story};
+use crate::world::{Heard, World, story};
 
 const ZEROS: &str = "0000000000000000000000000000000000000000";
 
@@ -62,6 +62,7 @@ fn a_push_that_upstream_shows_late_is_waited_for_and_then_proven() {
         world.start_hooked().await;
         let body = world.push_unseen(Reader::Everyone);
         let run = world.deliver("d1", &body).await;
+        let mut stream = world.follow(&format!("/cutover/runs/{run}/events"), None).await;
         sleep(Duration::from_secs(20)).await;
         let now = world.get("/status/one").await.json();
         assert_eq!(now["waitingFor"]["error"], "upstream-lagging", "{now:#}");
@@ -72,6 +73,11 @@ fn a_push_that_upstream_shows_late_is_waited_for_and_then_proven() {
         world.upstream.catch_up("one");
         let (run, _) = world.ends(&run).await;
         assert_eq!((&run["status"], &run["mirrors"][0]["outcome"]), (&"succeeded".into(), &"synced".into()), "{run:#}");
+        let heard = stream.rest().await;
+        let waits = |event: &Heard| {
+            event.kind() == "phase" && event.data()["mirror"]["waitingFor"]["error"] == "upstream-lagging"
+        };
+        assert!(heard.iter().any(waits), "{heard:#?}");
         world.assert_same_refs();
         assert_eq!(world.freshness().await["state"], "fresh");
         let answer = world.hook(&delivery("d1", &body), body).await;
@@ -84,10 +90,13 @@ fn a_push_that_upstream_does_not_show_within_a_minute_stays_owed_across_runs_and
     story(async |mut world| {
         world.start_hooked().await;
         let body = world.push_unseen(Reader::Everyone);
+        world.upstream.clear_calls();
         let first = world.deliver("d1", &body).await;
         let (run, took) = world.ends(&first).await;
         assert_unverified(&run);
         assert!((59..=63).contains(&took), "{took}");
+        let readings = world.upstream.calls().iter().filter(|call| call.path.contains("/info/refs")).count();
+        assert_eq!(readings, 7, "at once, after 1, 3, 7, 15 and 31 seconds, and at the end");
         world.assert_lagging().await;
         // an observation reads the same old list
         sleep(Duration::from_mins(1)).await;

@@ -236,6 +236,7 @@ impl World {
             operation: "test",
             route: cutover_api::transport::Route::Direct,
             request,
+            bundle: None,
             timeout: Duration::from_secs(30),
             largest: 1 << 24,
         };

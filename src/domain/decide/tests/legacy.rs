@@ -82,6 +82,7 @@ fn nothing_is_renamed_beside_an_upstream_that_is_not_whole_and_sound() {
         (UpstreamAnswer::Refused { status: 404, detail: "x".into() }, Code::UpstreamRefused),
         (upstream(&[("heads/other", 'a')]), Code::UpstreamBranchMissing),
         (UpstreamAnswer::Trouble(trouble(TroubleKind::Connect)), Code::UpstreamUnreachable),
+        (UpstreamAnswer::Trouble(trouble(TroubleKind::Tls)), Code::UpstreamTls),
     ] {
         let mut world = renaming();
         world.upstream = answer;

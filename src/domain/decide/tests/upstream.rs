@@ -3,6 +3,7 @@
 use super::super::Look;
 use super::world::{World, mirror, refs, secs, trouble, upstream};
 use crate::domain::answer::{LocalRefsAnswer, Trouble, TroubleKind, UpstreamAnswer};
+use crate::domain::cause::Cause;
 use crate::domain::evidence::{PruneCertainty, PruneMemory};
 use crate::domain::problem::Code;
 use crate::domain::refs::Prune;
@@ -70,7 +71,7 @@ fn an_upstream_that_turns_bad_in_mid_run_stops_the_run() {
 
 #[test]
 fn an_upstream_that_does_not_answer_us_is_asked_five_times_within_a_minute() {
-    for kind in [TroubleKind::Dns, TroubleKind::Connect, TroubleKind::Tls, TroubleKind::Timeout, TroubleKind::Cut] {
+    for kind in [TroubleKind::Dns, TroubleKind::Connect, TroubleKind::Timeout, TroubleKind::Cut] {
         let mut world = World::with(mirror());
         world.remembers_sending();
         world.upstream = UpstreamAnswer::Trouble(trouble(kind));
@@ -81,6 +82,23 @@ fn an_upstream_that_does_not_answer_us_is_asked_five_times_within_a_minute() {
         let waiting_for = world.waits[0].because.as_ref().map(|problem| problem.code);
         assert_eq!(waiting_for, Some(Code::UpstreamUnreachable));
     }
+}
+
+#[test]
+fn an_upstream_whose_certificate_is_refused_is_tried_once_and_named_so() {
+    let mut world = World::with(mirror());
+    world.remembers_sending();
+    world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::Tls).because(Cause::Expired));
+    assert_eq!(world.stays_unverified(), Code::UpstreamTls);
+    assert_eq!(world.looks.iter().filter(|look| **look == Look::Upstream).count(), 1);
+    assert!(world.took() < secs(1));
+    let mut world = World::with(mirror());
+    world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::Tls).because(Cause::Expired));
+    world.local = refs(&[("heads/other", 'a')]);
+    assert_eq!(world.fails(), Code::UpstreamTls);
+    let problem = world.problem();
+    assert_eq!((problem.reason.as_deref(), problem.retryable), (Some("expired"), false));
+    assert!(problem.detail.contains("has no branch main") && problem.remedy.contains("Renew"), "{problem:?}");
 }
 
 #[test]
