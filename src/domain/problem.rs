@@ -192,7 +192,6 @@ codes! {
         "Check that upstream's name resolves on Gitea's host: Gitea says the same of one that does not. Then allow it in Gitea's app.ini and restart Gitea: [migrations] ALLOWED_DOMAINS for a public host; for one with a private address [migrations] ALLOW_LOCALNETWORKS = true, which Gitea 1.27 wants whatever ALLOWED_DOMAINS says.";
     UpstreamUrlRefused = "upstream-url-refused", 424, change, "Gitea refuses upstream's address",
         "Set UPSTREAM_REPO_URL (upstream.url) to a plain https address without a credential.";
-
     UpstreamRedirects = "upstream-redirects", 424, change, "Gitea does not follow upstream's redirect",
         "Set UPSTREAM_REPO_URL (upstream.url) to the repository's final address, where nothing redirects: try `git ls-remote` with `-c http.followRedirects=false`.";
     UpstreamCredentialForgotten = "upstream-credential-forgotten", 424, change, "This Gitea forgets upstream's credential",
