@@ -42,7 +42,7 @@ impl Journal {
 }
 
 impl Store {
-    fn begin_life(&mut self, in_flight: &[(RunId, MirrorName)]) -> Result<Vec<Crashed>, JournalError> {
+    pub(super) fn begin_life(&mut self, in_flight: &[(RunId, MirrorName)]) -> Result<Vec<Crashed>, JournalError> {
         self.write(|transaction| {
             let clean: bool = transaction.query_row("SELECT max(clean) IS 1 FROM process", [], |row| row.get(0))?;
             transaction.execute("UPDATE process SET clean = 0", [])?;

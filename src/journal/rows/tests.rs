@@ -42,6 +42,10 @@ fn keyed() -> Keyed {
     Keyed { caller: "ops".into(), key: Key::parse("k").unwrap(), request: Fingerprint::of("{}") }
 }
 
+fn in_flight() -> Vec<(RunId, MirrorName)> {
+    ["one", "two"].map(|mirror| (id(1), name(mirror))).to_vec()
+}
+
 /// Writes two rows of each kind: what is damaged, and what is not.
 fn fill(store: &mut Store) {
     store.begin_events().unwrap();
@@ -84,6 +88,9 @@ fn fill(store: &mut Store) {
         store.write_deliveries(&[delivery]).unwrap();
     }
     store.connection.execute("UPDATE intents SET answer = '{\"answer\":\"created\"}'", []).unwrap();
+    for _ in 0..2 {
+        store.begin_life(&in_flight()).unwrap();
+    }
 }
 
 /// Every use of the journal that a start, a run, a reader and a receiver make.
@@ -93,6 +100,7 @@ fn use_everything(store: &mut Store) -> Result<(), JournalError> {
         assert!(store.intents(&name(mirror))?.len() <= 2);
     }
     store.runs(9, None)?;
+    store.begin_life(&in_flight())?;
     let begun = store.begin_events()?;
     store.events(EventId::default(), begun, None, 99)?;
     store.deliveries()?;
@@ -128,6 +136,7 @@ fn no_damaged_text_in_any_column_of_any_table_stops_anything() {
     assert!(columns.len() > 30, "{columns:?}");
     for (table, column) in columns {
         let one = match table.as_str() {
+            "crashes" => "mirror = 'one'",
             "parts" => "place = 0 AND run = (SELECT min(run) FROM parts)",
             _ => &format!("rowid = (SELECT min(rowid) FROM {table})"),
         };
