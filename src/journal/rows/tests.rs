@@ -148,11 +148,8 @@ fn no_damaged_text_in_any_column_of_any_table_stops_anything() {
             )
         };
         let mut damages = vec!["CAST(x'ff' AS TEXT)".to_owned(), "'{'".to_owned(), "''".to_owned()];
-        for bit in [1, 4, 16] {
-            damages.extend(
-                ["0", &format!("length({column}) / 2"), &format!("length({column}) - 1")].map(|at| flipped(at, bit)),
-            );
-        }
+        let places = ["0", &format!("length({column}) / 2"), &format!("length({column}) - 1")];
+        damages.extend(places.into_iter().zip([1, 4, 16]).map(|(at, bit)| flipped(at, bit)));
         for damage in damages {
             let mut store = Store::in_memory().unwrap();
             fill(&mut store);
@@ -239,7 +236,7 @@ fn no_bit_of_the_file_makes_a_start_panic_or_hang() {
     drop(store);
     let size = usize::try_from(std::fs::metadata(&sound).unwrap().len()).unwrap() * 8;
     let (mut bit, mut went_on) = (0, 0);
-    for _ in 0..120 {
+    for _ in 0..40 {
         // spread over the file, and the same each time
         bit = (bit + 7_919 * 13) % size;
         let damaged = folder.path().join(format!("damaged-{bit}"));
@@ -248,5 +245,5 @@ fn no_bit_of_the_file_makes_a_start_panic_or_hang() {
         let used = Store::open(&damaged, &damaged).map(|mut store| use_everything(&mut store));
         went_on += usize::from(matches!(used, Ok(Ok(()))));
     }
-    assert!(went_on > 60, "most of a file is no structure: {went_on}");
+    assert!(went_on > 20, "most of a file is no structure: {went_on}");
 }
