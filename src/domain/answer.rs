@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::cause::Cause;
 use super::duration::GoDuration;
 use super::refs::RefList;
+use super::url::UpstreamUrl;
 
 /// No usable answer: nothing is known about the other side's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -468,15 +469,33 @@ pub enum UpstreamAnswer {
         /// What was seen instead.
         detail: String,
     },
-    /// 401, 403, 404 or a redirect.
+    /// The list of a server that serves plain files (dumb HTTP): Gitea can mirror it, and it cannot prove anything.
+    DumbHttp,
+    /// The repository is not shown, or not here.
     Refused {
-        /// The status.
-        status: u16,
-        /// What it probably means.
+        /// In which way.
+        why: UpstreamRefusal,
+        /// What was seen.
         detail: String,
     },
-    /// No answer to us.
+    /// No answer for now.
     Trouble(Trouble),
+}
+
+/// How upstream refuses to show a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamRefusal {
+    /// There is none at this address, or none for this credential.
+    Denied,
+    /// A page to log in at.
+    LogIn,
+    /// A redirect.
+    Redirect {
+        /// The repository's address there; `None`: it is none that may be recommended.
+        to: Option<UpstreamUrl>,
+    },
+    /// Nobody is shown it: it was removed, closed, or is withheld by law.
+    Withdrawn,
 }
 
 /// Gitea's refs, over git.

@@ -224,7 +224,10 @@ impl History {
                 self.upstream_tries += 1;
                 self.upstream_first_try.get_or_insert(self.elapsed);
             }
-            UpstreamAnswer::List(_) | UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } => {
+            UpstreamAnswer::List(_)
+            | UpstreamAnswer::NotGit { .. }
+            | UpstreamAnswer::DumbHttp
+            | UpstreamAnswer::Refused { .. } => {
                 self.upstream_tries = 0;
                 self.upstream_first_try = None;
                 if let Some(sync) = self.sync.as_mut().filter(|sync| sync.moved_at.is_some()) {

@@ -26,6 +26,7 @@ pub mod plan;
 pub mod platform;
 pub mod problem;
 pub mod proof;
+pub mod redirect;
 pub mod refs;
 pub mod run;
 pub mod server;

@@ -332,8 +332,7 @@ impl<'a> Assumed<'a> {
     fn upstream_list(&self) -> Option<&RefList> {
         match self.upstream.as_ref().map(|seen| &seen.value) {
             Some(UpstreamAnswer::List(list)) => Some(list),
-            Some(UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_))
-            | None => None,
+            Some(_) | None => None,
         }
     }
 

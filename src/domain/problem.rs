@@ -176,16 +176,16 @@ codes! {
     // upstream
     UpstreamCredential = "upstream-credential", 503, change, "Our own credential for upstream cannot be read",
         "Put the credential into the files that UPSTREAM_TOKEN_FILE, or UPSTREAM_USERNAME_FILE and UPSTREAM_PASSWORD_FILE, name, readable by this service.";
-    UpstreamUnreachable = "upstream-unreachable", 502, again, "Upstream does not answer us",
-        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) from our pod's network; check DNS, the egress policy and the proxy (HTTPS_PROXY), then ask again. Gitea keeps what it has.";
+    UpstreamUnreachable = "upstream-unreachable", 502, again, "Upstream cannot be read for now",
+        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) from the pod's network. If what `detail` names is not upstream itself, check DNS, the egress policy and the proxy (HTTPS_PROXY). If upstream limits the rate of requests, give cutover-api a credential for it (upstream.tokenFile). Then retry; Gitea keeps what it has.";
     UpstreamTls = "upstream-tls", 502, change, "No TLS session with upstream",
         "Compare what `detail` says with what upstream sends (`openssl s_client -connect HOST:PORT -servername HOST`). Then correct upstream's certificate, or put its issuer's certificate into the file of the mirror's upstream.caFile (in the chart: caBundle). A changed file is read at the next call.";
     UpstreamLagging = "upstream-lagging", 503, again, "Upstream does not show a push yet",
         "Wait, then start another run: the push stays owed until upstream shows it, and counts as taken back after ten minutes. Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) for the ref; if it stays at the old commit, check the forge's status page and any cache between it and cutover-api.";
-    UpstreamRefused = "upstream-refused", 424, change, "Upstream refuses us",
-        "Check UPSTREAM_REPO_URL (upstream.url) for the repository's final address, and the upstream credential; many forges answer 401 or 404 for a repository that the credential may not read.";
+    UpstreamRefused = "upstream-refused", 424, change, "Upstream does not show the repository",
+        "Check UPSTREAM_REPO_URL (upstream.url), and upstream's credential (UPSTREAM_TOKEN_FILE, upstream.tokenFile). Many forges answer 401 or 404 for a repository that the credential may not read.";
     UpstreamSuspect = "upstream-suspect", 424, again, "Upstream's answer is not a sound list of refs",
-        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) and find out what answers there. Nothing was changed: a sync now could cost refs. Ask again when it lists its branches; if a shrunken list is right, accept it with `acceptUpstream` and this problem's `upstreamDigest`.";
+        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) and find out what answers there. Retry when it lists upstream's branches. If a shrunken list is right, accept it with `acceptUpstream` and this problem's `upstreamDigest`.";
     UpstreamBranchMissing = "upstream-branch-missing", 424, change, "Upstream does not have the tracked branch",
         "Set UPSTREAM_BRANCH (upstream.branch) to a branch that `git ls-remote --heads` lists for upstream, and restart us.";
     UpstreamNotAllowed = "upstream-not-allowed", 424, change, "Gitea may not fetch from upstream's host",

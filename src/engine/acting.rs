@@ -291,7 +291,12 @@ impl Driver {
     fn before_a_sync(&self, work: &Work) -> (Option<Digest>, Option<ObjectId>) {
         let upstream = match work.observation.upstream.as_ref().map(|seen| &seen.value) {
             Some(UpstreamAnswer::List(list)) => Some(list.digest()),
-            Some(UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_))
+            Some(
+                UpstreamAnswer::NotGit { .. }
+                | UpstreamAnswer::DumbHttp
+                | UpstreamAnswer::Refused { .. }
+                | UpstreamAnswer::Trouble(_),
+            )
             | None => None,
         };
         let tracked = match work.observation.local_refs.as_ref().map(|seen| &seen.value) {

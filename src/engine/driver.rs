@@ -329,7 +329,10 @@ impl Driver {
     fn compared(&self, observation: &Observation, local: &LocalRefsAnswer) -> Option<Comparison> {
         let upstream = match &observation.upstream.as_ref()?.value {
             UpstreamAnswer::List(upstream) => upstream,
-            UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_) => return None,
+            UpstreamAnswer::NotGit { .. }
+            | UpstreamAnswer::DumbHttp
+            | UpstreamAnswer::Refused { .. }
+            | UpstreamAnswer::Trouble(_) => return None,
         };
         match local {
             LocalRefsAnswer::List(local) => Some(compare(upstream, local, self.spec.prune)),

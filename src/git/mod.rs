@@ -3,8 +3,11 @@
 //! Owns the two requests (`info/refs`, then `ls-refs` where the server speaks protocol v2) and what their answers mean
 //! on either side. Reports; decides nothing, retries nothing, and never runs git.
 
+mod classify;
+mod page;
 mod parse;
 mod pkt;
+mod rate;
 #[cfg(test)]
 mod tests;
 
@@ -16,12 +19,13 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use secrecy::ExposeSecret as _;
 
-use crate::domain::answer::{LocalRefsAnswer, Refusal, Trouble, TroubleKind, UpstreamAnswer};
+use crate::domain::answer::{LocalRefsAnswer, Refusal, Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal};
 use crate::domain::credential::{Credential, CredentialSource, Redactor};
 use crate::domain::names::{OwnerName, RepoName};
 use crate::domain::refs::RefList;
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
 use crate::transport::{Bundle, Call, Route, Transport, has_media_type, status_trouble};
+use classify::Answer;
 use parse::{Advertisement, NotAList};
 
 /// How long one of the two requests may take.
@@ -35,6 +39,16 @@ const REQUEST: &str = "application/x-git-upload-pack-request";
 const RESULT: &str = "application/x-git-upload-pack-result";
 const PAGE: &str = "text/html";
 
+/// Forges choose between git and web pages by its beginning.
+const USER_AGENT: &str = concat!("git/2.45.2 (cutover-api/", env!("CARGO_PKG_VERSION"), ")");
+
+/// What is asked for below a repository's address.
+const INFO_REFS: &str = "/info/refs";
+const UPLOAD_PACK: &str = "/git-upload-pack";
+
+/// How much of a body is read to say what it is instead of a list.
+const BEGINNING: usize = 4_096;
+
 /// Reads refs.
 #[derive(Clone, Debug)]
 pub struct Lister {
@@ -46,14 +60,25 @@ pub struct Lister {
 /// What reading one side came to, before it is known which side it is.
 enum Reading {
     List(RefList),
+    /// A list out of a cache, which is told here.
+    Stored(String),
     /// A status other than 200.
     Status(Response<Bytes>),
     /// 200, and no list in it.
-    NotAList(NotAList),
+    NotAList(NotAList, Response<Bytes>),
     /// What Gitea answers where a repository has no folder: a service named and nothing after it, or, to a server
     /// that has just said that it is git, an empty body.
-    FolderGone(NotAList),
+    FolderGone(NotAList, Response<Bytes>),
     Trouble(Trouble),
+}
+
+/// What the first request came to.
+enum First {
+    /// The server speaks protocol v2, and lists at the second request. `sha256`: its ids are SHA-256's.
+    V2 {
+        sha256: bool,
+    },
+    Ended(Reading),
 }
 
 impl Lister {
@@ -77,22 +102,38 @@ impl Lister {
             Ok(credential) => credential,
             Err(trouble) => return UpstreamAnswer::Trouble(trouble),
         };
-        let redactor = Redactor::knowing(&credential);
         let bundle = self.upstream_bundles.get(url).cloned();
         let remote =
             Remote { base: url.join(""), route: Route::Proxied, operation: "upstream_refs", credential, bundle };
-        match self.read(&remote).await {
-            Reading::List(list) => UpstreamAnswer::List(list),
-            Reading::Trouble(trouble) if trouble.kind == TroubleKind::TooLarge => {
-                UpstreamAnswer::NotGit { detail: format!("upstream: {}", trouble.detail) }
+        match self.first(&remote, Protocol::V2).await {
+            First::Ended(reading) => remote.meaning(url, INFO_REFS, reading),
+            First::V2 { sha256 } => {
+                let reading = self.list(&remote, sha256).await;
+                let is_gits = matches!(reading, Reading::NotAList(NotAList::Refused(_), _));
+                let answer = remote.meaning(url, UPLOAD_PACK, reading);
+                match contradiction(&answer) {
+                    Some(detail) if remote.credential.is_none() && !is_gits => {
+                        self.upstream_by_v0(url, &remote, detail).await
+                    }
+                    Some(_) | None => answer,
+                }
             }
-            Reading::Trouble(trouble) => UpstreamAnswer::Trouble(trouble),
-            Reading::NotAList(why) => {
-                UpstreamAnswer::NotGit { detail: redactor.redact(&format!("upstream answers 200 with {why}")) }
-            }
-            Reading::FolderGone(why) => UpstreamAnswer::NotGit { detail: format!("upstream answers 200 with {why}") },
-            Reading::Status(response) => upstream_status(&response),
         }
+    }
+
+    /// Upstream's list by one request, of a server that has shown that it is git and then refused to list: what it lets
+    /// anybody see cannot be private, so that its refusal is passing.
+    async fn upstream_by_v0(&self, url: &UpstreamUrl, remote: &Remote, refusal: &str) -> UpstreamAnswer {
+        let retry_after = match self.first(remote, Protocol::V0).await {
+            First::V2 { .. } => None,
+            First::Ended(reading) => match remote.meaning(url, INFO_REFS, reading) {
+                list @ UpstreamAnswer::List(_) => return list,
+                UpstreamAnswer::Trouble(trouble) => trouble.retry_after,
+                UpstreamAnswer::NotGit { .. } | UpstreamAnswer::DumbHttp | UpstreamAnswer::Refused { .. } => None,
+            },
+        };
+        let detail = format!("{refusal}; it answered so to git's second request after it had allowed the first");
+        UpstreamAnswer::Trouble(Trouble { retry_after, ..Trouble::maybe_sent(TroubleKind::Busy, detail) })
     }
 
     /// Gitea's heads and tags of a repository.
@@ -112,9 +153,10 @@ impl Lister {
         let remote = Remote { base, route: Route::Direct, operation: "gitea_refs", credential, bundle };
         match self.read(&remote).await {
             Reading::List(list) => LocalRefsAnswer::List(list),
-            Reading::FolderGone(_) => LocalRefsAnswer::FolderGone,
+            Reading::FolderGone(..) => LocalRefsAnswer::FolderGone,
+            Reading::Stored(detail) => LocalRefsAnswer::Trouble(Trouble::maybe_sent(TroubleKind::Busy, detail)),
             Reading::Trouble(trouble) => LocalRefsAnswer::Trouble(trouble),
-            Reading::NotAList(why) => {
+            Reading::NotAList(why, _) => {
                 let kind = if why == NotAList::NoEnd { TroubleKind::Cut } else { TroubleKind::Foreign };
                 LocalRefsAnswer::Trouble(Trouble::maybe_sent(kind, format!("its git answers 200 with {why}")))
             }
@@ -133,35 +175,40 @@ impl Lister {
     }
 
     async fn read(&self, remote: &Remote) -> Reading {
-        let get = remote.request(&Method::GET, "/info/refs?service=git-upload-pack", Bytes::new());
+        match self.first(remote, Protocol::V2).await {
+            First::V2 { sha256 } => self.list(remote, sha256).await,
+            First::Ended(reading) => reading,
+        }
+    }
+
+    async fn first(&self, remote: &Remote, protocol: Protocol) -> First {
+        let get = remote.request(&Method::GET, "/info/refs?service=git-upload-pack", protocol, Bytes::new());
         let response = match self.send(remote, get).await {
             Ok(response) => response,
-            Err(trouble) => return Reading::Trouble(trouble),
+            Err(trouble) => return First::Ended(Reading::Trouble(trouble)),
         };
         if response.status() != 200 {
-            return Reading::Status(response);
+            return First::Ended(Reading::Status(response));
         }
-        let sha256 = match parse::advertisement(response.body()) {
+        First::Ended(match parse::advertisement(response.body()) {
             // a body that reads as git's under another name is what a proxy or a broken server sends
-            Ok(_) if !has_media_type(&response, ADVERTISEMENT) => {
-                return Reading::NotAList(NotAList::NotGit);
-            }
-            Ok(Advertisement::V0(list)) => return Reading::List(list),
-            Ok(Advertisement::NothingAfterService) => return Reading::FolderGone(NotAList::NoEnd),
-            Ok(Advertisement::V2 { sha256 }) => sha256,
-            Err(why) => return Reading::NotAList(why),
-        };
-        self.list(remote, sha256).await
+            Ok(_) if !has_media_type(&response, ADVERTISEMENT) => Reading::NotAList(NotAList::NotGit, response),
+            Ok(Advertisement::V0(list)) => fresh(list, &response),
+            Ok(Advertisement::NothingAfterService) => Reading::FolderGone(NotAList::NoEnd, response),
+            // that it speaks v2 is no list, and may come out of a cache
+            Ok(Advertisement::V2 { sha256 }) => return First::V2 { sha256 },
+            Err(why) => Reading::NotAList(why, response),
+        })
     }
 
     /// Gitea answers the first request for a repository without a folder with its page for a 500 (since 1.26), as it does
     /// for any trouble of its own; the second one tells them apart.
     async fn finds_no_folder(&self, remote: &Remote) -> bool {
-        matches!(self.list(remote, false).await, Reading::FolderGone(_))
+        matches!(self.list(remote, false).await, Reading::FolderGone(..))
     }
 
     async fn list(&self, remote: &Remote, sha256: bool) -> Reading {
-        let post = remote.request(&Method::POST, "/git-upload-pack", parse::ls_refs_request(sha256).into());
+        let post = remote.request(&Method::POST, UPLOAD_PACK, Protocol::V2, parse::ls_refs_request(sha256).into());
         let response = match self.send(remote, post).await {
             Ok(response) => response,
             Err(trouble) => return Reading::Trouble(trouble),
@@ -170,10 +217,12 @@ impl Lister {
             return Reading::Status(response);
         }
         match parse::ls_refs(response.body()) {
-            Ok(_) | Err(NotAList::Empty) if !has_media_type(&response, RESULT) => Reading::NotAList(NotAList::NotGit),
-            Ok(list) => Reading::List(list),
-            Err(NotAList::Empty) => Reading::FolderGone(NotAList::Empty),
-            Err(why) => Reading::NotAList(why),
+            Ok(_) | Err(NotAList::Empty) if !has_media_type(&response, RESULT) => {
+                Reading::NotAList(NotAList::NotGit, response)
+            }
+            Ok(list) => fresh(list, &response),
+            Err(NotAList::Empty) => Reading::FolderGone(NotAList::Empty, response),
+            Err(why) => Reading::NotAList(why, response),
         }
     }
 
@@ -206,13 +255,32 @@ struct Remote {
     bundle: Option<Arc<Bundle>>,
 }
 
+/// The version of git's protocol that is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    V0,
+    V2,
+}
+
 impl Remote {
-    fn request(&self, method: &Method, below: &str, body: Bytes) -> Result<Request<Bytes>, http::Error> {
+    fn request(
+        &self,
+        method: &Method,
+        below: &str,
+        protocol: Protocol,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, http::Error> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{below}", self.base))
-            .header("git-protocol", "version=2")
+            .header(header::USER_AGENT, USER_AGENT)
+            // a list out of a cache proves nothing
+            .header(header::CACHE_CONTROL, "no-cache")
+            .header(header::PRAGMA, "no-cache")
             .header(header::ACCEPT, if *method == Method::GET { "*/*" } else { RESULT });
+        if protocol == Protocol::V2 {
+            request = request.header("git-protocol", "version=2");
+        }
         if *method == Method::POST {
             request = request.header(header::CONTENT_TYPE, REQUEST);
         }
@@ -225,27 +293,73 @@ impl Remote {
     }
 }
 
-fn read(source: &dyn CredentialSource) -> Result<Option<Credential>, Trouble> {
-    source.read().map_err(|error| Trouble::not_sent(TroubleKind::Credential, error.to_string()))
+impl Remote {
+    /// What an answer of upstream's to the request for `below` means.
+    fn meaning(&self, url: &UpstreamUrl, below: &str, reading: Reading) -> UpstreamAnswer {
+        let redactor = Redactor::knowing(&self.credential);
+        let classified = |response: &Response<Bytes>| {
+            let body =
+                redactor.redact(&String::from_utf8_lossy(&response.body()[..response.body().len().min(BEGINNING)]));
+            Answer::new(url, below, response.status().as_u16(), response.headers(), &body).meaning()
+        };
+        let answer = match reading {
+            Reading::List(list) => UpstreamAnswer::List(list),
+            Reading::Trouble(trouble) if trouble.kind == TroubleKind::TooLarge => {
+                UpstreamAnswer::NotGit { detail: format!("Upstream: {}", trouble.detail) }
+            }
+            Reading::Stored(detail) => UpstreamAnswer::Trouble(Trouble::maybe_sent(TroubleKind::Busy, detail)),
+            Reading::Trouble(trouble) if trouble.kind == TroubleKind::Credential => UpstreamAnswer::Trouble(trouble),
+            Reading::Trouble(trouble) => {
+                UpstreamAnswer::Trouble(Trouble { detail: format!("Upstream: {}", trouble.detail), ..trouble })
+            }
+            Reading::NotAList(NotAList::Refused(words), _) => classify::git_error(&redactor.redact(&words)),
+            Reading::NotAList(why @ (NotAList::NoEnd | NotAList::BadLine), response)
+            | Reading::FolderGone(why @ NotAList::NoEnd, response) => match classified(&response) {
+                UpstreamAnswer::DumbHttp => UpstreamAnswer::DumbHttp,
+                _ => UpstreamAnswer::NotGit { detail: format!("Upstream answers 200 with {why}") },
+            },
+            Reading::Status(response) | Reading::NotAList(_, response) | Reading::FolderGone(_, response) => {
+                classified(&response)
+            }
+        };
+        redacted(answer, &redactor)
+    }
 }
 
-fn upstream_status(response: &Response<Bytes>) -> UpstreamAnswer {
-    let status = response.status().as_u16();
-    let refused = |detail: &str| UpstreamAnswer::Refused { status, detail: detail.into() };
-    // forges throttle with a 403, too, and then say when to come again
-    let throttled = status == 403 && response.headers().contains_key(header::RETRY_AFTER);
-    match status {
-        300..=399 => refused("it redirects to another address, which we do not follow; give the final one"),
-        401 => refused("the repository does not exist, is private, or the credential is not accepted"),
-        403 if !throttled => refused("the credential may not read the repository"),
-        404 | 410 => refused("there is no such repository, or the credential may not see it"),
-        403 | 408 | 429 | 500..=599 => {
-            let trouble = status_trouble(response);
-            UpstreamAnswer::Trouble(Trouble {
-                kind: if throttled { TroubleKind::Busy } else { trouble.kind },
-                ..trouble
-            })
+/// The same without a secret, which may stand in a header.
+fn redacted(answer: UpstreamAnswer, redactor: &Redactor) -> UpstreamAnswer {
+    match answer {
+        UpstreamAnswer::NotGit { detail } => UpstreamAnswer::NotGit { detail: redactor.redact(&detail) },
+        UpstreamAnswer::Refused { why, detail } => UpstreamAnswer::Refused { why, detail: redactor.redact(&detail) },
+        UpstreamAnswer::Trouble(trouble) => {
+            UpstreamAnswer::Trouble(Trouble { detail: redactor.redact(&trouble.detail), ..trouble })
         }
-        _ => UpstreamAnswer::NotGit { detail: format!("upstream answers {status}, which git never does") },
+        UpstreamAnswer::List(_) | UpstreamAnswer::DumbHttp => answer,
     }
+}
+
+/// A list, unless it comes out of a cache.
+fn fresh(list: RefList, response: &Response<Bytes>) -> Reading {
+    match rate::from_a_cache(response.headers()) {
+        Some(detail) => Reading::Stored(detail),
+        None => Reading::List(list),
+    }
+}
+
+/// What was seen in an answer to the second request that a server cannot mean which has allowed the first to anybody. A proxy
+/// that lets no POST pass gives such answers, too.
+fn contradiction(answer: &UpstreamAnswer) -> Option<&str> {
+    match answer {
+        UpstreamAnswer::Refused { why: UpstreamRefusal::Denied | UpstreamRefusal::LogIn, detail }
+        | UpstreamAnswer::Trouble(Trouble { kind: TroubleKind::Foreign, detail, .. }) => Some(detail),
+        UpstreamAnswer::List(_)
+        | UpstreamAnswer::NotGit { .. }
+        | UpstreamAnswer::DumbHttp
+        | UpstreamAnswer::Refused { .. }
+        | UpstreamAnswer::Trouble(_) => None,
+    }
+}
+
+fn read(source: &dyn CredentialSource) -> Result<Option<Credential>, Trouble> {
+    source.read().map_err(|error| Trouble::not_sent(TroubleKind::Credential, error.to_string()))
 }

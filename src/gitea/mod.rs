@@ -116,7 +116,7 @@ impl Client {
         let path = format!("/repos/{}", spec.full_name());
         match self.send("get_repository", Method::GET, &path, None::<&()>, READ).await {
             Ok(Answered { response, redactor }) => {
-                (classify::repository(&response, &redactor, &spec.full_name()), date(&response))
+                (classify::repository(&response, &redactor, &spec.full_name()), date(response.headers()))
             }
             Err(trouble) => (RepositoryAnswer::Trouble(trouble), None),
         }
@@ -197,7 +197,7 @@ impl Client {
         match self.send("migrate", Method::POST, "/repos/migrate", Some(&body), timeout).await {
             // git's words hold the address that it was given, and the credential may have been replaced meanwhile
             Ok(Answered { response, redactor }) => {
-                (classify::migrate(&response, &redactor.and_knowing(upstream.as_ref())), date(&response))
+                (classify::migrate(&response, &redactor.and_knowing(upstream.as_ref())), date(response.headers()))
             }
             Err(trouble) => (MigrateAnswer::Unknown(trouble), None),
         }

@@ -179,6 +179,8 @@ fn builder(route: Route, proxies: &Arc<Proxies>) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .connect_timeout(CONNECT)
+        // a connection that is used twice can hold a late answer to its first request, which would be taken for the second's
+        .pool_max_idle_per_host(0)
         .user_agent(concat!("cutover-api/", env!("CARGO_PKG_VERSION")))
         .http1_only()
         .no_proxy();

@@ -1,7 +1,7 @@
 //! The only place that sends HTTP, and the one seam that tests replace.
 //!
 //! Owns how a request leaves and how its answer or failure comes back: time limits, a cap on what is read, no redirect
-//! ever followed, no request ever repeated. Knows nothing of Gitea, git or mirrors, and never logs a header or a body. A failure
+//! ever followed, no request ever repeated, no connection ever used twice. Knows nothing of Gitea, git or mirrors, and never logs a header or a body. A failure
 //! is told in the domain's one vocabulary, [`Trouble`], so that nobody has to translate it.
 
 mod bundle;
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use http::{Response, header};
+use http::{HeaderMap, Response, header};
 use jiff::Timestamp;
 
 use crate::domain::answer::{Sent, Trouble, TroubleKind};
@@ -104,25 +104,26 @@ pub fn status_trouble(response: &Response<Bytes>) -> Trouble {
         kind,
         detail: format!("it answers {status}"),
         sent: Sent::Maybe,
-        retry_after: retry_after(response),
+        retry_after: retry_after(response.headers()),
         cause: None,
     }
 }
 
 /// How long a server asks to be left alone: in seconds, or until a date, which counts from its own.
-fn retry_after(response: &Response<Bytes>) -> Option<Duration> {
-    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
     let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(until.duration_since(date(response)?)).unwrap_or_default())
+    Some(Duration::try_from(until.duration_since(date(headers)?)).unwrap_or_default())
 }
 
 /// The server's own time.
 #[must_use]
-pub fn date(response: &Response<Bytes>) -> Option<Timestamp> {
-    let text = response.headers().get(header::DATE)?.to_str().ok()?;
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(header::DATE)?.to_str().ok()?;
     jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }
 

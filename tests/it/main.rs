@@ -41,4 +41,5 @@ mod taking_out;
 mod tls;
 mod told;
 mod unknown_outcomes;
+mod upstream_answers;
 mod world;

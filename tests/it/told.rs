@@ -130,7 +130,7 @@ const BEFORE_A_MIRROR: &[Way] = &[
         remove: |world| world.upstream.clear_faults(),
         code: "upstream-refused",
         reason: Some("redirect"),
-        names: &["UPSTREAM_REPO_URL", "final address"],
+        names: &["UPSTREAM_REPO_URL"],
     },
 ];
 
@@ -228,7 +228,7 @@ const BESIDE_A_MIRROR: &[Way] = &[
         remove: |world| world.upstream.clear_faults(),
         code: "upstream-refused",
         reason: Some("redirect"),
-        names: &["UPSTREAM_REPO_URL", "final address"],
+        names: &["UPSTREAM_REPO_URL"],
     },
 ];
 

@@ -3,7 +3,7 @@
 //! Owns the mapping from what Gitea or upstream said to a [`Problem`]. Decides nothing.
 
 use crate::domain::answer::{
-    CreateOrganisationAnswer, MigrateAnswer, PatchAnswer, Refusal, SyncAnswer, Trouble, TroubleKind,
+    CreateOrganisationAnswer, MigrateAnswer, PatchAnswer, Refusal, SyncAnswer, Trouble, TroubleKind, UpstreamRefusal,
 };
 use crate::domain::cause::Side;
 use crate::domain::problem::{Code, Problem};
@@ -60,7 +60,7 @@ pub(super) fn gitea_trouble(trouble: &Trouble) -> Problem {
 /// Upstream does not answer us.
 pub(super) fn upstream_unreachable(trouble: &Trouble) -> Problem {
     let code = if trouble.kind == TroubleKind::Tls { Code::UpstreamTls } else { Code::UpstreamUnreachable };
-    because(trouble, Side::Upstream, Problem::new(code, format!("upstream: {}", trouble.detail)))
+    because(trouble, Side::Upstream, Problem::new(code, &trouble.detail))
 }
 
 /// The remedy of the cause, where it is known.
@@ -69,6 +69,39 @@ fn because(trouble: &Trouble, side: Side, problem: Problem) -> Problem {
         Some(cause) => problem.because(cause.label()).with_remedy(&cause.remedy(side)),
         None => problem,
     }
+}
+
+/// Upstream does not show the repository.
+pub(super) fn upstream_refused(why: &UpstreamRefusal, detail: &str) -> Problem {
+    let problem = Problem::new(Code::UpstreamRefused, detail);
+    match why {
+        UpstreamRefusal::Denied => problem,
+        UpstreamRefusal::LogIn => problem.because("log-in").with_remedy(
+            "Put a credential that upstream accepts into the file that UPSTREAM_TOKEN_FILE (upstream.tokenFile) names: the present one may be missing or expired. If upstream takes no token, choose another address of the repository in UPSTREAM_REPO_URL (upstream.url).",
+        ),
+        UpstreamRefusal::Redirect { to: Some(to) } => problem.because("redirect").with_remedy(&format!(
+            "Set UPSTREAM_REPO_URL (upstream.url) to {to} and restart cutover-api."
+        )),
+        UpstreamRefusal::Redirect { to: None } => problem.because("redirect").with_remedy(
+            "Find out where the repository is: cutover-api follows no redirect. Set UPSTREAM_REPO_URL (upstream.url) to an address that answers `git -c http.followRedirects=false ls-remote URL`, and restart cutover-api. Use the address in `detail` only if you trust that host.",
+        ),
+        UpstreamRefusal::Withdrawn => problem.because("withdrawn").with_remedy(
+            "Ask the owner of the repository, or its forge, why it is closed. Choose another upstream in UPSTREAM_REPO_URL (upstream.url), or set the mirror's mode to `pinned` to keep what Gitea has.",
+        ),
+    }
+}
+
+/// Upstream serves plain files.
+pub(super) fn dumb_http() -> Problem {
+    Problem::new(
+        Code::UpstreamSuspect,
+        "Upstream serves the repository as plain files (git's dumb HTTP). Gitea can mirror it, but cutover-api cannot read its refs and so proves nothing",
+    )
+    .because("dumb-http")
+    .retryable(false)
+    .with_remedy(
+        "Let upstream serve git's smart HTTP (`git http-backend`), or choose another address of the repository in UPSTREAM_REPO_URL (upstream.url). A mirror of plain files has to be made and watched in Gitea itself.",
+    )
 }
 
 /// Upstream does not show yet what a delivery names.

@@ -57,7 +57,10 @@ impl Table<'_> {
                     lacking = only_here(upstream, local);
                     how_many(&lacking, local.len())
                 }
-                UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_) => {
+                UpstreamAnswer::NotGit { .. }
+                | UpstreamAnswer::DumbHttp
+                | UpstreamAnswer::Refused { .. }
+                | UpstreamAnswer::Trouble(_) => {
                     format!("it holds {} refs, and upstream's could not be read to compare them", local.len())
                 }
             },

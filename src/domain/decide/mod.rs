@@ -242,10 +242,8 @@ impl Table<'_> {
                 None => Ok(Some(seen)),
             },
             UpstreamAnswer::NotGit { detail } => Err(fail(failing::suspect("not-git", detail))),
-            UpstreamAnswer::Refused { status, detail } => {
-                let problem = Problem::new(Code::UpstreamRefused, format!("upstream answers {status}: {detail}"));
-                Err(fail(if (300..=399).contains(status) { problem.because("redirect") } else { problem }))
-            }
+            UpstreamAnswer::DumbHttp => Err(fail(failing::dumb_http())),
+            UpstreamAnswer::Refused { why, detail } => Err(fail(failing::upstream_refused(why, detail))),
             // our own file is ours to put right: going on without it would only hide that
             UpstreamAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Credential => {
                 Err(fail(Problem::new(Code::UpstreamCredential, &trouble.detail)))
@@ -277,7 +275,10 @@ impl Table<'_> {
     fn upstream_is_silent(&self) -> Option<Problem> {
         match &self.seen.upstream.as_ref()?.value {
             UpstreamAnswer::Trouble(trouble) => Some(failing::upstream_unreachable(trouble)),
-            UpstreamAnswer::List(_) | UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } => None,
+            UpstreamAnswer::List(_)
+            | UpstreamAnswer::NotGit { .. }
+            | UpstreamAnswer::DumbHttp
+            | UpstreamAnswer::Refused { .. } => None,
         }
     }
 
@@ -321,7 +322,10 @@ impl Table<'_> {
 fn list(seen: &Seen<UpstreamAnswer>) -> Option<Seen<&RefList>> {
     match &seen.value {
         UpstreamAnswer::List(list) => Some(Seen { at: seen.at, value: list }),
-        UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. } | UpstreamAnswer::Trouble(_) => None,
+        UpstreamAnswer::NotGit { .. }
+        | UpstreamAnswer::DumbHttp
+        | UpstreamAnswer::Refused { .. }
+        | UpstreamAnswer::Trouble(_) => None,
     }
 }
 

@@ -97,9 +97,10 @@ pub fn observe(
 /// A look that was not over when an observation had to be.
 #[must_use]
 pub fn too_slow(look: Look) -> Finding {
-    let trouble = Trouble::maybe_sent(TroubleKind::Timeout, "no whole answer within the time of an observation");
+    let late = "no whole answer within the time of an observation";
+    let trouble = |detail: String| Trouble::maybe_sent(TroubleKind::Timeout, detail);
     Finding::Unknown(match look {
-        Look::Upstream => failing::upstream_unreachable(&trouble),
+        Look::Upstream => failing::upstream_unreachable(&trouble(format!("Upstream: {late}"))),
         Look::Repository
         | Look::Owner
         | Look::LocalRefs
@@ -107,7 +108,7 @@ pub fn too_slow(look: Look) -> Finding {
         | Look::Ancestry
         | Look::Aside
         | Look::AsideRefs
-        | Look::Pivot => failing::gitea_trouble(&trouble),
+        | Look::Pivot => failing::gitea_trouble(&trouble(late.to_owned())),
     })
 }
 

@@ -162,7 +162,7 @@ impl Code {
                 "The file with our credential for upstream is missing, empty or not readable. Upstream was not asked."
             }
             Self::UpstreamUnreachable => {
-                "Upstream did not answer this service in 5 tries: DNS, connection, proxy, time-out or 5xx. The mirror in Gitea may be well; there is no evidence of it."
+                "Upstream gave no list of refs in 5 tries within a minute, for a reason that may pass. `detail` names what was seen: DNS, the connection, a time-out, a 5xx, a limit on the rate of requests, maintenance, the answer of a proxy or of a test for browsers, a list out of a cache, or a request that was refused just after upstream had allowed another. The run continued with Gitea alone. The mirror in Gitea may be well, but nothing proves it."
             }
             Self::UpstreamTls => {
                 "Upstream was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Upstream is tried once in a run, and the run continues with Gitea alone: the mirror in Gitea may be well, but nothing proves it. Gitea fetches from upstream itself and has CA certificates of its own: a private CA must be added there, too."
@@ -171,7 +171,7 @@ impl Code {
                 "A signed webhook named a new commit, and for a minute upstream went on listing the ref at the old one. Gitea equals that older list, so that nothing is proven about the push. Forges send webhooks before all of their servers show the push."
             }
             Self::UpstreamRefused => {
-                "Upstream answered that it will not show the repository: 401, 403, 404 or a redirect. Nothing was changed in Gitea."
+                "Upstream answered that it does not show the repository, or not at this address: 401, 403, 404, 410, 451, a redirect, a log-in page, or an error of its git that denies access. `reason` names three kinds: `redirect`, `log-in`, and `withdrawn` (removed, closed, or withheld by law). No redirect is followed, and only an address on the same host is recommended. Nothing was changed in Gitea."
             }
             Self::UpstreamRedirects => {
                 "Upstream's address is not its final one: Gitea, or we, were answered with a redirect, and some releases of Gitea and Forgejo refuse to follow one. Nothing was changed."
@@ -183,7 +183,7 @@ impl Code {
                 "We can read upstream with our credential, and Gitea's syncs fail: Gitea keeps the credential that it was given when the mirror was made, and most often that one no longer works. Gitea does not tell the cause: where a new credential changes nothing, its log (or Site Administration, System Notices) does."
             }
             Self::UpstreamSuspect => {
-                "Upstream answered with something that is no sound list of refs: HTML, nothing, a cut list, no branches, or less than half of the branches last proven. A pruning mirror that syncs from that can lose everything, so nothing was asked of Gitea. Of a mirror that was found, and of which the journal knows no earlier proof, nobody can say whether upstream has lost branches before: the first proven run says so in its `notes`."
+                "Upstream answered with something that is no sound list of refs. `reason` says what: `not-git` (a web page, nothing, a cut list, an error that is not known), `empty` (no branch and no tag), `shrunken` (less than half of the branches last proven), or `dumb-http` (plain files, which Gitea can mirror and cutover-api cannot read; only this one is not retryable). A pruning mirror that syncs from such an answer can lose everything, so nothing was changed in Gitea. For a mirror without an earlier proof in the journal it is unknown whether upstream has lost branches before: the first proven run says so in its `notes`."
             }
             Self::UpstreamBranchMissing => "Upstream's list is sound, and the configured branch is not on it.",
             Self::UpstreamNotAllowed => {

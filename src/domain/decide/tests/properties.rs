@@ -9,7 +9,7 @@ use super::super::{Action, Next, decide};
 use super::world::{World, mirror, refs, trouble, upstream};
 use crate::domain::answer::{
     CreateOrganisationAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, Refusal, Repository,
-    RepositoryAnswer, SyncAnswer, Trouble, TroubleKind, UpstreamAnswer,
+    RepositoryAnswer, SyncAnswer, Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal,
 };
 use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{PruneCertainty, PruneMemory, Seen};
@@ -78,7 +78,8 @@ fn any_upstream() -> impl Strategy<Value = UpstreamAnswer> {
             upstream(&[("heads/other", 'b')]),
             upstream(&[]),
             UpstreamAnswer::NotGit { detail: "a web page".into() },
-            UpstreamAnswer::Refused { status: 404, detail: "no".into() },
+            UpstreamAnswer::Refused { why: UpstreamRefusal::Denied, detail: "no".into() },
+            UpstreamAnswer::DumbHttp,
         ]),
         1 => any_trouble().prop_map(UpstreamAnswer::Trouble),
     ]
@@ -257,7 +258,7 @@ fn any_spec() -> impl Strategy<Value = MirrorSpec> {
 /// Whether upstream was seen to say something from which nothing may follow.
 fn upstream_is_unsound(seen: &Observation) -> bool {
     match seen.upstream.as_ref().map(|seen| &seen.value) {
-        Some(UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. }) => true,
+        Some(UpstreamAnswer::NotGit { .. } | UpstreamAnswer::DumbHttp | UpstreamAnswer::Refused { .. }) => true,
         Some(UpstreamAnswer::List(list)) => list.is_empty(),
         Some(UpstreamAnswer::Trouble(_)) | None => false,
     }

@@ -2,25 +2,29 @@
 
 use super::super::Look;
 use super::world::{World, mirror, refs, secs, trouble, upstream};
-use crate::domain::answer::{LocalRefsAnswer, Trouble, TroubleKind, UpstreamAnswer};
+use crate::domain::answer::{LocalRefsAnswer, Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal};
 use crate::domain::cause::Cause;
 use crate::domain::evidence::{PruneCertainty, PruneMemory};
 use crate::domain::problem::Code;
 use crate::domain::refs::Prune;
+use crate::domain::url::UpstreamUrl;
 
 /// Every answer from which nothing may follow.
 fn unsound() -> Vec<(UpstreamAnswer, Code, Option<&'static str>)> {
     let not_git = |detail: &str| UpstreamAnswer::NotGit { detail: format!("upstream answers 200 with {detail}") };
-    let refused = |status| UpstreamAnswer::Refused { status, detail: "no".into() };
+    let refused = |why| UpstreamAnswer::Refused { why, detail: "no".into() };
+    let moved = UpstreamUrl::parse("https://upstream.test/moved").unwrap();
     vec![
         (not_git("a web page"), Code::UpstreamSuspect, Some("not-git")),
         (not_git("an empty answer"), Code::UpstreamSuspect, Some("not-git")),
         (not_git("a list that breaks off before its end"), Code::UpstreamSuspect, Some("not-git")),
         (upstream(&[]), Code::UpstreamSuspect, Some("empty")),
-        (refused(401), Code::UpstreamRefused, None),
-        (refused(403), Code::UpstreamRefused, None),
-        (refused(404), Code::UpstreamRefused, None),
-        (refused(301), Code::UpstreamRefused, Some("redirect")),
+        (UpstreamAnswer::DumbHttp, Code::UpstreamSuspect, Some("dumb-http")),
+        (refused(UpstreamRefusal::Denied), Code::UpstreamRefused, None),
+        (refused(UpstreamRefusal::LogIn), Code::UpstreamRefused, Some("log-in")),
+        (refused(UpstreamRefusal::Withdrawn), Code::UpstreamRefused, Some("withdrawn")),
+        (refused(UpstreamRefusal::Redirect { to: None }), Code::UpstreamRefused, Some("redirect")),
+        (refused(UpstreamRefusal::Redirect { to: Some(moved) }), Code::UpstreamRefused, Some("redirect")),
         (upstream(&[("heads/other", 'a'), ("tags/main", 'a')]), Code::UpstreamBranchMissing, None),
         (UpstreamAnswer::Trouble(trouble(TroubleKind::Credential)), Code::UpstreamCredential, None),
     ]
@@ -36,6 +40,26 @@ fn nothing_is_made_of_an_upstream_that_answers_wrongly() {
         assert!(world.acts().is_empty(), "{answer:?}");
         assert_eq!(world.looks, [Look::Repository, Look::Upstream], "it is asked once: {answer:?}");
     }
+}
+
+#[test]
+fn a_remedy_names_the_new_address_only_of_the_same_host_and_only_what_can_pass_may_be_retried() {
+    let problem = |answer| {
+        let mut world = World::empty();
+        world.upstream = answer;
+        world.fails();
+        world.problem().clone()
+    };
+    let redirect =
+        |to| UpstreamAnswer::Refused { why: UpstreamRefusal::Redirect { to }, detail: "it redirects".into() };
+    let moved = problem(redirect(Some(UpstreamUrl::parse("https://upstream.test/moved").unwrap())));
+    assert_eq!(
+        moved.remedy,
+        "Set UPSTREAM_REPO_URL (upstream.url) to https://upstream.test/moved and restart cutover-api."
+    );
+    assert!(!problem(redirect(None)).remedy.contains("upstream.test"));
+    assert!(!problem(UpstreamAnswer::DumbHttp).retryable, "it stays as it is");
+    assert!(problem(UpstreamAnswer::NotGit { detail: "x".into() }).retryable);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use axum::response::Response;
 use url::Url;
 
 pub(crate) use memory::Memory;
+pub(crate) use wire::packet;
 
 use crate::git::{Backend, Git, Output, blocking};
 use crate::refs::{Ref, Refs};
