@@ -68,8 +68,10 @@ pub enum TroubleKind {
     Cut,
     /// More body than is read.
     TooLarge,
-    /// An answer in a form that this server never gives: another program speaks, or a proxy.
+    /// A success, a redirect or JSON in a form that this server never gives: another program speaks.
     Foreign,
+    /// An error in a form that this server never gives: a proxy that does not reach it, or its installer.
+    NotReady,
     /// A 5xx of the server's own.
     ServerError,
     /// A 408, 429, 502, 503 or 504: asked to come again, or a proxy that does not reach the server.
@@ -83,10 +85,27 @@ impl TroubleKind {
     #[must_use]
     pub const fn may_be_a_restart(self) -> bool {
         match self {
-            Self::Dns | Self::Connect | Self::Timeout | Self::Cut | Self::Busy => true,
+            Self::Dns | Self::Connect | Self::Timeout | Self::Cut | Self::Busy | Self::NotReady => true,
             Self::Tls | Self::AuthTimeout | Self::TooLarge | Self::Foreign | Self::ServerError | Self::Credential => {
                 false
             }
+        }
+    }
+
+    /// Whether it shows that the address or the trust in it is wrong, and not only that the server is away.
+    #[must_use]
+    pub const fn is_certain(self) -> bool {
+        match self {
+            Self::Tls | Self::Foreign | Self::TooLarge => true,
+            Self::Dns
+            | Self::Connect
+            | Self::Timeout
+            | Self::AuthTimeout
+            | Self::Cut
+            | Self::NotReady
+            | Self::ServerError
+            | Self::Busy
+            | Self::Credential => false,
         }
     }
 }

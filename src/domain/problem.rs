@@ -126,12 +126,12 @@ codes! {
         "Check that Gitea runs (`kubectl -n gitea get pods`) and that GITEA_INTERNAL_URL (gitea.url) and the network policies let us reach it; then ask again.";
     GiteaDns = "gitea-dns", 502, again, "Gitea's host name does not resolve",
         "Check the host in GITEA_INTERNAL_URL (gitea.url) and the cluster's DNS: `kubectl -n gitea get svc`; then ask again.";
-    GiteaTls = "gitea-tls", 502, change, "No TLS session with Gitea",
+    GiteaTls = "gitea-tls", 502, again, "No TLS session with Gitea",
         "Compare what `detail` says with what Gitea sends (`openssl s_client -connect HOST:PORT -servername HOST`). Then correct Gitea's certificate, or put its issuer's certificate into the file of gitea.caFile (in the chart: caBundle). A changed file is read at the next call.";
     GiteaError = "gitea-error", 502, again, "Gitea answers with errors of its own",
         "Look into Gitea's own log at the time of this run (`kubectl -n gitea logs deploy/gitea --since=30m`); then ask again.";
-    NotGitea = "not-gitea", 502, change, "What answers is not Gitea's API",
-        "Check GITEA_INTERNAL_URL (gitea.url), path prefix included, that Gitea's installation is finished and that no log-in page stands before it.";
+    NotGitea = "not-gitea", 502, again, "What answers is not Gitea's API",
+        "Check GITEA_INTERNAL_URL (gitea.url), path prefix included, and that no log-in page and no redirect stands before it; then ask again.";
     GiteaCredential = "gitea-credential", 503, change, "Our own credential for Gitea cannot be read",
         "Put a Gitea token into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names, readable by this service; it is read again at each use.";
     GiteaAuth = "gitea-auth", 502, change, "Gitea does not accept our credential",

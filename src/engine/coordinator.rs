@@ -258,7 +258,7 @@ impl Coordinator {
             self.observing.unwritten(at);
         }
         Arc::make_mut(&mut slot.status).begins_an_attempt(now);
-        let interrupt = Arc::<Notify>::default();
+        let (interrupt, hurry) = (Arc::<Notify>::default(), Arc::<Notify>::default());
         let driver = Driver {
             run,
             options: options.clone(),
@@ -268,11 +268,12 @@ impl Coordinator {
             around: self.around.clone(),
             events: self.events.clone(),
             interrupt: Arc::clone(&interrupt),
+            hurry: Arc::clone(&hurry),
             pushes: slot.pushes.subscribe(),
         };
         let driving = self.drivers.spawn(driver.drive());
         let (abort, task) = (driving.abort_handle(), Task::Run { interrupt });
-        slot.driven = Some(Driven { run, began: Instant::now(), abort, task });
+        slot.driven = Some(Driven { run, began: Instant::now(), abort, hurry, task });
         self.drivers.spawn(Minder::new(self, run, name).over(driving));
     }
 

@@ -89,7 +89,9 @@ impl Coordinator {
             Err(NotAccepted::Conflict { run, .. }) if self.in_flight.contains_key(&run) => {
                 let one = self.in_flight.get_mut(&run).expect("it was just seen");
                 one.asked([&mirror], now);
-                one.given()
+                let given = one.given();
+                self.hurry(std::slice::from_ref(&mirror));
+                given
             }
             answer => answer?,
         };

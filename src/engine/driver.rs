@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, SemaphorePermit, mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::facts::LastSeen;
 use super::observer::Observed;
 use super::surroundings::Surroundings;
 use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, TroubleKind, UpstreamAnswer};
 use crate::domain::credential::CredentialSource;
-use crate::domain::decide::{Look, Next, Wait, decide};
+use crate::domain::decide::{Look, Next, decide};
 use crate::domain::evidence::Seen;
 use crate::domain::names::MirrorName;
 use crate::domain::observation::{History, Observation, RepositorySeen};
@@ -58,6 +58,8 @@ pub(super) struct Driver {
     pub(super) events: mpsc::Sender<Event>,
     /// Told when the mirror is to stand still: what the journal knows is then read anew.
     pub(super) interrupt: Arc<Notify>,
+    /// Told of a new request for the mirror: a wait for Gitea ends then.
+    pub(super) hurry: Arc<Notify>,
     /// The pushes that deliveries name, as they come.
     pub(super) pushes: watch::Receiver<Pushes>,
 }
@@ -71,6 +73,10 @@ pub(super) struct Work {
     phase: Option<(Phase, Option<Problem>)>,
     /// When something was told of it last.
     told: Option<Instant>,
+    /// When a new request last cut a wait short.
+    pub(super) hurried: Option<Instant>,
+    /// Until when upstream has asked this run to be left alone, and its answer.
+    resting: Option<(Instant, UpstreamAnswer)>,
     /// The phase that a look belongs to: what was done or waited for just before.
     pub(super) looking: Phase,
 }
@@ -85,6 +91,8 @@ impl Work {
             seen: LastSeen::default(),
             phase: None,
             told: None,
+            hurried: None,
+            resting: None,
             looking: Phase::Inspecting,
         }
     }
@@ -147,7 +155,7 @@ impl Driver {
     async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         let in_line = async {
             if let Some(pause) = self.pause {
-                tokio::time::sleep(pause).await;
+                sleep(pause).await;
             }
             self.around.turns.acquire().await.ok()
         };
@@ -167,6 +175,7 @@ impl Driver {
         }
         loop {
             work.tick();
+            work.history.upstream_rest = self.around.rest_of(&self.spec.upstream.origin());
             work.history.hears_of(&self.pushes.borrow());
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
                 Next::Look(look) => {
@@ -220,9 +229,7 @@ impl Driver {
             }
             Look::Upstream => {
                 self.enter(looking, None, work).await;
-                let answer = self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential).await;
-                self.around.origins.note(self.spec.upstream.origin(), &answer);
-                work.history.saw_upstream(&answer);
+                let answer = self.upstream(work).await;
                 work.seen.upstream(&self.spec, &answer);
                 work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
                 Self::saw_both(work);
@@ -274,6 +281,19 @@ impl Driver {
                 work.observation.aside_refs = Some(answer);
             }
         }
+    }
+
+    /// Upstream's answer; the one before, for as long as that asks to be left alone.
+    async fn upstream(&self, work: &mut Work) -> UpstreamAnswer {
+        if let Some((_, answer)) = work.resting.as_ref().filter(|(until, _)| *until > Instant::now()) {
+            return answer.clone();
+        }
+        let answer = self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential).await;
+        work.tick();
+        work.resting =
+            self.around.origins.note(self.spec.upstream.origin(), &answer).map(|until| (until, answer.clone()));
+        work.history.saw_upstream(&answer);
+        answer
     }
 
     fn saw_local_refs(&self, answer: LocalRefsAnswer, work: &mut Work) {
@@ -341,23 +361,6 @@ impl Driver {
             | LocalRefsAnswer::Refused(_)
             | LocalRefsAnswer::Gone
             | LocalRefsAnswer::Trouble(_) => None,
-        }
-    }
-
-    pub(super) async fn wait(&self, wait: Wait, work: &mut Work) {
-        work.looking = if wait.phase == Phase::Connecting { Phase::Inspecting } else { wait.phase };
-        self.enter(wait.phase, wait.because, work).await;
-        let pause = if wait.jitter {
-            super::jitter::spread(wait.pause, (self.spec.name.as_str(), self.around.clock.now().as_nanosecond()))
-        } else {
-            wait.pause
-        };
-        tokio::time::sleep(pause).await;
-        // an outage may take long, and what upstream showed before it is no ground for a change after it
-        if wait.phase == Phase::Connecting {
-            work.observation.forget_upstream();
-        } else {
-            work.observation.forget();
         }
     }
 

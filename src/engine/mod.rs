@@ -26,6 +26,7 @@ mod not_accepted;
 mod observer;
 mod observing;
 mod origins;
+mod pause;
 mod publishing;
 mod restart;
 mod shown;

@@ -196,12 +196,13 @@ impl Coordinator {
             events: observing.unheard.clone(),
             pause: None,
             interrupt: Arc::default(),
+            hurry: Arc::default(),
             pushes: slot.pushes.subscribe(),
         };
         // a long line spreads them already
         let pause = if observing.line.is_empty() {
             let salt = (slot.mirror.spec.name.as_str(), self.around.clock.now().as_nanosecond());
-            super::jitter::spread(SPREAD, salt)
+            super::jitter::spread(SPREAD / 2, SPREAD, salt)
         } else {
             Duration::ZERO
         };

@@ -76,6 +76,7 @@ impl Failure {
                 | TroubleKind::Tls
                 | TroubleKind::TooLarge
                 | TroubleKind::Foreign
+                | TroubleKind::NotReady
                 | TroubleKind::Credential => false,
             },
             // somebody else has written at the same moment

@@ -113,8 +113,8 @@ pub fn status_trouble(response: &Response<Bytes>) -> Trouble {
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
     Some(Duration::try_from(until.duration_since(date(headers)?)).unwrap_or_default())
@@ -147,6 +147,9 @@ mod tests {
         for (asked, date, pause) in [
             ("7", None, Some(7)),
             ("0", None, Some(0)),
+            ("99999999999999999999", None, Some(u64::MAX)),
+            ("+7", None, None),
+            ("", None, None),
             ("Sun, 06 Nov 1994 08:51:37 GMT", Some(DATE), Some(120)),
             ("Sun, 06 Nov 1994 08:40:00 GMT", Some(DATE), Some(0)),
             ("Sun, 06 Nov 1994 08:51:37 GMT", None, None),

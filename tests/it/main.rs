@@ -32,6 +32,7 @@ mod not_ours;
 mod notifications;
 mod outages;
 mod pages;
+mod patience;
 mod process;
 mod proxies;
 mod runs;

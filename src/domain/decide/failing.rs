@@ -2,10 +2,15 @@
 //!
 //! Owns the mapping from what Gitea or upstream said to a [`Problem`]. Decides nothing.
 
+use std::time::Duration;
+
+use jiff::{Timestamp, Unit};
+
 use crate::domain::answer::{
     CreateOrganisationAnswer, MigrateAnswer, PatchAnswer, Refusal, SyncAnswer, Trouble, TroubleKind, UpstreamRefusal,
 };
 use crate::domain::cause::Side;
+use crate::domain::duration::GoDuration;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::server::Server;
 use crate::domain::webhook::Push;
@@ -51,10 +56,20 @@ pub(super) fn gitea_trouble(trouble: &Trouble) -> Problem {
         TroubleKind::AuthTimeout => Code::GiteaAuthTimeout,
         TroubleKind::Tls => Code::GiteaTls,
         TroubleKind::Foreign | TroubleKind::TooLarge => Code::NotGitea,
-        TroubleKind::ServerError | TroubleKind::Busy => Code::GiteaError,
+        TroubleKind::ServerError | TroubleKind::Busy | TroubleKind::NotReady => Code::GiteaError,
         TroubleKind::Credential => Code::GiteaCredential,
     };
-    because(trouble, Side::Gitea, Problem::new(code, format!("Gitea: {}", trouble.detail)))
+    let problem = because(trouble, Side::Gitea, Problem::new(code, format!("Gitea: {}", trouble.detail)));
+    if trouble.kind == TroubleKind::NotReady { problem.with_remedy(NOT_READY) } else { problem }
+}
+
+/// What to do about an error that is not Gitea's own.
+const NOT_READY: &str = "Check that Gitea runs and that its installation is finished, that the proxy or ingress before it leads to it, and GITEA_INTERNAL_URL (gitea.url), path prefix included; then ask again.";
+
+/// The same, where nothing else was seen for this long and Gitea has never answered.
+pub(super) fn gitea_certainly(trouble: &Trouble, unbroken: Duration) -> Problem {
+    let (problem, unbroken) = (gitea_trouble(trouble), GoDuration::new(Duration::from_secs(unbroken.as_secs())));
+    Problem::new(problem.code, format!("{}, and nothing else for {unbroken}", problem.detail))
 }
 
 /// Upstream does not answer us.
@@ -101,6 +116,16 @@ pub(super) fn dumb_http() -> Problem {
     .retryable(false)
     .with_remedy(
         "Let upstream serve git's smart HTTP (`git http-backend`), or choose another address of the repository in UPSTREAM_REPO_URL (upstream.url). A mirror of plain files has to be made and watched in Gitea itself.",
+    )
+}
+
+/// Upstream's host has asked to be left alone, by the service and so by Gitea.
+pub(super) fn upstream_rests(host: &str, until: Timestamp) -> Problem {
+    let until = until.round(Unit::Second).unwrap_or(until);
+    let detail =
+        format!("upstream's host {host} limits requests and asks for none before {until}: Gitea is not sent there");
+    Problem::new(Code::UpstreamUnreachable, detail).because("rate-limit").with_remedy(
+        "Ask again after the time in `detail`. Where it happens often, give upstream a credential (UPSTREAM_TOKEN_FILE, upstream.tokenFile): most forges allow more requests with one.",
     )
 }
 

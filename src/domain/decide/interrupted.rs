@@ -38,9 +38,7 @@ impl Table<'_> {
                 let Some(refs) = &self.seen.aside_refs else { return Some(Next::Look(Look::AsideRefs)) };
                 self.without_folder(refs, self.history.aside_folder_gone_since, &rename.aside.name, &self.spec.repo)
             }
-            Some(RepositoryAnswer::Trouble(trouble)) => {
-                Some(Self::wait_for_gitea(trouble, self.history.streak.as_ref().map_or(1, |streak| streak.count)))
-            }
+            Some(RepositoryAnswer::Trouble(trouble)) => Some(self.wait_for_gitea(trouble, self.troubles())),
             Some(RepositoryAnswer::Present(_) | RepositoryAnswer::Absent | RepositoryAnswer::Refused(_)) => None,
         }
     }
@@ -61,7 +59,7 @@ impl Table<'_> {
                     fail(self.folder_missing(row, folder))
                 })
             }
-            LocalRefsAnswer::Trouble(trouble) => Some(Self::wait_for_gitea(trouble, self.history.git_troubles.max(1))),
+            LocalRefsAnswer::Trouble(trouble) => Some(self.wait_for_gitea(trouble, self.history.git_troubles.max(1))),
             // where git is not served, nothing tells; Gitea refuses a rename without a folder
             LocalRefsAnswer::List(_)
             | LocalRefsAnswer::HttpGitDisabled

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Look, Next, Table, Wait, backoff, failing};
+use super::{Awaited, Look, Next, Table, Wait, backoff, failing};
 use crate::domain::observation::Sync;
 use crate::domain::refs::Comparison;
 use crate::domain::run::{End, Phase};
@@ -28,7 +28,10 @@ impl Table<'_> {
         };
         let pause = backoff::exponential(lag.readings + 2).min(left);
         Some(match pause.checked_sub(self.history.since(lag.read_at)).filter(|left| !left.is_zero()) {
-            Some(pause) => Next::Wait(Wait { phase: Phase::Verifying, pause, jitter: false, because: Some(because) }),
+            Some(pause) => {
+                let (awaited, because) = (Awaited::Work, Some(Box::new(because)));
+                Next::Wait(Wait { phase: Phase::Verifying, pause, least: pause, awaited, because })
+            }
             None => Next::Look(Look::Upstream),
         })
     }

@@ -21,7 +21,7 @@ use crate::domain::spec::OnLegacy;
 const BETWEEN_RENAMES: Duration = Duration::from_secs(2);
 
 /// How long an undoing goes on beyond the run itself.
-const UNDOING: Duration = Duration::from_mins(2);
+pub(super) const UNDOING: Duration = Duration::from_mins(2);
 
 /// How many refs a detail names.
 const NAMED: usize = 3;
@@ -172,9 +172,7 @@ impl Table<'_> {
             RepositoryAnswer::Present(repository) if repository.id == aside.repository => {
                 fail(giving_up.problem.clone())
             }
-            RepositoryAnswer::Trouble(trouble) if in_time => {
-                Self::wait_for_gitea(trouble, self.history.streak.as_ref().map_or(1, |streak| streak.count))
-            }
+            RepositoryAnswer::Trouble(trouble) if in_time => self.wait_for_gitea(trouble, self.troubles()),
             RepositoryAnswer::Absent if in_time && let Some(next) = self.interrupted_return() => next,
             RepositoryAnswer::Absent if in_time => match self.renaming(aside.name.as_str()) {
                 None => Next::Act(Action::GiveBack(aside.clone())),

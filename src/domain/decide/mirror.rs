@@ -98,7 +98,7 @@ impl Table<'_> {
             }
             LocalRefsAnswer::FolderGone => Err(broken("its git finds no folder")),
             LocalRefsAnswer::Gone => Err(broken("its git knows no such repository")),
-            LocalRefsAnswer::Trouble(trouble) => Err(Self::wait_for_gitea(trouble, count)),
+            LocalRefsAnswer::Trouble(trouble) => Err(self.wait_for_gitea(trouble, count)),
             LocalRefsAnswer::Refused(refusal) => Err(fail(failing::refused(refusal))),
             LocalRefsAnswer::HttpGitDisabled if self.history.refs_by_api => Err(fail(Problem::new(
                 Code::HttpGitDisabled,

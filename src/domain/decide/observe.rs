@@ -185,7 +185,7 @@ impl Table<'_> {
 fn told(next: Next) -> Result<Finding, Look> {
     let problem = match next {
         Next::Look(look) => return Err(look),
-        Next::Wait(wait) => wait.because,
+        Next::Wait(wait) => wait.because.map(|because| *because),
         Next::GiveUp(problem) => Some(*problem),
         Next::End(end) => match *end {
             End::Failed { problem } | End::Unverified { problem } => Some(problem),

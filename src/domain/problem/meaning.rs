@@ -97,13 +97,13 @@ impl Code {
                 "The cluster's DNS knows no address for Gitea's host name. The run waits and tries again by itself until its deadline."
             }
             Self::GiteaTls => {
-                "Gitea was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Gitea's certificate is checked against the system's CA certificates and those in the file of `gitea.caFile`; a self-signed certificate is accepted when that very certificate is in the file."
+                "Gitea was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Gitea's certificate is checked against the system's CA certificates and those in the file of `gitea.caFile`; a self-signed certificate is accepted when that very certificate is in the file. A run to which Gitea has not answered yet fails when it has seen nothing else for two minutes."
             }
             Self::GiteaError => {
-                "Gitea, or a proxy before it, answers with 5xx, 429 or something that cannot be read. The run waits and tries again by itself until its deadline."
+                "Gitea, or a proxy before it, answers with 5xx, 429 or a web page in place of an error of its API's, as Gitea's installer does. The run waits and tries again by itself until its deadline."
             }
             Self::NotGitea => {
-                "Something answers at Gitea's address and it is not Gitea's API: a log-in page, a redirect, another program, or Gitea's installer."
+                "Something answers at Gitea's address and it is not Gitea's API: a log-in page, a redirect or another program. A run to which Gitea has not answered yet fails when it has seen nothing else for two minutes."
             }
             Self::GiteaCredential => {
                 "The file with our token for Gitea is missing, empty or not readable. Gitea was not asked."
@@ -162,7 +162,7 @@ impl Code {
                 "The file with our credential for upstream is missing, empty or not readable. Upstream was not asked."
             }
             Self::UpstreamUnreachable => {
-                "Upstream gave no list of refs in 5 tries within a minute, for a reason that may pass. `detail` names what was seen: DNS, the connection, a time-out, a 5xx, a limit on the rate of requests, maintenance, the answer of a proxy or of a test for browsers, a list out of a cache, or a request that was refused just after upstream had allowed another. The run continued with Gitea alone. The mirror in Gitea may be well, but nothing proves it."
+                "Upstream gave no list of refs in 5 tries within a minute, for a reason that may pass. `detail` names what was seen: DNS, the connection, a time-out, a 5xx, a limit on the rate of requests, maintenance, the answer of a proxy or of a test for browsers, a list out of a cache, or a request that was refused just after upstream had allowed another. The run continued with Gitea alone. The mirror in Gitea may be well, but nothing proves it. Where its host limits requests and asks for none until after the end of the run (`reason` is `rate-limit`), Gitea is not sent there before, and the run ends at once."
             }
             Self::UpstreamTls => {
                 "Upstream was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Upstream is tried once in a run, and the run continues with Gitea alone: the mirror in Gitea may be well, but nothing proves it. Gitea fetches from upstream itself and has CA certificates of its own: a private CA must be added there, too."

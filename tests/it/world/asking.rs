@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Body;
+use cutover_api::clock::Clock as _;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -189,6 +190,12 @@ impl World {
             assert_eq!(run["status"], "failed", "at {at}: {run:#}");
             run["mirrors"][0]["problem"].clone()
         }
+    }
+
+    /// The time in a while, to the second, as texts for people write it.
+    pub(crate) fn clock_in(&self, pause: Duration) -> String {
+        let then = self.clock.now() + jiff::SignedDuration::try_from(pause).unwrap();
+        then.strftime("%Y-%m-%dT%H:%M").to_string()
     }
 
     /// The calls that the stand-in has received, or that the service has sent to a real server.
