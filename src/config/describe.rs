@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use url::Url;
 
+use super::bytes;
 use super::{AuthConfig, Config, KubernetesConfig, MirrorConfig};
 use crate::domain::duration::GoDuration;
 use crate::domain::mode::Mode;
@@ -33,6 +34,8 @@ pub fn describe(config: &Config) -> String {
     ] {
         page.row(label, format!("after {}", GoDuration::new(limit)));
     }
+    page.row("reading one side's refs", format!("after {}", GoDuration::new(config.policy.refs_time)));
+    page.row("the refs of one side", format!("at most {} of memory", bytes::show(config.policy.refs_bytes)));
     page.head("Observation");
     page.row("started by a reader when older than", GoDuration::new(config.policy.observed_for));
     page.row(

@@ -114,6 +114,8 @@ pub(super) struct LimitsDraft {
     pub(super) migrate: Field<String>,
     pub(super) sync: Field<String>,
     pub(super) dead_placeholder: Field<String>,
+    pub(super) refs_time: Field<String>,
+    pub(super) refs_bytes: Field<String>,
     pub(super) connections: Field<u64>,
 }
 
@@ -126,6 +128,8 @@ impl LimitsDraft {
             migrate: text("migrate"),
             sync: text("sync"),
             dead_placeholder: text("deadPlaceholder"),
+            refs_time: text("refsTime"),
+            refs_bytes: text("refsBytes"),
             connections: Field::Absent(Place::named("limits.connections")),
         }
     }

@@ -14,7 +14,7 @@ const GITEA: &[&str] = &["url", "tokenFile", "usernameFile", "passwordFile", "ca
 const MIRROR: &[&str] = &["name", "upstream", "target", "interval", "prune", "private", "mode", "onLegacy", "webhook"];
 const UPSTREAM: &[&str] = &["url", "branch", "tokenFile", "usernameFile", "passwordFile", "caFile"];
 const TARGET: &[&str] = &["owner", "repo"];
-const LIMITS: &[&str] = &["run", "migrate", "sync", "deadPlaceholder", "connections"];
+const LIMITS: &[&str] = &["run", "migrate", "sync", "deadPlaceholder", "refsTime", "refsBytes", "connections"];
 const KUBERNETES: &[&str] = &[
     "enabled",
     "audiences",
@@ -110,6 +110,8 @@ fn limits(top: &mut Section, report: &mut Report) -> LimitsDraft {
         migrate: duration("migrate"),
         sync: duration("sync"),
         dead_placeholder: duration("deadPlaceholder"),
+        refs_time: duration("refsTime"),
+        refs_bytes: limits.text("refsBytes", "a text, such as 24MiB", report),
         connections: limits.number("connections", report),
     }
 }

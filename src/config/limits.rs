@@ -2,8 +2,10 @@
 //!
 //! Owns their bounds. Judges values, whatever they were written in.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::bytes;
 use super::draft::{LimitsDraft, ObservationDraft};
 use super::report::{Field, Report};
 use super::rules::duration;
@@ -12,6 +14,9 @@ use crate::domain::spec::Policy;
 
 /// Gitea's own limit of a clone, `[git.timeout] MIGRATE`, by default.
 const GITEA_CLONE_LIMIT: Duration = Duration::from_mins(10);
+
+/// How much memory the refs of one side may take: from a few thousand refs to some millions.
+const REFS_BYTES: RangeInclusive<usize> = 1 << 20..=1 << 30;
 
 /// `limits` and `observation`.
 pub(super) fn limits(
@@ -39,6 +44,21 @@ pub(super) fn limits(
     let migrate = between(&draft.migrate, default.migrate, minute, longest, report);
     let sync = between(&draft.sync, default.sync, minute, longest, report);
     let dead = between(&draft.dead_placeholder, default.dead_placeholder, Duration::from_secs(10), longest, report);
+    let refs_time =
+        between(&draft.refs_time, default.refs_time, Duration::from_secs(10), Duration::from_mins(10), report);
+    let refs_bytes = draft.refs_bytes.or(
+        report,
+        || Some(default.refs_bytes),
+        |text| match bytes::parse(text) {
+            Ok(size) if REFS_BYTES.contains(&size) => Ok(size),
+            Ok(_) => Err(format!(
+                "this is between {} and {}",
+                bytes::show(*REFS_BYTES.start()),
+                bytes::show(*REFS_BYTES.end())
+            )),
+            Err(wrong) => Err(wrong.to_owned()),
+        },
+    );
     // below a few seconds every reader would ask upstream; above an hour what is shown is of no use
     let ttl = between(&observation.ttl, default.observed_for, Duration::from_secs(5), Duration::from_hours(1), report);
     let month = Duration::from_hours(30 * 24);
@@ -77,6 +97,8 @@ pub(super) fn limits(
         migrate: migrate?.1,
         sync: sync?.1,
         dead_placeholder: dead?.1,
+        refs_time: refs_time?.1,
+        refs_bytes: refs_bytes?.1,
         observed_for: ttl?.1,
         heal_after: heal_after?,
         pivot: None,

@@ -9,6 +9,7 @@
 //! variables → environment ┘
 //! ```
 
+mod bytes;
 mod describe;
 mod draft;
 mod environment;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
 use super::duration::GoDuration;
-use super::refs::RefList;
+use super::refs::{RefList, RefName};
 use super::url::UpstreamUrl;
 
 /// No usable answer: nothing is known about the other side's state.
@@ -478,11 +478,22 @@ pub enum AncestryAnswer {
     Trouble(Trouble),
 }
 
+/// A list of refs that is git's, and larger than what is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Oversize {
+    /// The list takes more memory than one may: so many refs fitted.
+    List(usize),
+    /// No forge holds a name of this length.
+    Name(RefName),
+}
+
 /// Upstream's refs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamAnswer {
     /// A complete list.
     List(RefList),
+    /// A list that is not held.
+    Oversize(Oversize),
     /// An answer that is not git's, or not whole although nothing was cut: nothing may be concluded from it.
     NotGit {
         /// What was seen instead.
@@ -499,6 +510,17 @@ pub enum UpstreamAnswer {
     },
     /// No answer for now.
     Trouble(Trouble),
+}
+
+impl UpstreamAnswer {
+    /// The list, if it is one.
+    #[must_use]
+    pub const fn list(&self) -> Option<&RefList> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Oversize(_) | Self::NotGit { .. } | Self::DumbHttp | Self::Refused { .. } | Self::Trouble(_) => None,
+        }
+    }
 }
 
 /// How upstream refuses to show a repository.
@@ -522,6 +544,8 @@ pub enum UpstreamRefusal {
 pub enum LocalRefsAnswer {
     /// A complete list.
     List(RefList),
+    /// A list that is not held.
+    Oversize(Oversize),
     /// The answers of a repository whose folder is gone, or is not there yet.
     FolderGone,
     /// 403: `[repository] DISABLE_HTTP_GIT`.
@@ -532,4 +556,20 @@ pub enum LocalRefsAnswer {
     Gone,
     /// No usable answer.
     Trouble(Trouble),
+}
+
+impl LocalRefsAnswer {
+    /// The list, if it is one.
+    #[must_use]
+    pub const fn list(&self) -> Option<&RefList> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Oversize(_)
+            | Self::FolderGone
+            | Self::HttpGitDisabled
+            | Self::Refused(_)
+            | Self::Gone
+            | Self::Trouble(_) => None,
+        }
+    }
 }

@@ -103,12 +103,12 @@ impl Evidence {
         if upstream.value.is_empty() {
             return Err(NotProven::UpstreamEmpty);
         }
-        let tracked_commit = upstream.value.commit_of(&spec.branch).ok_or(NotProven::BranchMissing)?.clone();
+        let tracked_commit = upstream.value.commit_of(&spec.branch).ok_or(NotProven::BranchMissing)?;
         let comparison = compare(upstream.value, gitea.value, spec.prune);
         let (upstream_digest, gitea_digest) =
             (upstream.value.digest(), gitea.value.digest_restricted_to(upstream.value));
         // the digests are a second opinion on the comparison, by another path through the same data
-        if !comparison.differing.is_empty() || upstream_digest != gitea_digest {
+        if comparison.differing > 0 || upstream_digest != gitea_digest {
             return Err(NotProven::Differing(comparison));
         }
         Ok(Self {

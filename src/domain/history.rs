@@ -232,6 +232,7 @@ impl History {
                 self.upstream_first_try.get_or_insert(self.elapsed);
             }
             UpstreamAnswer::List(_)
+            | UpstreamAnswer::Oversize(_)
             | UpstreamAnswer::NotGit { .. }
             | UpstreamAnswer::DumbHttp
             | UpstreamAnswer::Refused { .. } => {
@@ -257,7 +258,10 @@ impl History {
             LocalRefsAnswer::FolderGone => {
                 self.folder_gone_since.get_or_insert(self.elapsed);
             }
-            LocalRefsAnswer::HttpGitDisabled | LocalRefsAnswer::Refused(_) | LocalRefsAnswer::Gone => {}
+            LocalRefsAnswer::Oversize(_)
+            | LocalRefsAnswer::HttpGitDisabled
+            | LocalRefsAnswer::Refused(_)
+            | LocalRefsAnswer::Gone => {}
         }
     }
 

@@ -198,7 +198,7 @@ impl<'a> Assumed<'a> {
                 self.observation.local_refs = Some(Seen { at: self.date, value });
             }
             Look::Ancestry => {
-                let now = self.local_list().and_then(|list| list.commit_of(&self.spec.branch)).cloned();
+                let now = self.local_list().and_then(|list| list.commit_of(&self.spec.branch));
                 let Some(now) = now else { return false };
                 self.history.saw_ancestry(now, AncestryAnswer::Unknown);
             }
@@ -282,8 +282,10 @@ impl<'a> Assumed<'a> {
 
     fn sync(&mut self) {
         let digest = self.upstream_list().map(RefList::digest);
-        let tracked = self.local_list().and_then(|list| list.commit_of(&self.spec.branch)).cloned();
+        let tracked = self.local_list().and_then(|list| list.commit_of(&self.spec.branch));
         let fetched = self.fetched();
+        // what was lost before it is restored by it, and is held against no later look
+        self.history.proven_refs = None;
         if let RepositoryAnswer::Present(repository) = &mut self.repository {
             self.history.synced(repository, SyncAnswer::Queued, digest, tracked);
             // it counts in whole seconds, and the next look is a second later
@@ -292,26 +294,21 @@ impl<'a> Assumed<'a> {
         self.local = Some(LocalRefsAnswer::List(fetched));
     }
 
-    /// What Gitea would hold after a fetch.
+    /// What Gitea would hold after a fetch, as far as it is looked at: a third list is not made for the refs that only
+    /// Gitea has.
     fn fetched(&self) -> RefList {
-        let mut refs: Vec<(RefName, ObjectId)> = Vec::new();
-        let own = |list: &RefList| list.iter().map(|(name, id)| (name.clone(), id.clone())).collect::<Vec<_>>();
-        if let Some(local) =
-            self.local_list().filter(|_| self.spec.prune == Prune::Off || self.upstream_list().is_none())
-        {
-            refs.extend(own(local));
+        if let Some(upstream) = self.upstream_list() {
+            return upstream.clone();
         }
-        match self.upstream_list() {
-            Some(upstream) => refs.extend(own(upstream)),
+        match self.local_list() {
+            Some(local) if !local.is_empty() => local.clone(),
             // upstream does not answer us: all that is known is that the tracked branch has to be there
-            None if refs.is_empty() => {
-                refs.extend(
-                    ObjectId::parse(&"0".repeat(40)).ok().map(|id| (RefName::of_branch(&self.spec.branch), id)),
-                );
+            Some(_) | None => {
+                let tracked =
+                    ObjectId::parse(&"0".repeat(40)).ok().map(|id| (RefName::of_branch(&self.spec.branch), id));
+                RefList::complete(tracked, None)
             }
-            None => {}
         }
-        RefList::complete(refs, None)
     }
 
     fn migrated(&self) -> Repository {
@@ -330,29 +327,16 @@ impl<'a> Assumed<'a> {
     }
 
     fn upstream_list(&self) -> Option<&RefList> {
-        match self.upstream.as_ref().map(|seen| &seen.value) {
-            Some(UpstreamAnswer::List(list)) => Some(list),
-            Some(_) | None => None,
-        }
+        self.upstream.as_ref()?.value.list()
     }
 
     fn local_list(&self) -> Option<&RefList> {
-        match self.local.as_ref() {
-            Some(LocalRefsAnswer::List(list)) => Some(list),
-            Some(
-                LocalRefsAnswer::FolderGone
-                | LocalRefsAnswer::HttpGitDisabled
-                | LocalRefsAnswer::Refused(_)
-                | LocalRefsAnswer::Gone
-                | LocalRefsAnswer::Trouble(_),
-            )
-            | None => None,
-        }
+        self.local.as_ref()?.list()
     }
 
     /// How many refs are not as they must be, where both lists are known.
     fn differing(&self) -> Option<usize> {
-        Some(compare(self.upstream_list()?, self.local_list()?, self.spec.prune).differing.len())
+        Some(compare(self.upstream_list()?, self.local_list()?, self.spec.prune).differing)
     }
 
     fn why(&self, action: &Action) -> String {

@@ -1,7 +1,7 @@
 //! Every failure that reaches a person: one table of codes, each with its title, status, remedy and whether asking
 //! again can help.
 //!
-//! Owns the one list from which the wire, the log, the metrics and the documentation take a problem's name. Holds no
+//! Owns the one list, in one file, from which the wire, the log, the metrics and the documentation take a problem's name. Holds no
 //! secret and no raw text of anybody else's: `detail` is made of redacted words and cut at 300 characters.
 
 mod meaning;
@@ -186,6 +186,8 @@ codes! {
         "Check UPSTREAM_REPO_URL (upstream.url), and upstream's credential (UPSTREAM_TOKEN_FILE, upstream.tokenFile). Many forges answer 401 or 404 for a repository that the credential may not read.";
     UpstreamSuspect = "upstream-suspect", 424, again, "Upstream's answer is not a sound list of refs",
         "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) and find out what answers there. Retry when it lists upstream's branches. If a shrunken list is right, accept it with `acceptUpstream` and this problem's `upstreamDigest`.";
+    TooManyRefs = "too-many-refs", 424, change, "More branches and tags than fit",
+        "Count them: `git ls-remote --heads --tags URL | wc -l`, on the side that `reason` names. Delete what nobody needs, such as branches of merged requests; or raise `limits.refsBytes` and the memory limit of the pod with it (docs/operate.md has the sum), and restart cutover-api.";
     UpstreamBranchMissing = "upstream-branch-missing", 424, change, "Upstream does not have the tracked branch",
         "Set UPSTREAM_BRANCH (upstream.branch) to a branch that `git ls-remote --heads` lists for upstream, and restart us.";
     UpstreamNotAllowed = "upstream-not-allowed", 424, change, "Gitea may not fetch from upstream's host",

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::answer::{LocalRefsAnswer, MigrateAnswer, Repository};
-use super::refs::RefList;
+use super::refs::{RefList, unequal};
 use super::spec::MirrorSpec;
 
 /// Two looks at a missing folder have to be this far apart: in a migrate's first moments it is not there yet.
@@ -136,13 +136,15 @@ impl Proof {
         let held_refs = match case.local {
             LocalRefsAnswer::FolderGone => false,
             LocalRefsAnswer::List(list) => {
-                let upstream_has = |name, id| case.upstream.is_some_and(|upstream| upstream.get(name) == Some(id));
-                if !list.iter().all(|(name, id)| upstream_has(name, id)) {
+                let nothing = RefList::default();
+                let upstream = case.upstream.unwrap_or(&nothing);
+                if unequal(upstream, list).any(|unequal| unequal.gitea.is_some()) {
                     return Err(Unproven::HoldsRefs);
                 }
                 !list.is_empty()
             }
-            LocalRefsAnswer::Trouble(_)
+            LocalRefsAnswer::Oversize(_)
+            | LocalRefsAnswer::Trouble(_)
             | LocalRefsAnswer::HttpGitDisabled
             | LocalRefsAnswer::Refused(_)
             | LocalRefsAnswer::Gone => return Err(Unproven::RefsUnknown),

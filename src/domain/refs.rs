@@ -3,52 +3,17 @@
 //! Owns what "the same refs" means. A [`RefList`] is complete by contract: whoever reads one over the wire must have
 //! seen its end. Never reads anything itself.
 
-use std::collections::BTreeMap;
+mod list;
+mod name;
+
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::names::BranchName;
-
-/// A full ref name below `refs/heads/` or `refs/tags/`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RefName(Box<str>);
-
-impl RefName {
-    /// Takes a head or a tag; anything else (`refs/pull/…`, `HEAD`, a name with control characters) is `None`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let below = text.strip_prefix("refs/heads/").or_else(|| text.strip_prefix("refs/tags/"))?;
-        let sound = !below.is_empty() && !below.contains("..") && !below.chars().any(|c| c.is_control() || c == ' ');
-        sound.then(|| Self(text.into()))
-    }
-
-    /// The ref of a branch.
-    #[must_use]
-    pub fn of_branch(branch: &BranchName) -> Self {
-        Self(format!("refs/heads/{branch}").into())
-    }
-
-    /// The full name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The branch that this ref is, if it is one.
-    #[must_use]
-    pub fn branch(&self) -> Option<BranchName> {
-        BranchName::parse(self.0.strip_prefix("refs/heads/")?).ok()
-    }
-}
-
-impl fmt::Display for RefName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+pub use list::{NotAdded, Ref, RefList, RefListBuilder};
+pub use name::{BadRefName, RefName, is_head_or_tag};
 
 /// The id of a git object: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,8 +31,18 @@ impl ObjectId {
     /// # Errors
     /// Any other text.
     pub fn parse(text: &str) -> Result<Self, NotAnObjectId> {
-        let hex = text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-        if hex && matches!(text.len(), 40 | 64) { Ok(Self(text.into())) } else { Err(NotAnObjectId) }
+        if Self::is_one(text.as_bytes()) { Ok(Self(text.into())) } else { Err(NotAnObjectId) }
+    }
+
+    /// Whether these bytes are the digits of an object id.
+    #[must_use]
+    pub fn is_one(digits: &[u8]) -> bool {
+        matches!(digits.len(), 40 | 64) && digits.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
+    /// The one of these bytes, of which there are 20 or 32.
+    fn of_bytes(bytes: &[u8]) -> Self {
+        Self(String::from_utf8_lossy(hexadecimal(bytes, &mut [0; 2 * LONGEST_ID])).into())
     }
 
     /// The digits.
@@ -75,6 +50,18 @@ impl ObjectId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// How many bytes the longest id has: SHA-256's.
+const LONGEST_ID: usize = 32;
+
+/// The digits of an id.
+fn hexadecimal<'a>(id: &[u8], digits: &'a mut [u8; 2 * LONGEST_ID]) -> &'a [u8] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(id) {
+        (pair[0], pair[1]) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
+    }
+    &digits[..2 * id.len()]
 }
 
 impl fmt::Display for ObjectId {
@@ -96,86 +83,18 @@ impl From<ObjectId> for String {
     }
 }
 
-/// The heads and tags of one side, all of them, and the branch that its `HEAD` names.
-///
-/// An annotated tag stands with the id of the tag object, not of the commit: two tags are the same only whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RefList {
-    refs: BTreeMap<RefName, ObjectId>,
-    head: Option<BranchName>,
-}
+/// A digest in the making.
+#[derive(Default)]
+struct Hashed(Sha256);
 
-impl RefList {
-    /// A complete list. `head` is the branch that `HEAD` names, where the server said so.
-    #[must_use]
-    pub fn complete(refs: impl IntoIterator<Item = (RefName, ObjectId)>, head: Option<BranchName>) -> Self {
-        Self { refs: refs.into_iter().collect(), head }
+impl Hashed {
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
 
-    /// How many heads and tags.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.refs.len()
+    fn digest(self) -> Digest {
+        Digest(format!("sha256:{:x}", self.0.finalize()).into())
     }
-
-    /// How many of them are branches.
-    #[must_use]
-    pub fn branches(&self) -> usize {
-        self.refs.keys().filter(|name| name.as_str().starts_with("refs/heads/")).count()
-    }
-
-    /// Whether there is not one.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.refs.is_empty()
-    }
-
-    /// What a ref points to.
-    #[must_use]
-    pub fn get(&self, name: &RefName) -> Option<&ObjectId> {
-        self.refs.get(name)
-    }
-
-    /// The commit of a branch.
-    #[must_use]
-    pub fn commit_of(&self, branch: &BranchName) -> Option<&ObjectId> {
-        self.refs.get(&RefName::of_branch(branch))
-    }
-
-    /// The branch that `HEAD` names: `None` where it is detached or the server did not say.
-    #[must_use]
-    pub fn head(&self) -> Option<&BranchName> {
-        self.head.as_ref()
-    }
-
-    /// All refs, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&RefName, &ObjectId)> {
-        self.refs.iter()
-    }
-
-    /// The digest of this list: over the lines `object-id SP name LF`, sorted by name.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        digest_of(self.refs.iter())
-    }
-
-    /// The digest of those refs that `names` has, as they stand here: equal to `names.digest()` exactly when every
-    /// ref of `names` is here with the same object id.
-    #[must_use]
-    pub fn digest_restricted_to(&self, names: &Self) -> Digest {
-        digest_of(self.refs.iter().filter(|(name, _)| names.refs.contains_key(*name)))
-    }
-}
-
-fn digest_of<'a>(refs: impl Iterator<Item = (&'a RefName, &'a ObjectId)>) -> Digest {
-    let mut hash = Sha256::new();
-    for (name, id) in refs {
-        hash.update(id.as_str());
-        hash.update(" ");
-        hash.update(name.as_str());
-        hash.update("\n");
-    }
-    Digest(format!("sha256:{:x}", hash.finalize()).into())
 }
 
 /// `sha256:` and 64 hexadecimal digits.
@@ -240,40 +159,89 @@ pub struct Difference {
     pub gitea: Option<ObjectId>,
 }
 
-/// What tells two lists apart, under a pruning rule.
+/// What tells two lists apart, under a pruning rule: in numbers, and by example, since lists may be long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Every ref that is not as it must be, sorted by name.
-    pub differing: Vec<Difference>,
+    /// How many refs are not as they must be.
+    pub differing: usize,
+    /// The first of them by name, at most [`Comparison::NAMED`].
+    pub first: Vec<Difference>,
     /// How many refs only Gitea has.
     pub only_in_gitea: usize,
+}
+
+impl Comparison {
+    /// How many differing refs are named: enough to see what kind they are of.
+    pub const NAMED: usize = 10;
+
+    /// Whether every ref that differs is named.
+    #[must_use]
+    pub const fn names_all(&self) -> bool {
+        self.differing == self.first.len()
+    }
+}
+
+/// A ref that is not the same on both sides: each side's, of which there is at least one.
+#[derive(Clone, Copy, Debug)]
+pub struct Unequal<'a> {
+    /// Upstream's.
+    pub upstream: Option<Ref<'a>>,
+    /// Gitea's.
+    pub gitea: Option<Ref<'a>>,
+}
+
+impl<'a> Unequal<'a> {
+    /// Whether it breaks the rule: a ref that only Gitea has does not without pruning.
+    #[must_use]
+    pub const fn differs(&self, prune: Prune) -> bool {
+        self.upstream.is_some() || prune.as_bool()
+    }
+
+    /// The ref itself, on the side that has it.
+    #[must_use]
+    pub fn one(&self) -> Option<Ref<'a>> {
+        self.upstream.or(self.gitea)
+    }
+
+    fn named(&self) -> Option<Difference> {
+        let id = |side: Option<Ref<'_>>| side.map(|one| one.id());
+        Some(Difference { name: self.one()?.name(), upstream: id(self.upstream), gitea: id(self.gitea) })
+    }
+}
+
+/// The refs that are not the same on both sides, in the order of names. Copies nothing.
+pub fn unequal<'a>(upstream: &'a RefList, gitea: &'a RefList) -> impl Iterator<Item = Unequal<'a>> {
+    let (mut theirs, mut ours) = (upstream.iter().peekable(), gitea.iter().peekable());
+    std::iter::from_fn(move || {
+        loop {
+            let order = match (theirs.peek(), ours.peek()) {
+                (None, None) => return None,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(theirs), Some(ours)) => theirs.bytes().cmp(ours.bytes()),
+            };
+            let upstream = if order.is_le() { theirs.next() } else { None };
+            let gitea = if order.is_ge() { ours.next() } else { None };
+            if upstream != gitea {
+                return Some(Unequal { upstream, gitea });
+            }
+        }
+    })
 }
 
 /// Compares Gitea's refs with upstream's.
 #[must_use]
 pub fn compare(upstream: &RefList, gitea: &RefList, prune: Prune) -> Comparison {
     let mut comparison = Comparison::default();
-    let mut ours = gitea.refs.iter().peekable();
-    let mut extra = |name: &RefName, id: &ObjectId, differing: &mut Vec<Difference>| {
-        comparison.only_in_gitea += 1;
-        if prune == Prune::On {
-            differing.push(Difference { name: name.clone(), upstream: None, gitea: Some(id.clone()) });
-        }
-    };
-    let mut differing = Vec::new();
-    for (name, theirs) in &upstream.refs {
-        while let Some((other, id)) = ours.next_if(|(other, _)| *other < name) {
-            extra(other, id, &mut differing);
-        }
-        let here = ours.next_if(|(other, _)| *other == name).map(|(_, id)| id);
-        if here != Some(theirs) {
-            differing.push(Difference { name: name.clone(), upstream: Some(theirs.clone()), gitea: here.cloned() });
+    for unequal in unequal(upstream, gitea) {
+        comparison.only_in_gitea += usize::from(unequal.upstream.is_none());
+        if unequal.differs(prune) {
+            comparison.differing += 1;
+            if comparison.first.len() < Comparison::NAMED {
+                comparison.first.extend(unequal.named());
+            }
         }
     }
-    for (name, id) in ours {
-        extra(name, id, &mut differing);
-    }
-    comparison.differing = differing;
     comparison
 }
 
@@ -289,30 +257,15 @@ mod tests {
     }
 
     #[test]
-    fn only_heads_and_tags_are_refs_to_us() {
-        for name in ["refs/heads/main", "refs/tags/v1", "refs/heads/a/b"] {
-            assert!(RefName::parse(name).is_some(), "{name}");
-        }
-        for name in
-            ["HEAD", "refs/pull/1/head", "refs/heads/", "refs/notes/x", "refs/heads/../x", "refs/heads/a\0b", "main"]
-        {
-            assert!(RefName::parse(name).is_none(), "{name:?}");
-        }
-    }
-
-    #[test]
     fn without_pruning_extra_refs_are_counted_and_nothing_more() {
         let upstream = list(&[("refs/heads/main", 'a'), ("refs/tags/v1", 'b')]);
         let gitea =
             list(&[("refs/heads/main", 'a'), ("refs/heads/old", 'c'), ("refs/tags/v1", 'b'), ("refs/tags/v0", 'd')]);
         let seen = compare(&upstream, &gitea, Prune::Off);
-        assert_eq!((seen.differing.len(), seen.only_in_gitea), (0, 2));
+        assert_eq!((seen.differing, seen.only_in_gitea), (0, 2));
         assert_eq!(upstream.digest(), gitea.digest_restricted_to(&upstream));
         let seen = compare(&upstream, &gitea, Prune::On);
-        assert_eq!(
-            seen.differing.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(),
-            ["refs/heads/old", "refs/tags/v0"]
-        );
+        assert_eq!(seen.first.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["refs/heads/old", "refs/tags/v0"]);
     }
 
     #[test]
@@ -320,16 +273,25 @@ mod tests {
         let upstream = list(&[("refs/heads/main", 'a'), ("refs/heads/x", 'b')]);
         let gitea = list(&[("refs/heads/main", 'c')]);
         let seen = compare(&upstream, &gitea, Prune::Off);
-        assert_eq!(seen.differing.len(), 2);
-        assert!(seen.differing[0].gitea.is_some() && seen.differing[1].gitea.is_none());
+        assert_eq!(seen.differing, 2);
+        assert!(seen.first[0].gitea.is_some() && seen.first[1].gitea.is_none());
         assert_ne!(upstream.digest(), gitea.digest_restricted_to(&upstream));
+    }
+
+    #[test]
+    fn all_that_differ_are_counted_and_the_first_are_named() {
+        let id = ObjectId::parse(&"a".repeat(40)).unwrap();
+        let many = (0..5_000).map(|n| (RefName::parse(&format!("refs/heads/{n:04}")).unwrap(), id.clone()));
+        let seen = compare(&RefList::complete(many, None), &list(&[]), Prune::Off);
+        assert_eq!((seen.differing, seen.first.len()), (5_000, Comparison::NAMED));
+        assert_eq!(seen.first[9].name.as_str(), "refs/heads/0009");
     }
 
     #[test]
     fn a_prefix_of_a_list_is_not_the_list() {
         let upstream = list(&[("refs/heads/a", 'a'), ("refs/heads/b", 'b')]);
-        assert_eq!(compare(&upstream, &list(&[("refs/heads/a", 'a')]), Prune::Off).differing.len(), 1);
-        assert_eq!(compare(&upstream, &list(&[]), Prune::Off).differing.len(), 2);
+        assert_eq!(compare(&upstream, &list(&[("refs/heads/a", 'a')]), Prune::Off).differing, 1);
+        assert_eq!(compare(&upstream, &list(&[]), Prune::Off).differing, 2);
     }
 
     fn any_list() -> impl Strategy<Value = RefList> {
@@ -343,10 +305,10 @@ mod tests {
         #[test]
         fn the_comparison_and_the_digests_never_disagree(upstream in any_list(), gitea in any_list()) {
             let off = compare(&upstream, &gitea, Prune::Off);
-            prop_assert_eq!(off.differing.is_empty(), upstream.digest() == gitea.digest_restricted_to(&upstream));
+            prop_assert_eq!(off.differing == 0, upstream.digest() == gitea.digest_restricted_to(&upstream));
             let on = compare(&upstream, &gitea, Prune::On);
-            prop_assert_eq!(on.differing.is_empty(), upstream == gitea);
-            prop_assert_eq!(on.differing.len(), off.differing.len() + off.only_in_gitea);
+            prop_assert_eq!(on.differing == 0, upstream == gitea);
+            prop_assert_eq!(on.differing, off.differing + off.only_in_gitea);
         }
     }
 }

@@ -116,6 +116,10 @@ pub struct Policy {
     pub sync: Duration,
     /// How long after the intent (or, without one, after `created_at`) a placeholder counts as dead.
     pub dead_placeholder: Duration,
+    /// How long reading one side's refs may take.
+    pub refs_time: Duration,
+    /// How much memory one side's refs may take, in bytes.
+    pub refs_bytes: usize,
     /// How old an observation has to be for a reader to start another.
     pub observed_for: Duration,
     /// For how long a mirror has to be behind for a run to be begun by ourselves; `None`: two intervals of it.
@@ -176,6 +180,8 @@ impl Default for Policy {
             migrate: Duration::from_mins(15),
             sync: Duration::from_mins(10),
             dead_placeholder: Duration::from_mins(20),
+            refs_time: Duration::from_mins(1),
+            refs_bytes: 24 << 20,
             observed_for: Duration::from_mins(1),
             heal_after: None,
             pivot: None,

@@ -127,15 +127,11 @@ pub struct Behind {
 }
 
 impl Behind {
-    /// How many refs are remembered by name: enough to see what kind they are of, however many mirrors there are.
-    pub const NAMED: usize = 10;
-
     /// Refs differ, as first seen at `since`.
     #[must_use]
     pub fn by(since: Timestamp, comparison: &Comparison) -> Self {
-        let differing = &comparison.differing;
-        let refs = u64::try_from(differing.len()).unwrap_or(u64::MAX);
-        Self { since, refs, differing: differing.iter().take(Self::NAMED).cloned().collect() }
+        let refs = u64::try_from(comparison.differing).unwrap_or(u64::MAX);
+        Self { since, refs, differing: comparison.first.clone() }
     }
 }
 
@@ -295,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_refs_are_remembered_by_name() {
+    fn refs_are_counted_and_the_first_remembered_by_name() {
         let of = |count: usize| {
             let one = |n: usize| Difference {
                 name: crate::domain::refs::RefName::parse(&format!("refs/heads/{n}")).unwrap(),
@@ -304,10 +300,9 @@ mod tests {
             };
             Behind::by(
                 Timestamp::UNIX_EPOCH,
-                &Comparison { differing: (0..count).map(one).collect(), only_in_gitea: 0 },
+                &Comparison { differing: count, first: (0..count).map(one).collect(), only_in_gitea: 0 },
             )
         };
         assert_eq!((of(3).refs, of(3).differing.len()), (3, 3));
-        assert_eq!((of(5_000).refs, of(5_000).differing.len()), (5_000, Behind::NAMED));
     }
 }

@@ -8,17 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::driver::{Driver, Work};
-use crate::domain::answer::{
-    DeleteAnswer, LocalRefsAnswer, MigrateAnswer, PatchAnswer, Repository, RepositoryAnswer, Sent, SyncAnswer,
-    UpstreamAnswer,
-};
+use crate::domain::answer::{DeleteAnswer, MigrateAnswer, PatchAnswer, Repository, RepositoryAnswer, Sent, SyncAnswer};
 use crate::domain::aside::{Aside, Rename};
 use crate::domain::decide::Action;
 use crate::domain::duration::GoDuration;
 use crate::domain::mode;
 use crate::domain::observation::{Delete, History, Migrate};
 use crate::domain::proof::{Intended, Proof};
-use crate::domain::refs::{Digest, ObjectId};
+use crate::domain::refs::{Digest, ObjectId, RefList};
 use crate::domain::run::Phase;
 use crate::journal::{
     DEFAULT_BRANCH, DELETE, GIVE_BACK, Intent, IntentId, JournalError, KnownIntent, MIGRATE, RENAME_ASIDE, SETTINGS,
@@ -291,28 +288,9 @@ impl Driver {
 
     /// Upstream's digest and the tracked branch's commit in Gitea, as they are before a sync.
     fn before_a_sync(&self, work: &Work) -> (Option<Digest>, Option<ObjectId>) {
-        let upstream = match work.observation.upstream.as_ref().map(|seen| &seen.value) {
-            Some(UpstreamAnswer::List(list)) => Some(list.digest()),
-            Some(
-                UpstreamAnswer::NotGit { .. }
-                | UpstreamAnswer::DumbHttp
-                | UpstreamAnswer::Refused { .. }
-                | UpstreamAnswer::Trouble(_),
-            )
-            | None => None,
-        };
-        let tracked = match work.observation.local_refs.as_ref().map(|seen| &seen.value) {
-            Some(LocalRefsAnswer::List(list)) => list.commit_of(&self.spec.branch).cloned(),
-            Some(
-                LocalRefsAnswer::FolderGone
-                | LocalRefsAnswer::HttpGitDisabled
-                | LocalRefsAnswer::Refused(_)
-                | LocalRefsAnswer::Gone
-                | LocalRefsAnswer::Trouble(_),
-            )
-            | None => None,
-        };
-        (upstream, tracked)
+        let upstream = work.observation.upstream.as_ref().and_then(|seen| seen.value.list());
+        let local = work.observation.local_refs.as_ref().and_then(|seen| seen.value.list());
+        (upstream.map(RefList::digest), local.and_then(|list| list.commit_of(&self.spec.branch)))
     }
 }
 

@@ -24,8 +24,9 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::{Comparison, ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
 use crate::domain::server::Server;
-use crate::domain::spec::{MirrorSpec, RunOptions};
+use crate::domain::spec::{MirrorSpec, Policy, RunOptions};
 use crate::domain::webhook::Pushes;
+use crate::git::Limits;
 use crate::journal::JournalError;
 
 /// What drivers and observations tell the coordinator.
@@ -236,9 +237,9 @@ impl Driver {
             }
             Look::LocalRefs => {
                 self.enter(looking, None, work).await;
-                let gitea = &self.around.gitea;
+                let (gitea, spec, lister) = (&self.around.gitea, &self.spec, &self.around.lister);
                 let answer =
-                    self.around.lister.gitea(gitea.url(), &self.spec.owner, &self.spec.repo, gitea.credential()).await;
+                    lister.gitea(gitea.url(), &spec.owner, &spec.repo, gitea.credential(), self.limits()).await;
                 work.tick();
                 work.history.refs_by_api = false;
                 self.saw_local_refs(answer, work);
@@ -274,8 +275,8 @@ impl Driver {
             }
             Look::AsideRefs => {
                 let Some(rename) = &work.history.unsettled_rename else { return };
-                let (gitea, name) = (&self.around.gitea, &rename.aside.name);
-                let answer = self.around.lister.gitea(gitea.url(), &self.spec.owner, name, gitea.credential()).await;
+                let (gitea, name, lister) = (&self.around.gitea, &rename.aside.name, &self.around.lister);
+                let answer = lister.gitea(gitea.url(), &self.spec.owner, name, gitea.credential(), self.limits()).await;
                 work.tick();
                 work.history.saw_aside_refs(&answer);
                 work.observation.aside_refs = Some(answer);
@@ -283,12 +284,17 @@ impl Driver {
         }
     }
 
+    fn limits(&self) -> Limits {
+        let Policy { refs_time, refs_bytes, .. } = self.around.policy;
+        Limits { time: refs_time, bytes: refs_bytes }
+    }
+
     /// Upstream's answer; the one before, for as long as that asks to be left alone.
     async fn upstream(&self, work: &mut Work) -> UpstreamAnswer {
         if let Some((_, answer)) = work.resting.as_ref().filter(|(until, _)| *until > Instant::now()) {
             return answer.clone();
         }
-        let answer = self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential).await;
+        let answer = self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential, self.limits()).await;
         work.tick();
         work.resting =
             self.around.origins.note(self.spec.upstream.origin(), &answer).map(|until| (until, answer.clone()));
@@ -298,7 +304,7 @@ impl Driver {
 
     fn saw_local_refs(&self, answer: LocalRefsAnswer, work: &mut Work) {
         let compared = self.compared(&work.observation, &answer);
-        let proven = compared.as_ref().is_some_and(|compared| compared.differing.is_empty());
+        let proven = compared.as_ref().is_some_and(|compared| compared.differing == 0);
         work.history.saw_local_refs(&self.spec, &answer, proven);
         work.seen.local_refs(&self.spec, &answer, compared.as_ref());
         work.observation.local_refs = Some(Seen { at: self.around.clock.now(), value: answer });
@@ -308,21 +314,14 @@ impl Driver {
     /// Holds the lists, once both are here, against what deliveries name.
     fn saw_both(work: &mut Work) {
         let Observation { upstream: Some(upstream), local_refs: Some(local), .. } = &work.observation else { return };
-        if let (UpstreamAnswer::List(list), LocalRefsAnswer::List(local)) = (&upstream.value, &local.value) {
+        if let (Some(list), Some(local)) = (upstream.value.list(), local.value.list()) {
             work.history.saw_both(&Seen { at: upstream.at, value: list }, local);
         }
     }
 
     /// The tracked branch's commit in Gitea now and before this run's first sync.
     fn moved(&self, work: &Work) -> Option<(ObjectId, ObjectId)> {
-        let now = match &work.observation.local_refs.as_ref()?.value {
-            LocalRefsAnswer::List(list) => list.commit_of(&self.spec.branch)?.clone(),
-            LocalRefsAnswer::FolderGone
-            | LocalRefsAnswer::HttpGitDisabled
-            | LocalRefsAnswer::Refused(_)
-            | LocalRefsAnswer::Gone
-            | LocalRefsAnswer::Trouble(_) => return None,
-        };
+        let now = work.observation.local_refs.as_ref()?.value.list()?.commit_of(&self.spec.branch)?;
         Some((now, work.history.tracked_before.clone()?))
     }
 
@@ -347,21 +346,7 @@ impl Driver {
 
     /// The two lists beside each other, where both are here.
     fn compared(&self, observation: &Observation, local: &LocalRefsAnswer) -> Option<Comparison> {
-        let upstream = match &observation.upstream.as_ref()?.value {
-            UpstreamAnswer::List(upstream) => upstream,
-            UpstreamAnswer::NotGit { .. }
-            | UpstreamAnswer::DumbHttp
-            | UpstreamAnswer::Refused { .. }
-            | UpstreamAnswer::Trouble(_) => return None,
-        };
-        match local {
-            LocalRefsAnswer::List(local) => Some(compare(upstream, local, self.spec.prune)),
-            LocalRefsAnswer::FolderGone
-            | LocalRefsAnswer::HttpGitDisabled
-            | LocalRefsAnswer::Refused(_)
-            | LocalRefsAnswer::Gone
-            | LocalRefsAnswer::Trouble(_) => None,
-        }
+        Some(compare(observation.upstream.as_ref()?.value.list()?, local.list()?, self.spec.prune))
     }
 
     /// Tells where the work stands, when that has changed, and now and then while it has not.

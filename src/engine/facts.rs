@@ -57,7 +57,7 @@ struct Side {
 
 impl Side {
     fn of(spec: &MirrorSpec, list: &RefList) -> Self {
-        Self { refs: count(list.len()), commit: list.commit_of(&spec.branch).cloned() }
+        Self { refs: count(list.len()), commit: list.commit_of(&spec.branch) }
     }
 }
 
@@ -252,7 +252,7 @@ mod tests {
     fn differing(count: usize) -> Comparison {
         let one =
             |n| Difference { name: RefName::parse(&format!("refs/heads/{n}")).unwrap(), upstream: None, gitea: None };
-        Comparison { differing: (0..count).map(one).collect(), only_in_gitea: 0 }
+        Comparison { differing: count, first: (0..count).map(one).collect(), only_in_gitea: 0 }
     }
 
     #[test]

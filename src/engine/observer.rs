@@ -1,11 +1,9 @@
-//! One observation: each side is asked once, within ten seconds, and nothing is changed, waited for or tried again.
+//! One observation: each side is asked once, within `limits.refsTime`, and nothing is changed, waited for or tried again.
 //!
-//! Owns that limit. The looks are a driver's own, and what they come to is the domain's to say. The journal is asked for
+//! Owns that limit for what is no list: a list has its own. The looks are a driver's own, and what they come to is the domain's to say. The journal is asked for
 //! one thing: whether an interval of `0s` may be ours.
 
-use std::time::Duration;
-
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::driver::{Driver, Work};
 use super::facts::LastSeen;
@@ -13,9 +11,6 @@ use crate::domain::decide::{Finding, Look, Standing, observe, standing, too_slow
 use crate::domain::observation::History;
 use crate::domain::spec::Mode;
 use crate::domain::status::Facts;
-
-/// The longest that an observation may take.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// What an observation came to.
 #[derive(Debug)]
@@ -45,21 +40,21 @@ impl Known {
 
 /// Observes a mirror with the looks of a driver that nobody listens to.
 pub(super) async fn one(driver: &Driver, known: Known) -> Observed {
-    let began = Instant::now();
     let history = History::without_patience(known.refs, known.branches);
-    let mut work = Work::beginning(began, History { mode: known.mode, ..history });
+    let mut work = Work::beginning(Instant::now(), History { mode: known.mode, ..history });
     let (mut mode, mut standing) = (known.mode, Standing::AsSaid);
     let finding = loop {
         work.tick();
         work.history.hears_of(&driver.pushes.borrow());
         match observe(&driver.spec, mode, &work.observation, &work.history, known.repository) {
             Ok(finding) => break finding,
+            Err(look @ (Look::Upstream | Look::LocalRefs)) => driver.look(look, &mut work).await,
             Err(look) => {
-                if timeout_at(began + LIMIT, driver.look(look, &mut work)).await.is_err() {
+                if timeout(driver.around.policy.refs_time, driver.look(look, &mut work)).await.is_err() {
                     if look == Look::Repository {
                         driver.around.note_gitea(false, driver.around.clock.now()).await;
                     }
-                    break too_slow(look);
+                    break too_slow();
                 }
                 if look == Look::Repository {
                     standing = how_it_stands(driver, &work).await;

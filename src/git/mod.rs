@@ -4,6 +4,7 @@
 //! on either side. Reports; decides nothing, retries nothing, and never runs git.
 
 mod classify;
+mod exchange;
 mod page;
 mod parse;
 mod pkt;
@@ -13,26 +14,24 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use secrecy::ExposeSecret as _;
 
-use crate::domain::answer::{LocalRefsAnswer, Refusal, Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal};
+use crate::domain::answer::{
+    LocalRefsAnswer, Oversize, Refusal, Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal,
+};
 use crate::domain::credential::{Credential, CredentialSource, Redactor};
 use crate::domain::names::{OwnerName, RepoName};
 use crate::domain::refs::RefList;
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
 use crate::transport::{Bundle, Call, Route, Transport, has_media_type, status_trouble};
 use classify::Answer;
-use parse::{Advertisement, NotAList};
-
-/// How long one of the two requests may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The longest list that is read: about half a million refs.
-const LARGEST: usize = 64 * 1024 * 1024;
+pub use exchange::Limits;
+use exchange::{Exchange, with_beginning};
+use parse::{Advertisement, NotAList, Unread};
+use pkt::Packets;
 
 const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST: &str = "application/x-git-upload-pack-request";
@@ -46,9 +45,6 @@ const USER_AGENT: &str = concat!("git/2.45.2 (cutover-api/", env!("CARGO_PKG_VER
 const INFO_REFS: &str = "/info/refs";
 const UPLOAD_PACK: &str = "/git-upload-pack";
 
-/// How much of a body is read to say what it is instead of a list.
-const BEGINNING: usize = 4_096;
-
 /// Reads refs.
 #[derive(Clone, Debug)]
 pub struct Lister {
@@ -60,16 +56,27 @@ pub struct Lister {
 /// What reading one side came to, before it is known which side it is.
 enum Reading {
     List(RefList),
+    Oversize(Oversize),
     /// A list out of a cache, which is told here.
     Stored(String),
-    /// A status other than 200.
+    /// A status other than 200, with the beginning of the body.
     Status(Response<Bytes>),
-    /// 200, and no list in it.
+    /// 200, and no list in it, with the beginning of the body.
     NotAList(NotAList, Response<Bytes>),
     /// What Gitea answers where a repository has no folder: a service named and nothing after it, or, to a server
     /// that has just said that it is git, an empty body.
     FolderGone(NotAList, Response<Bytes>),
     Trouble(Trouble),
+}
+
+impl Reading {
+    fn unread(why: Unread, answer: Response<Bytes>) -> Self {
+        match why {
+            Unread::NotAList(why) => Self::NotAList(why, answer),
+            Unread::Oversize(oversize) => Self::Oversize(oversize),
+            Unread::Trouble(trouble) => Self::Trouble(trouble),
+        }
+    }
 }
 
 /// What the first request came to.
@@ -97,7 +104,12 @@ impl Lister {
     }
 
     /// Upstream's heads and tags.
-    pub async fn upstream(&self, url: &UpstreamUrl, credential: &dyn CredentialSource) -> UpstreamAnswer {
+    pub async fn upstream(
+        &self,
+        url: &UpstreamUrl,
+        credential: &dyn CredentialSource,
+        limits: Limits,
+    ) -> UpstreamAnswer {
         let credential = match read(credential) {
             Ok(credential) => credential,
             Err(trouble) => return UpstreamAnswer::Trouble(trouble),
@@ -105,15 +117,16 @@ impl Lister {
         let bundle = self.upstream_bundles.get(url).cloned();
         let remote =
             Remote { base: url.join(""), route: Route::Proxied, operation: "upstream_refs", credential, bundle };
-        match self.first(&remote, Protocol::V2).await {
+        let exchange = Exchange::begin(limits);
+        match self.first(&remote, Protocol::V2, exchange).await {
             First::Ended(reading) => remote.meaning(url, INFO_REFS, reading),
             First::V2 { sha256 } => {
-                let reading = self.list(&remote, sha256).await;
+                let reading = self.list(&remote, sha256, exchange).await;
                 let is_gits = matches!(reading, Reading::NotAList(NotAList::Refused(_), _));
                 let answer = remote.meaning(url, UPLOAD_PACK, reading);
                 match contradiction(&answer) {
                     Some(detail) if remote.credential.is_none() && !is_gits => {
-                        self.upstream_by_v0(url, &remote, detail).await
+                        self.upstream_by_v0(url, &remote, detail, exchange).await
                     }
                     Some(_) | None => answer,
                 }
@@ -123,11 +136,17 @@ impl Lister {
 
     /// Upstream's list by one request, of a server that has shown that it is git and then refused to list: what it lets
     /// anybody see cannot be private, so that its refusal is passing.
-    async fn upstream_by_v0(&self, url: &UpstreamUrl, remote: &Remote, refusal: &str) -> UpstreamAnswer {
-        let retry_after = match self.first(remote, Protocol::V0).await {
+    async fn upstream_by_v0(
+        &self,
+        url: &UpstreamUrl,
+        remote: &Remote,
+        refusal: &str,
+        exchange: Exchange,
+    ) -> UpstreamAnswer {
+        let retry_after = match self.first(remote, Protocol::V0, exchange).await {
             First::V2 { .. } => None,
             First::Ended(reading) => match remote.meaning(url, INFO_REFS, reading) {
-                list @ UpstreamAnswer::List(_) => return list,
+                list @ (UpstreamAnswer::List(_) | UpstreamAnswer::Oversize(_)) => return list,
                 UpstreamAnswer::Trouble(trouble) => trouble.retry_after,
                 UpstreamAnswer::NotGit { .. } | UpstreamAnswer::DumbHttp | UpstreamAnswer::Refused { .. } => None,
             },
@@ -143,6 +162,7 @@ impl Lister {
         owner: &OwnerName,
         repo: &RepoName,
         credential: &dyn CredentialSource,
+        limits: Limits,
     ) -> LocalRefsAnswer {
         let credential = match read(credential) {
             Ok(credential) => credential,
@@ -151,8 +171,10 @@ impl Lister {
         let base = format!("{url}/{owner}/{repo}.git");
         let bundle = self.gitea_bundle.clone();
         let remote = Remote { base, route: Route::Direct, operation: "gitea_refs", credential, bundle };
-        match self.read(&remote).await {
+        let exchange = Exchange::begin(limits);
+        match self.read(&remote, exchange).await {
             Reading::List(list) => LocalRefsAnswer::List(list),
+            Reading::Oversize(oversize) => LocalRefsAnswer::Oversize(oversize),
             Reading::FolderGone(..) => LocalRefsAnswer::FolderGone,
             Reading::Stored(detail) => LocalRefsAnswer::Trouble(Trouble::maybe_sent(TroubleKind::Busy, detail)),
             Reading::Trouble(trouble) => LocalRefsAnswer::Trouble(trouble),
@@ -161,7 +183,7 @@ impl Lister {
                 LocalRefsAnswer::Trouble(Trouble::maybe_sent(kind, format!("its git answers 200 with {why}")))
             }
             Reading::Status(response) => match response.status().as_u16() {
-                500 if has_media_type(&response, PAGE) && self.finds_no_folder(&remote).await => {
+                500 if has_media_type(&response, PAGE) && self.finds_no_folder(&remote, exchange).await => {
                     LocalRefsAnswer::FolderGone
                 }
                 401 => {
@@ -174,55 +196,61 @@ impl Lister {
         }
     }
 
-    async fn read(&self, remote: &Remote) -> Reading {
-        match self.first(remote, Protocol::V2).await {
-            First::V2 { sha256 } => self.list(remote, sha256).await,
+    async fn read(&self, remote: &Remote, exchange: Exchange) -> Reading {
+        match self.first(remote, Protocol::V2, exchange).await {
+            First::V2 { sha256 } => self.list(remote, sha256, exchange).await,
             First::Ended(reading) => reading,
         }
     }
 
-    async fn first(&self, remote: &Remote, protocol: Protocol) -> First {
+    async fn first(&self, remote: &Remote, protocol: Protocol, exchange: Exchange) -> First {
         let get = remote.request(&Method::GET, "/info/refs?service=git-upload-pack", protocol, Bytes::new());
-        let response = match self.send(remote, get).await {
-            Ok(response) => response,
+        let (answer, mut packets) = match self.send(remote, get, exchange).await {
+            Ok(answer) => answer,
             Err(trouble) => return First::Ended(Reading::Trouble(trouble)),
         };
-        if response.status() != 200 {
-            return First::Ended(Reading::Status(response));
+        if answer.status() != 200 {
+            return First::Ended(Reading::Status(with_beginning(answer, packets).await));
         }
-        First::Ended(match parse::advertisement(response.body()) {
+        let read = parse::advertisement(&mut packets, exchange.room()).await;
+        let is_gits = has_media_type(&answer, ADVERTISEMENT);
+        // status, headers and the beginning of the body: what an answer means that is no list
+        let answer = with_beginning(answer, packets).await;
+        First::Ended(match read {
             // a body that reads as git's under another name is what a proxy or a broken server sends
-            Ok(_) if !has_media_type(&response, ADVERTISEMENT) => Reading::NotAList(NotAList::NotGit, response),
-            Ok(Advertisement::V0(list)) => fresh(list, &response),
-            Ok(Advertisement::NothingAfterService) => Reading::FolderGone(NotAList::NoEnd, response),
+            Ok(_) if !is_gits => Reading::NotAList(NotAList::NotGit, answer),
+            Ok(Advertisement::V0(list)) => fresh(list, &answer),
+            Ok(Advertisement::NothingAfterService) => Reading::FolderGone(NotAList::NoEnd, answer),
             // that it speaks v2 is no list, and may come out of a cache
             Ok(Advertisement::V2 { sha256 }) => return First::V2 { sha256 },
-            Err(why) => Reading::NotAList(why, response),
+            Err(why) => Reading::unread(why, answer),
         })
     }
 
     /// Gitea answers the first request for a repository without a folder with its page for a 500 (since 1.26), as it does
     /// for any trouble of its own; the second one tells them apart.
-    async fn finds_no_folder(&self, remote: &Remote) -> bool {
-        matches!(self.list(remote, false).await, Reading::FolderGone(..))
+    async fn finds_no_folder(&self, remote: &Remote, exchange: Exchange) -> bool {
+        matches!(self.list(remote, false, exchange).await, Reading::FolderGone(..))
     }
 
-    async fn list(&self, remote: &Remote, sha256: bool) -> Reading {
+    async fn list(&self, remote: &Remote, sha256: bool, exchange: Exchange) -> Reading {
         let post = remote.request(&Method::POST, UPLOAD_PACK, Protocol::V2, parse::ls_refs_request(sha256).into());
-        let response = match self.send(remote, post).await {
-            Ok(response) => response,
+        let (answer, mut packets) = match self.send(remote, post, exchange).await {
+            Ok(answer) => answer,
             Err(trouble) => return Reading::Trouble(trouble),
         };
-        if response.status() != 200 {
-            return Reading::Status(response);
+        if answer.status() != 200 {
+            return Reading::Status(with_beginning(answer, packets).await);
         }
-        match parse::ls_refs(response.body()) {
-            Ok(_) | Err(NotAList::Empty) if !has_media_type(&response, RESULT) => {
-                Reading::NotAList(NotAList::NotGit, response)
+        let read = parse::ls_refs(&mut packets, exchange.room()).await;
+        let answer = with_beginning(answer, packets).await;
+        match read {
+            Ok(_) | Err(Unread::NotAList(NotAList::Empty)) if !has_media_type(&answer, RESULT) => {
+                Reading::NotAList(NotAList::NotGit, answer)
             }
-            Ok(list) => fresh(list, &response),
-            Err(NotAList::Empty) => Reading::FolderGone(NotAList::Empty, response),
-            Err(why) => Reading::NotAList(why, response),
+            Ok(list) => fresh(list, &answer),
+            Err(Unread::NotAList(NotAList::Empty)) => Reading::FolderGone(NotAList::Empty, answer),
+            Err(why) => Reading::unread(why, answer),
         }
     }
 
@@ -230,19 +258,16 @@ impl Lister {
         &self,
         remote: &Remote,
         request: Result<Request<Bytes>, http::Error>,
-    ) -> Result<Response<Bytes>, Trouble> {
+        exchange: Exchange,
+    ) -> Result<(Response<()>, Packets), Trouble> {
         let request = request.map_err(|_| {
             Trouble::not_sent(TroubleKind::Credential, "the credential holds characters that no header can carry")
         })?;
-        let call = Call {
-            operation: remote.operation,
-            route: remote.route,
-            request,
-            bundle: remote.bundle.clone(),
-            timeout: TIMEOUT,
-            largest: LARGEST,
-        };
-        self.transport.send(call).await
+        let Remote { operation, route, .. } = *remote;
+        let (bundle, timeout) = (remote.bundle.clone(), exchange.time());
+        // the body is held to the limits of the reading, as it is read
+        let call = Call { operation, route, request, bundle, timeout, largest: usize::MAX };
+        exchange.send(&*self.transport, call).await
     }
 }
 
@@ -298,15 +323,12 @@ impl Remote {
     fn meaning(&self, url: &UpstreamUrl, below: &str, reading: Reading) -> UpstreamAnswer {
         let redactor = Redactor::knowing(&self.credential);
         let classified = |response: &Response<Bytes>| {
-            let body =
-                redactor.redact(&String::from_utf8_lossy(&response.body()[..response.body().len().min(BEGINNING)]));
+            let body = redactor.redact(&String::from_utf8_lossy(response.body()));
             Answer::new(url, below, response.status().as_u16(), response.headers(), &body).meaning()
         };
         let answer = match reading {
             Reading::List(list) => UpstreamAnswer::List(list),
-            Reading::Trouble(trouble) if trouble.kind == TroubleKind::TooLarge => {
-                UpstreamAnswer::NotGit { detail: format!("Upstream: {}", trouble.detail) }
-            }
+            Reading::Oversize(oversize) => UpstreamAnswer::Oversize(oversize),
             Reading::Stored(detail) => UpstreamAnswer::Trouble(Trouble::maybe_sent(TroubleKind::Busy, detail)),
             Reading::Trouble(trouble) if trouble.kind == TroubleKind::Credential => UpstreamAnswer::Trouble(trouble),
             Reading::Trouble(trouble) => {
@@ -334,7 +356,7 @@ fn redacted(answer: UpstreamAnswer, redactor: &Redactor) -> UpstreamAnswer {
         UpstreamAnswer::Trouble(trouble) => {
             UpstreamAnswer::Trouble(Trouble { detail: redactor.redact(&trouble.detail), ..trouble })
         }
-        UpstreamAnswer::List(_) | UpstreamAnswer::DumbHttp => answer,
+        UpstreamAnswer::List(_) | UpstreamAnswer::Oversize(_) | UpstreamAnswer::DumbHttp => answer,
     }
 }
 
@@ -353,6 +375,7 @@ fn contradiction(answer: &UpstreamAnswer) -> Option<&str> {
         UpstreamAnswer::Refused { why: UpstreamRefusal::Denied | UpstreamRefusal::LogIn, detail }
         | UpstreamAnswer::Trouble(Trouble { kind: TroubleKind::Foreign, detail, .. }) => Some(detail),
         UpstreamAnswer::List(_)
+        | UpstreamAnswer::Oversize(_)
         | UpstreamAnswer::NotGit { .. }
         | UpstreamAnswer::DumbHttp
         | UpstreamAnswer::Refused { .. }

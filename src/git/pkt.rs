@@ -1,48 +1,136 @@
 //! pkt-lines: git's framing. Four hexadecimal digits of length, themselves included, then the data.
 //!
-//! Owns the reading of one buffer. Never allocates for a length that the buffer does not have.
+//! Owns the reading of a body as it arrives. Holds at most one packet beside the piece that came last, allocates for no
+//! length that has not arrived, and keeps the beginning of the body for whoever has to say what it is instead.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+
+use crate::domain::answer::Trouble;
+use crate::transport::Pieces;
+
+/// The longest packet that git writes or reads.
+const LONGEST: usize = 65_520;
+
+/// How much of a body's beginning is kept.
+pub(super) const BEGINNING: usize = 4_096;
 
 /// One packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packet<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Packet {
     /// Data, without the line feed that may end it.
-    Data(&'a [u8]),
+    Data(Bytes),
     /// `0000`: the end of a part.
     Flush,
     /// `0001`: the end of a section.
     Delimiter,
 }
 
-/// A buffer that is not made of whole packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotPackets;
-
-/// Takes the first packet off a buffer; `None` at its end.
-pub(super) fn next<'a>(buffer: &mut &'a [u8]) -> Option<Result<Packet<'a>, NotPackets>> {
-    if buffer.is_empty() {
-        return None;
-    }
-    Some(take(buffer))
+/// Why there is no next packet.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// What came is no packet.
+    NotPackets,
+    /// The body ended within a packet.
+    Cut,
+    /// The body could not be read on.
+    Trouble(Trouble),
 }
 
-fn take<'a>(buffer: &mut &'a [u8]) -> Result<Packet<'a>, NotPackets> {
-    let (digits, rest) = buffer.split_at_checked(4).ok_or(NotPackets)?;
-    let length = std::str::from_utf8(digits)
-        .ok()
-        .filter(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()))
-        .and_then(|digits| usize::from_str_radix(digits, 16).ok())
-        .ok_or(NotPackets)?;
-    let (packet, rest) = match length {
-        0 => (Packet::Flush, rest),
-        1 => (Packet::Delimiter, rest),
-        2 | 3 => return Err(NotPackets),
-        _ => {
-            let (data, rest) = rest.split_at_checked(length - 4).ok_or(NotPackets)?;
-            (Packet::Data(data.strip_suffix(b"\n").unwrap_or(data)), rest)
+/// The packets of a body.
+pub(super) struct Packets {
+    pieces: Pieces,
+    /// What is left of the latest piece.
+    piece: Bytes,
+    beginning: Vec<u8>,
+    taken: bool,
+}
+
+impl Packets {
+    /// The packets of this body.
+    pub(super) fn of(pieces: Pieces) -> Self {
+        // a body is asked for more after its end, where its beginning is wanted
+        Self { pieces: pieces.fuse().boxed(), piece: Bytes::new(), beginning: Vec::new(), taken: false }
+    }
+
+    /// The next packet; `None`: the body has ended.
+    pub(super) async fn next(&mut self) -> Result<Option<Packet>, Broken> {
+        let digits = self.take(4).await?;
+        if digits.is_empty() {
+            return Ok(None);
         }
-    };
-    *buffer = rest;
-    Ok(packet)
+        let cut = if self.taken { Broken::Cut } else { Broken::NotPackets };
+        if digits.len() < 4 {
+            return Err(cut);
+        }
+        let length = std::str::from_utf8(&digits)
+            .ok()
+            .filter(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()))
+            .and_then(|digits| usize::from_str_radix(digits, 16).ok())
+            .ok_or(Broken::NotPackets)?;
+        let packet = match length {
+            0 => Packet::Flush,
+            1 => Packet::Delimiter,
+            4..=LONGEST => {
+                let mut data = self.take(length - 4).await?;
+                if data.len() < length - 4 {
+                    return Err(cut);
+                }
+                if data.ends_with(b"\n") {
+                    data.truncate(data.len() - 1);
+                }
+                Packet::Data(data)
+            }
+            _ => return Err(Broken::NotPackets),
+        };
+        self.taken = true;
+        Ok(Some(packet))
+    }
+
+    /// Whether the body has ended.
+    pub(super) async fn have_ended(&mut self) -> Result<bool, Trouble> {
+        Ok(self.piece.is_empty() && !self.refill().await?)
+    }
+
+    /// Whether nothing has come.
+    pub(super) const fn are_empty(&self) -> bool {
+        self.beginning.is_empty()
+    }
+
+    /// What the body begins with, for one that is not read on as packets: all of a short one. What cannot be read is
+    /// left out.
+    pub(super) async fn beginning(&mut self) -> &[u8] {
+        while self.beginning.len() < BEGINNING && self.refill().await.unwrap_or(false) {}
+        &self.beginning
+    }
+
+    /// So many bytes; fewer where the body ends.
+    async fn take(&mut self, count: usize) -> Result<Bytes, Broken> {
+        if self.piece.len() >= count {
+            return Ok(self.piece.split_to(count));
+        }
+        let mut joined = BytesMut::new();
+        while joined.len() < count {
+            if self.piece.is_empty() && !self.refill().await.map_err(Broken::Trouble)? {
+                break;
+            }
+            joined.extend_from_slice(&self.piece.split_to(self.piece.len().min(count - joined.len())));
+        }
+        Ok(joined.freeze())
+    }
+
+    /// Takes the next piece that is not empty; `false`: there is none.
+    async fn refill(&mut self) -> Result<bool, Trouble> {
+        while let Some(piece) = self.pieces.next().await {
+            self.piece = piece?;
+            let room = BEGINNING - self.beginning.len();
+            self.beginning.extend_from_slice(&self.piece[..self.piece.len().min(room)]);
+            if !self.piece.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// Frames one line of a request.
@@ -51,44 +139,91 @@ pub(super) fn line(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::future::Future;
+
+    use futures_util::{FutureExt as _, stream};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::answer::TroubleKind;
+
+    /// A body that comes in pieces of so many bytes.
+    pub(in crate::git) fn body(bytes: &[u8], each: usize) -> Packets {
+        let pieces: Vec<_> = bytes.chunks(each).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        Packets::of(stream::iter(pieces).boxed())
+    }
+
+    /// What comes of a body that is all there.
+    pub(in crate::git) fn at_once<T>(future: impl Future<Output = T>) -> T {
+        future.now_or_never().expect("nothing is waited for")
+    }
+
+    fn all(bytes: &[u8], each: usize) -> Result<Vec<Packet>, Broken> {
+        let mut packets = body(bytes, each);
+        let mut seen = Vec::new();
+        while let Some(packet) = at_once(packets.next())? {
+            seen.push(packet);
+        }
+        Ok(seen)
+    }
+
+    fn data(text: &'static str) -> Packet {
+        Packet::Data(Bytes::from(text))
+    }
 
     #[test]
-    fn packets_are_taken_one_by_one() {
-        let mut buffer = &b"000ahello\n0001000bworld!!0000"[..];
-        let mut seen = Vec::new();
-        while let Some(packet) = next(&mut buffer) {
-            seen.push(packet.unwrap());
+    fn packets_are_taken_one_by_one_however_they_arrive() {
+        let bytes = b"000ahello\n0001000bworld!!0000";
+        for each in 1..=bytes.len() {
+            let seen = all(bytes, each).unwrap();
+            assert_eq!(seen, [data("hello"), Packet::Delimiter, data("world!!"), Packet::Flush], "pieces of {each}");
         }
-        assert_eq!(seen, [Packet::Data(b"hello"), Packet::Delimiter, Packet::Data(b"world!!"), Packet::Flush]);
     }
 
     #[test]
     fn a_length_that_lies_is_refused() {
-        for text in ["0002", "0003", "000", "zzzz", "+00a", "0010short", "<!DOCTYPE html>"] {
-            let mut buffer = text.as_bytes();
-            assert_eq!(next(&mut buffer), Some(Err(NotPackets)), "{text}");
+        for text in ["0002", "0003", "000", "zzzz", "+00a", "0010short", "fff1x", "<!DOCTYPE html>"] {
+            assert_eq!(all(text.as_bytes(), 3), Err(Broken::NotPackets), "{text}");
         }
+        for text in ["0005a000", "0005a0010short"] {
+            assert_eq!(all(text.as_bytes(), 3), Err(Broken::Cut), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_more_than_one_packet_is_held_beside_the_latest_piece() {
+        let long = format!("{:04x}{}", LONGEST, "x".repeat(LONGEST - 4));
+        let pieces = long.as_bytes().chunks(1_000).map(|piece| Ok(Bytes::copy_from_slice(piece)));
+        let for_ever = stream::iter(pieces.collect::<Vec<_>>()).chain(stream::pending()).boxed();
+        let mut packets = Packets::of(for_ever);
+        assert!(matches!(at_once(packets.next()), Ok(Some(Packet::Data(data))) if data.len() == LONGEST - 4));
+        assert!(packets.beginning.len() <= BEGINNING && packets.piece.len() <= 1_000);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_told_and_not_taken_for_the_end() {
+        let trouble = Trouble::maybe_sent(TroubleKind::Cut, "x");
+        let pieces = [Ok(Bytes::from_static(b"0000")), Err(trouble.clone())];
+        let mut packets = Packets::of(stream::iter(pieces).boxed());
+        assert_eq!(at_once(packets.next()), Ok(Some(Packet::Flush)));
+        assert_eq!(at_once(packets.have_ended()), Err(trouble));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_or_go_on_for_ever(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut buffer = &bytes[..];
-            let mut packets = 0;
-            while let Some(Ok(_)) = next(&mut buffer) {
-                packets += 1;
+        fn no_bytes_make_it_panic_or_go_on_for_ever(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200), each in 1_usize..20
+        ) {
+            if let Ok(packets) = all(&bytes, each) {
+                prop_assert!(packets.len() <= 50);
             }
-            prop_assert!(packets <= 50);
         }
 
         #[test]
-        fn what_is_framed_is_read_back(text in "[ -~]{0,80}") {
+        fn what_is_framed_is_read_back(text in "[ -~]{0,80}", each in 1_usize..20) {
             let framed = line(&text);
-            prop_assert_eq!(next(&mut framed.as_bytes()), Some(Ok(Packet::Data(text.as_bytes()))));
+            prop_assert_eq!(all(framed.as_bytes(), each), Ok(vec![Packet::Data(Bytes::from(text))]));
         }
     }
 }

@@ -1,15 +1,23 @@
 //! What git's two answers mean on either side, over a transport that answers from a table.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use super::*;
 use crate::domain::credential::{CredentialError, NoCredential};
+use crate::transport::Pieces;
 
 const V2: &str = "001e# service=git-upload-pack\n0000000eversion 2\n0013ls-refs=unborn\n0012fetch=shallow\n0017object-format=sha1\n0000";
 const NOTHING_AFTER: &str = "001e# service=git-upload-pack\n0000";
 const MAIN: &str = "003daaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa refs/heads/main\n0000";
 const UNBORN: &str = "002eunborn HEAD symref-target:refs/heads/main\n0000";
+
+/// As they are by default.
+const LIMITS: Limits = Limits { time: Duration::from_mins(1), bytes: 24 << 20 };
 
 /// Answers of `info/refs` and of `ls-refs`: status, media type, body.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +50,12 @@ fn advertises(status: u16, media: &'static str, body: &'static str) -> Lister {
 }
 
 async fn upstream(lister: &Lister) -> UpstreamAnswer {
-    lister.upstream(&UpstreamUrl::parse("https://upstream.test/one").unwrap(), &NoCredential).await
+    lister.upstream(&UpstreamUrl::parse("https://upstream.test/one").unwrap(), &NoCredential, LIMITS).await
 }
 
 async fn gitea(lister: &Lister) -> LocalRefsAnswer {
     let (owner, repo) = (OwnerName::parse("acme").unwrap(), RepoName::parse("one").unwrap());
-    lister.gitea(&GiteaUrl::parse("http://gitea.test:3000").unwrap(), &owner, &repo, &NoCredential).await
+    lister.gitea(&GiteaUrl::parse("http://gitea.test:3000").unwrap(), &owner, &repo, &NoCredential, LIMITS).await
 }
 
 #[tokio::test]
@@ -138,6 +146,96 @@ async fn what_git_says_for_itself_is_told_without_our_credential() {
     }
     let lister = lists(200, "001eERR no use of s3cret-token0000");
     let url = UpstreamUrl::parse("https://upstream.test/one").unwrap();
-    let UpstreamAnswer::NotGit { detail } = lister.upstream(&url, &Token).await else { panic!("it is an error") };
+    let UpstreamAnswer::NotGit { detail } = lister.upstream(&url, &Token, LIMITS).await else {
+        panic!("it is an error")
+    };
     assert_eq!(detail, "Upstream's git reports: no use of [redacted]");
+}
+
+/// Speaks v2, and lists as it was told to: each piece after its pause.
+#[derive(Debug)]
+struct Slow {
+    head: Duration,
+    pieces: Vec<(Duration, &'static str)>,
+    broken: bool,
+}
+
+impl Transport for Slow {
+    fn send(&self, _: Call) -> BoxFuture<'_, Result<Response<Bytes>, Trouble>> {
+        panic!("a list is not read whole")
+    }
+
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<Response<Pieces>, Trouble>> {
+        let first = call.request.method() == Method::GET;
+        let cut = Trouble::maybe_sent(TroubleKind::Cut, "x");
+        let broken = (self.broken && !first).then_some(Err(cut));
+        let (head, media, pieces) = if first {
+            (self.head, ADVERTISEMENT, vec![(Duration::ZERO, V2)])
+        } else {
+            (Duration::ZERO, RESULT, self.pieces.clone())
+        };
+        let pieces = stream::iter(pieces).then(|(pause, piece)| async move {
+            tokio::time::sleep(pause).await;
+            Ok(Bytes::from(piece))
+        });
+        let pieces = pieces.chain(stream::iter(broken)).boxed();
+        Box::pin(async move {
+            tokio::time::sleep(head).await;
+            Ok(Response::builder().header(header::CONTENT_TYPE, media).body(pieces).unwrap())
+        })
+    }
+}
+
+/// What a reading comes to, and how many seconds it takes.
+async fn slowly(head: u64, pieces: &[(u64, &'static str)]) -> (UpstreamAnswer, u64) {
+    let pieces = pieces.iter().map(|(pause, piece)| (Duration::from_secs(*pause), *piece)).collect();
+    let lister = Lister::new(Arc::new(Slow { head: Duration::from_secs(head), pieces, broken: false }));
+    let began = Instant::now();
+    (upstream(&lister).await, began.elapsed().as_secs())
+}
+
+fn detail(answer: UpstreamAnswer) -> String {
+    match answer {
+        UpstreamAnswer::Trouble(Trouble { kind: TroubleKind::Timeout, detail, .. }) => detail,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_may_take_its_time_before_it_answers_and_between_two_pieces() {
+    let (start, end) = MAIN.split_at(20);
+    for (head, pieces) in [(45, &[(0, MAIN)][..]), (0, &[(9, start), (9, ""), (9, end)]), (20, &[(30, MAIN)])] {
+        // the second answer's first byte comes when the head is there
+        let (answer, _) = slowly(head, pieces).await;
+        let silent = pieces.iter().any(|(pause, _)| *pause > 10);
+        assert_eq!(matches!(answer, UpstreamAnswer::List(_)), !silent, "{head} {pieces:?}: {answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_falls_silent_and_one_that_never_ends_are_given_up() {
+    let (start, end) = MAIN.split_at(20);
+    let (answer, took) = slowly(0, &[(0, start), (11, end)]).await;
+    assert_eq!((detail(answer).as_str(), took), ("Upstream: nothing more of the list came within 10 s", 10));
+    let (answer, took) = slowly(61, &[(0, MAIN)]).await;
+    assert_eq!((detail(answer).as_str(), took), ("Upstream: no whole list of refs within 60 s", 60));
+    let (answer, took) = slowly(30, &[(0, start), (9, ""), (9, ""), (9, ""), (9, ""), (0, end)]).await;
+    assert_eq!((detail(answer).as_str(), took), ("Upstream: no whole list of refs within 60 s", 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_cut_off_is_no_shorter_list() {
+    let line = MAIN.strip_suffix("0000").unwrap();
+    let lister =
+        Lister::new(Arc::new(Slow { head: Duration::ZERO, pieces: vec![(Duration::ZERO, line)], broken: true }));
+    assert!(matches!(upstream(&lister).await, UpstreamAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Cut));
+    assert!(matches!(gitea(&lister).await, LocalRefsAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Cut));
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_fit_is_told_from_one_that_is_wrong() {
+    let lister = lists(200, MAIN);
+    let room = Limits { bytes: 100, ..LIMITS };
+    let url = UpstreamUrl::parse("https://upstream.test/one").unwrap();
+    assert_eq!(lister.upstream(&url, &NoCredential, room).await, UpstreamAnswer::Oversize(Oversize::List(0)));
 }

@@ -12,7 +12,7 @@ use crate::domain::answer::{
 use crate::domain::aside::Aside;
 use crate::domain::names::RepoName;
 use crate::domain::proof::Proof;
-use crate::domain::refs::{ObjectId, RefList, RefName};
+use crate::domain::refs::{ObjectId, RefList, RefListBuilder, is_head_or_tag};
 use crate::domain::spec::MirrorSpec;
 
 /// The largest list of refs that is read: about a hundred thousand of them.
@@ -123,12 +123,13 @@ pub(super) fn read_refs(body: &[u8]) -> Option<RefList> {
         wire::WireRefs::Several(refs) => refs,
         wire::WireRefs::One(one) => vec![one],
     };
-    let mut read = Vec::with_capacity(refs.len());
+    let mut list = RefListBuilder::new(usize::MAX);
     for wire::WireRef { name, object } in refs {
-        let id = ObjectId::parse(&object.sha).ok()?;
-        read.extend(RefName::parse(&name).map(|name| (name, id)));
+        if is_head_or_tag(name.as_bytes()) {
+            list.push(name.as_bytes(), object.sha.as_bytes()).ok()?;
+        }
     }
-    Some(RefList::complete(read, None))
+    list.finish(None).ok()
 }
 
 #[cfg(test)]

@@ -124,21 +124,53 @@ impl Transport for HttpTransport {
             let limit = call.timeout;
             let silent =
                 move || Trouble::maybe_sent(TroubleKind::Timeout, format!("nothing came within {} s", limit.as_secs()));
+            let observed = Observed::from(self.observer.clone(), call.operation);
             let answer = tokio::time::timeout(limit, self.execute(call)).await;
             let mut answer = answer.map_err(|_| silent())??;
             let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-            let pieces = stream::unfold(Some(answer), move |answer| async move {
-                let mut answer = answer?;
+            let observed = observed.answered(status.as_u16());
+            let pieces = stream::unfold(Some((answer, observed)), move |going_on| async move {
+                let (mut answer, mut observed) = going_on?;
                 let piece = tokio::time::timeout(limit, answer.chunk()).await;
                 match piece.map_err(|_| silent()).and_then(|piece| piece.map_err(|error| broken(&error))) {
-                    Ok(piece) => Some((Ok(piece?), Some(answer))),
-                    Err(trouble) => Some((Err(trouble), None)),
+                    Ok(piece) => Some((Ok(piece?), Some((answer, observed)))),
+                    Err(trouble) => {
+                        observed.status = None;
+                        Some((Err(trouble), None))
+                    }
                 }
             });
             let mut response = Response::new(pieces.boxed());
             (*response.status_mut(), *response.headers_mut()) = (status, headers);
             Ok(response)
         })
+    }
+}
+
+/// Tells the observer of a streamed answer when it has been read, or is no longer wanted.
+struct Observed {
+    observer: Option<Arc<dyn Observer>>,
+    operation: &'static str,
+    began: Instant,
+    status: Option<u16>,
+}
+
+impl Observed {
+    fn from(observer: Option<Arc<dyn Observer>>, operation: &'static str) -> Self {
+        Self { observer, operation, began: Instant::now(), status: None }
+    }
+
+    fn answered(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        if let Some(observer) = &self.observer {
+            observer.sent(self.operation, self.status, self.began.elapsed());
+        }
     }
 }
 

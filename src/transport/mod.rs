@@ -66,8 +66,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// [`Trouble`]: no whole answer. Dropping the future gives the request up; the other side may go on with it.
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Response<Bytes>, Trouble>>;
 
-    /// Sends one request whose answer has no end, and gives its body piece by piece. `timeout` is for the head and for
-    /// each piece, `largest` for nothing. A transport that knows only whole answers gives one piece.
+    /// Sends one request whose answer is long or has no end, and gives its body piece by piece, as it arrives. `timeout`
+    /// is for the head and for each piece, `largest` for nothing. A transport that knows only whole answers gives one
+    /// piece.
     ///
     /// # Errors
     /// [`Trouble`]: no head of an answer.
@@ -80,7 +81,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
 /// A body as it comes.
 pub type Pieces = BoxStream<'static, Result<Bytes, Trouble>>;
 
-/// Is told of every request, when it has ended.
+/// Is told of every request, when it has ended: of one that was streamed, once its body was read or given up.
 pub trait Observer: Send + Sync {
     /// One request has ended: with a status, or without.
     fn sent(&self, operation: &'static str, status: Option<u16>, took: Duration);
@@ -129,7 +130,7 @@ pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
 
 /// Whether an answer says that it is of this media type, whatever its parameters.
 #[must_use]
-pub fn has_media_type(response: &Response<Bytes>, wanted: &str) -> bool {
+pub fn has_media_type<T>(response: &Response<T>, wanted: &str) -> bool {
     response
         .headers()
         .get(header::CONTENT_TYPE)

@@ -38,7 +38,7 @@ mirrors:
     name: c
   - 7
   - { name: 12, target: }
-limits: { run: 3h, migrate: 30s, sync: 600, deadPlaceholder: 1s, connections: 0 }
+limits: { run: 3h, migrate: 30s, sync: 600, deadPlaceholder: 1s, connections: 0, refsTime: 1s, refsBytes: 2GiB }
 server: { hosts: ['https://a'], origins: [x] }
 kubernetes: { enabled: 1, apiServer: x }
 notifications: { url: http://example.org }
@@ -56,6 +56,8 @@ extra: 1
         "limits.connections",
         "limits.deadPlaceholder",
         "limits.migrate",
+        "limits.refsBytes",
+        "limits.refsTime",
         "limits.run",
         "limits.sync",
         "mirrors[0].interval",
@@ -82,7 +84,7 @@ extra: 1
     assert_eq!(found, expected, "{faults}");
     let text = faults.to_string();
     for part in
-        ["has 29 faults", "(line 15)", "tokenFile is meant", "second time", "at mirrors[1].target.repo (line 10)"]
+        ["has 31 faults", "(line 15)", "tokenFile is meant", "second time", "at mirrors[1].target.repo (line 10)"]
     {
         assert!(text.contains(part), "{part} in {text}");
     }

@@ -106,7 +106,7 @@ mirrors:
     webhook: { secretFiles: [] }
   - { name: b, upstream: { url: https://example.com/x/b }, target: { owner: o, repo: s } }
 observation: { ttl: 30s, healAfter: 45m }
-limits: { run: 1h, migrate: 20m, sync: 15m, deadPlaceholder: 25m, connections: 32 }
+limits: { run: 1h, migrate: 20m, sync: 15m, deadPlaceholder: 25m, refsTime: 2m, refsBytes: 48MiB, connections: 32 }
 server: { hosts: [cutover.example.org, '[::1]', 10.0.0.1], origins: ['https://console.example.org'] }
 kubernetes: { enabled: false, audiences: [], operators: [], viewers: [], statusConfigMap: catalyst/self-sovereign-cutover-status, pastPivotGuard: true }
 notifications: { url: null, secretFile: null }
@@ -124,13 +124,20 @@ notifications: { url: null, secretFile: null }
     assert_eq!(config.policy.observed_for, Duration::from_secs(30));
     assert_eq!(config.policy.heals_after(b.spec.interval), Duration::from_mins(45));
     assert_eq!(config.policy.dead_placeholder, Duration::from_mins(25));
+    assert_eq!((config.policy.refs_time, config.policy.refs_bytes), (Duration::from_mins(2), 48 << 20));
     assert_eq!(config.connections, 32);
     assert_eq!(config.hosts, ["cutover.example.org", "[::1]", "10.0.0.1"]);
     assert_eq!(config.origins, ["https://console.example.org"]);
     let page = describe(&config);
-    for part in
-        ["https://git.example.org/git", "Mirror a", "the token in", "every 1h30m0s", "nobody: a public", "at most 32"]
-    {
+    for part in [
+        "https://git.example.org/git",
+        "Mirror a",
+        "the token in",
+        "every 1h30m0s",
+        "nobody: a public",
+        "at most 32",
+        "at most 48MiB",
+    ] {
         assert!(page.contains(part), "{part} in\n{page}");
     }
     assert!(!page.contains("s3cret") && !format!("{config:?}").contains("s3cret"));

@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::{Timestamp, Unit};
 
 use crate::domain::answer::{
-    CreateOrganisationAnswer, MigrateAnswer, PatchAnswer, Refusal, SyncAnswer, Trouble, TroubleKind, UpstreamRefusal,
+    CreateOrganisationAnswer, MigrateAnswer, Oversize, PatchAnswer, Refusal, SyncAnswer, Trouble, TroubleKind,
+    UpstreamRefusal,
 };
 use crate::domain::cause::Side;
 use crate::domain::duration::GoDuration;
@@ -85,6 +86,38 @@ fn because(trouble: &Trouble, side: Side, problem: Problem) -> Problem {
         None => problem,
     }
 }
+
+/// Upstream's list is git's, and larger than what is held.
+pub(super) fn oversize_upstream(oversize: &Oversize) -> Problem {
+    match oversize {
+        Oversize::List(fitted) => too_many_refs("upstream", *fitted).because("upstream"),
+        Oversize::Name(name) => {
+            suspect(NAME_TOO_LONG, &format!("upstream lists a ref whose name no forge holds: {name}"))
+                .with_remedy(SHORTER_NAME)
+                .retryable(false)
+        }
+    }
+}
+
+/// Gitea's list is git's, and larger than what is held.
+pub(super) fn oversize_in_gitea(oversize: &Oversize) -> Problem {
+    match oversize {
+        Oversize::List(fitted) => too_many_refs("Gitea", *fitted).because("gitea"),
+        Oversize::Name(name) => {
+            let detail = format!("Gitea lists a ref whose name no forge holds: {name}");
+            Problem::new(Code::GiteaGitBroken, detail).because(NAME_TOO_LONG).with_remedy(SHORTER_NAME).retryable(false)
+        }
+    }
+}
+
+fn too_many_refs(side: &str, fitted: usize) -> Problem {
+    let detail = format!("{side} lists more than {fitted} branches and tags, which is all that limits.refsBytes holds");
+    Problem::new(Code::TooManyRefs, detail)
+}
+
+const NAME_TOO_LONG: &str = "name-too-long";
+
+const SHORTER_NAME: &str = "Delete the ref that `detail` names, or give it a shorter name: at most 255 bytes between two slashes, and 4,096 in all. Then ask again.";
 
 /// Upstream does not show the repository.
 pub(super) fn upstream_refused(why: &UpstreamRefusal, detail: &str) -> Problem {

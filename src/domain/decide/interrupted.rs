@@ -62,6 +62,7 @@ impl Table<'_> {
             LocalRefsAnswer::Trouble(trouble) => Some(self.wait_for_gitea(trouble, self.history.git_troubles.max(1))),
             // where git is not served, nothing tells; Gitea refuses a rename without a folder
             LocalRefsAnswer::List(_)
+            | LocalRefsAnswer::Oversize(_)
             | LocalRefsAnswer::HttpGitDisabled
             | LocalRefsAnswer::Refused(_)
             | LocalRefsAnswer::Gone => None,

@@ -40,7 +40,8 @@ impl Table<'_> {
     /// nothing.
     pub(super) fn gitea_is_ahead(&self, comparison: &Comparison) -> bool {
         let ahead = |name, gitea| self.history.pushes.is_ahead(name, gitea);
-        comparison.differing.iter().all(|differing| ahead(&differing.name, differing.gitea.as_ref()))
+        comparison.names_all()
+            && comparison.first.iter().all(|differing| ahead(&differing.name, differing.gitea.as_ref()))
     }
 
     /// Whether all that a sync has not brought was just pushed: Gitea's fetch may have been answered by a server that does
@@ -48,7 +49,8 @@ impl Table<'_> {
     pub(super) fn gitea_may_lag(&self, comparison: &Comparison) -> bool {
         let was_named = |name, upstream| self.history.pushes.was_named(name, upstream);
         self.history.elapsed < PATIENCE
-            && comparison.differing.iter().all(|differing| was_named(&differing.name, differing.upstream.as_ref()))
+            && comparison.names_all()
+            && comparison.first.iter().all(|differing| was_named(&differing.name, differing.upstream.as_ref()))
     }
 
     /// The pause before the next sync then; `None`: it is over.

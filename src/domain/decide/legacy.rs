@@ -3,13 +3,12 @@
 //! Renamed only beside a complete list of upstream's that was just read, and renamed back when the mirror cannot be made.
 //! It is never pushed to and never deleted.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{Action, FEW_TRIES, Look, Next, Table, fail, failing, wait};
-use crate::domain::answer::{LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer, UpstreamAnswer};
+use crate::domain::answer::{LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer};
 use crate::domain::aside::Aside;
 use crate::domain::observation::{GivingUp, RepositorySeen};
 use crate::domain::problem::{Code, Problem};
@@ -49,21 +48,17 @@ impl Table<'_> {
             return Next::Look(Look::LocalRefs);
         };
         let name = self.spec.full_name();
-        let mut lacking = Vec::new();
+        let mut lacking = Lacking::default();
         let holds = match &local.value {
             LocalRefsAnswer::HttpGitDisabled if !self.history.refs_by_api => return Next::Look(Look::LocalRefsByApi),
-            LocalRefsAnswer::List(local) => match &upstream.value {
-                UpstreamAnswer::List(upstream) => {
-                    lacking = only_here(upstream, local);
-                    how_many(&lacking, local.len())
+            LocalRefsAnswer::List(local) => match upstream.value.list() {
+                Some(upstream) => {
+                    lacking = Lacking::of(upstream, local);
+                    lacking.in_words(local.len())
                 }
-                UpstreamAnswer::NotGit { .. }
-                | UpstreamAnswer::DumbHttp
-                | UpstreamAnswer::Refused { .. }
-                | UpstreamAnswer::Trouble(_) => {
-                    format!("it holds {} refs, and upstream's could not be read to compare them", local.len())
-                }
+                None => format!("it holds {} refs, and upstream's could not be read to compare them", local.len()),
             },
+            LocalRefsAnswer::Oversize(_) => "it holds more refs than are compared".to_owned(),
             LocalRefsAnswer::HttpGitDisabled
             | LocalRefsAnswer::FolderGone
             | LocalRefsAnswer::Gone
@@ -74,7 +69,7 @@ impl Table<'_> {
             "{name} is a regular repository in Gitea, not a mirror; {holds}. Refs do not tell whether it has issues, \
              releases, hooks or keys"
         );
-        fail(Problem::new(Code::NotAMirror, detail).about(lacking))
+        fail(Problem::new(Code::NotAMirror, detail).about(&lacking.first))
     }
 
     fn rename_aside(&self, repository: &Repository, date: Timestamp) -> Next {
@@ -209,17 +204,33 @@ impl Table<'_> {
 }
 
 /// The branches and tags whose objects upstream does not show under any name.
-fn only_here<'a>(upstream: &RefList, local: &'a RefList) -> Vec<&'a RefName> {
-    let theirs: BTreeSet<&str> = upstream.iter().map(|(_, id)| id.as_str()).collect();
-    local.iter().filter(|(_, id)| !theirs.contains(id.as_str())).map(|(name, _)| name).collect()
+#[derive(Default)]
+struct Lacking {
+    count: usize,
+    /// The first of them: as many as a problem names.
+    first: Vec<RefName>,
 }
 
-/// The same for a person, with the first of them.
-fn how_many(lacking: &[&RefName], all: usize) -> String {
-    if lacking.is_empty() {
-        return format!("upstream shows the objects of all its {all} refs");
+impl Lacking {
+    fn of(upstream: &RefList, local: &RefList) -> Self {
+        let mut lacking = Self::default();
+        for one in local.without_objects_of(upstream) {
+            lacking.count += 1;
+            if lacking.first.len() < Problem::NAMED_REFS {
+                lacking.first.push(one.name());
+            }
+        }
+        lacking
     }
-    let shown: Vec<String> = lacking.iter().take(NAMED).map(|name| name.as_str().chars().take(50).collect()).collect();
-    let more = if lacking.len() > NAMED { ", …" } else { "" };
-    format!("upstream lacks the objects of {} of its {all} refs: {}{more}", lacking.len(), shown.join(", "))
+
+    /// The same for a person.
+    fn in_words(&self, all: usize) -> String {
+        if self.count == 0 {
+            return format!("upstream shows the objects of all its {all} refs");
+        }
+        let shown = self.first.iter().take(NAMED).map(|name| name.as_str().chars().take(50).collect());
+        let shown: Vec<String> = shown.collect();
+        let more = if self.count > NAMED { ", …" } else { "" };
+        format!("upstream lacks the objects of {} of its {all} refs: {}{more}", self.count, shown.join(", "))
+    }
 }

@@ -14,7 +14,7 @@ use crate::domain::evidence::{PruneCertainty, Seen};
 use crate::domain::mode;
 use crate::domain::observation::Sync;
 use crate::domain::problem::{Code, Problem};
-use crate::domain::refs::{Comparison, Prune, RefList, compare};
+use crate::domain::refs::{Comparison, Prune, Ref, RefList, compare, unequal};
 use crate::domain::run::{End, Phase};
 
 /// Refs proven and no move of `mirror_updated` for this long is an end, too: a Gitea that was killed in mid-sync has
@@ -93,6 +93,7 @@ impl Table<'_> {
         };
         match &seen.value {
             LocalRefsAnswer::List(list) => Ok(Seen { at: seen.at, value: list }),
+            LocalRefsAnswer::Oversize(oversize) => Err(fail(failing::oversize_in_gitea(oversize))),
             LocalRefsAnswer::Trouble(trouble) if trouble.kind == TroubleKind::ServerError => {
                 Err(broken("its git answers with errors"))
             }
@@ -117,14 +118,14 @@ impl Table<'_> {
         local: &Seen<&RefList>,
     ) -> Next {
         let comparison = compare(upstream.value, local.value, self.spec.prune);
-        if !comparison.differing.is_empty() {
+        if comparison.differing > 0 {
             if let Some(next) = self.until_shown().filter(|_| self.gitea_is_ahead(&comparison)) {
                 return next;
             }
             return match &self.history.sync {
                 None => match self.would_be_pruned(upstream.value, local.value) {
                     Some(problem) => fail(problem),
-                    None => self.ask_for_a_sync(repository, date, Some(&comparison), local.value),
+                    None => self.ask_for_a_sync(repository, date, Some(upstream.value), local.value),
                 },
                 Some(sync) => self.not_there_yet(sync, upstream, &comparison, repository, date, local.value),
             };
@@ -142,8 +143,8 @@ impl Table<'_> {
             return None;
         }
         let branches = local.branches();
-        let is_branch = |name: &str| name.starts_with("refs/heads/");
-        let gone = local.iter().filter(|(name, _)| is_branch(name.as_str()) && upstream.get(name).is_none()).count();
+        let only_here = unequal(upstream, local).filter(|unequal| unequal.upstream.is_none());
+        let gone = only_here.filter_map(|unequal| unequal.gitea).filter(Ref::is_branch).count();
         if gone <= branches / 2 {
             return None;
         }
@@ -157,7 +158,7 @@ impl Table<'_> {
         &self,
         repository: &Repository,
         date: Timestamp,
-        comparison: Option<&Comparison>,
+        upstream: Option<&RefList>,
         local: &RefList,
     ) -> Next {
         // a sync with pruning on deletes what upstream does not show at that moment; and one with it off deletes nothing,
@@ -165,7 +166,7 @@ impl Table<'_> {
         if self.history.pruning_is_due(repository, self.spec.prune) {
             return self.send_settings(repository);
         }
-        if let Some(problem) = comparison.and_then(|comparison| self.blocked(comparison, local)) {
+        if let Some(problem) = upstream.and_then(|upstream| self.blocked(upstream, local)) {
             return fail(problem);
         }
         // its end is a move of `mirror_updated`, which counts in whole seconds: not in the second of the last move. A
@@ -193,11 +194,11 @@ impl Table<'_> {
         let waited = self.history.since(sync.at);
         if sync.moved_at.is_none() {
             if again_after(&sync.answer).is_some_and(|pause| waited >= pause) {
-                return self.ask_for_a_sync(repository, date, Some(comparison), local);
+                return self.ask_for_a_sync(repository, date, Some(upstream.value), local);
             }
             // the queue is unique, so that asking costs nothing where it was not lost
             if sync.gitea_was_away {
-                return self.ask_for_a_sync(repository, date, Some(comparison), local);
+                return self.ask_for_a_sync(repository, date, Some(upstream.value), local);
             }
             let idle = self.history.since(sync.refs_moved_at.unwrap_or(sync.at));
             if idle >= self.policy.sync {
@@ -207,7 +208,7 @@ impl Table<'_> {
         }
         // where Gitea tells when a sync ended well, one failure is enough
         if sync.failed {
-            return fail(self.failing_syncs("a sync", comparison, local));
+            return fail(self.failing_syncs("a sync", comparison, upstream.value, local));
         }
         // it ended without the refs: did upstream move meanwhile, or did it fail?
         if !sync.upstream_read_since {
@@ -216,24 +217,24 @@ impl Table<'_> {
         let moved_meanwhile = sync.upstream.as_ref() != Some(&upstream.value.digest());
         if !moved_meanwhile && self.gitea_may_lag(comparison) {
             let next = self.before_the_next_sync(sync);
-            return next.unwrap_or_else(|| self.ask_for_a_sync(repository, date, Some(comparison), local));
+            return next.unwrap_or_else(|| self.ask_for_a_sync(repository, date, Some(upstream.value), local));
         }
         if !moved_meanwhile && self.history.barren_syncs + 1 >= BARREN_SYNCS {
-            return fail(self.failing_syncs(&format!("{BARREN_SYNCS} syncs"), comparison, local));
+            return fail(self.failing_syncs(&format!("{BARREN_SYNCS} syncs"), comparison, upstream.value, local));
         }
-        self.ask_for_a_sync(repository, date, Some(comparison), local)
+        self.ask_for_a_sync(repository, date, Some(upstream.value), local)
     }
 
     /// Gitea does not say why a sync failed. What can be seen from the refs is told first; of what is left, the credential
     /// that Gitea keeps is by far the most frequent where there is one.
-    fn failing_syncs(&self, what: &str, comparison: &Comparison, local: &RefList) -> Problem {
-        if let Some(problem) = self.blocked(comparison, local) {
+    fn failing_syncs(&self, what: &str, comparison: &Comparison, upstream: &RefList, local: &RefList) -> Problem {
+        if let Some(problem) = self.blocked(upstream, local) {
             return problem;
         }
-        let first = comparison.differing.first().map(|differing| differing.name.to_string()).unwrap_or_default();
+        let first = comparison.first.first().map(|differing| differing.name.to_string()).unwrap_or_default();
         let detail = format!(
             "{what} ended and {} refs still differ, {first} among them; upstream did not move meanwhile",
-            comparison.differing.len()
+            comparison.differing
         );
         if self.history.private_upstream {
             failing::credential_stale(
@@ -281,27 +282,22 @@ impl Table<'_> {
     }
 
     /// A ref of upstream that git cannot store beside one that stays: `a` against `a/b`. With pruning, git makes room.
-    fn blocked(&self, comparison: &Comparison, local: &RefList) -> Option<Problem> {
+    fn blocked(&self, upstream: &RefList, local: &RefList) -> Option<Problem> {
         if self.spec.prune == Prune::On {
             return None;
         }
-        let blocking = |name: &str| {
-            local.iter().map(|(other, _)| other.as_str()).find(|other| {
-                other.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
-                    || name.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
-            })
-        };
         let mut blocked = None;
-        for difference in &comparison.differing {
-            match blocking(difference.name.as_str()) {
+        for wanted in unequal(upstream, local).filter_map(|unequal| unequal.upstream) {
+            match local.blocking(wanted.bytes()) {
                 Some(other) => {
-                    blocked.get_or_insert((&difference.name, other.to_owned()));
+                    blocked.get_or_insert((wanted, other));
                 }
                 // another one that a sync can bring: that first
                 None => return None,
             }
         }
-        blocked.map(|(name, other)| {
+        blocked.map(|(wanted, other)| {
+            let (name, other) = (wanted.name(), other.name());
             Problem::new(
                 Code::RefConflict,
                 format!("upstream's {name} cannot be stored beside {other}, which only Gitea has"),

@@ -246,6 +246,7 @@ impl Table<'_> {
                 Some(problem) => Err(fail(problem)),
                 None => Ok(Some(seen)),
             },
+            UpstreamAnswer::Oversize(oversize) => Err(fail(failing::oversize_upstream(oversize))),
             UpstreamAnswer::NotGit { detail } => Err(fail(failing::suspect("not-git", detail))),
             UpstreamAnswer::DumbHttp => Err(fail(failing::dumb_http())),
             UpstreamAnswer::Refused { why, detail } => Err(fail(failing::upstream_refused(why, detail))),
@@ -285,6 +286,7 @@ impl Table<'_> {
         match &self.seen.upstream.as_ref()?.value {
             UpstreamAnswer::Trouble(trouble) => Some(failing::upstream_unreachable(trouble)),
             UpstreamAnswer::List(_)
+            | UpstreamAnswer::Oversize(_)
             | UpstreamAnswer::NotGit { .. }
             | UpstreamAnswer::DumbHttp
             | UpstreamAnswer::Refused { .. } => None,
@@ -329,13 +331,7 @@ impl Table<'_> {
 
 /// What upstream's list is when it is one.
 fn list(seen: &Seen<UpstreamAnswer>) -> Option<Seen<&RefList>> {
-    match &seen.value {
-        UpstreamAnswer::List(list) => Some(Seen { at: seen.at, value: list }),
-        UpstreamAnswer::NotGit { .. }
-        | UpstreamAnswer::DumbHttp
-        | UpstreamAnswer::Refused { .. }
-        | UpstreamAnswer::Trouble(_) => None,
-    }
+    seen.value.list().map(|list| Seen { at: seen.at, value: list })
 }
 
 fn fail(problem: Problem) -> Next {

@@ -94,22 +94,11 @@ pub fn observe(
     Table { spec, seen, history, policy: &Policy::default() }.observe(mode, known)
 }
 
-/// A look that was not over when an observation had to be.
+/// A look at Gitea that was not over when an observation had to be.
 #[must_use]
-pub fn too_slow(look: Look) -> Finding {
-    let late = "no whole answer within the time of an observation";
-    let trouble = |detail: String| Trouble::maybe_sent(TroubleKind::Timeout, detail);
-    Finding::Unknown(match look {
-        Look::Upstream => failing::upstream_unreachable(&trouble(format!("Upstream: {late}"))),
-        Look::Repository
-        | Look::Owner
-        | Look::LocalRefs
-        | Look::LocalRefsByApi
-        | Look::Ancestry
-        | Look::Aside
-        | Look::AsideRefs
-        | Look::Pivot => failing::gitea_trouble(&trouble(late.to_owned())),
-    })
+pub fn too_slow() -> Finding {
+    let trouble = Trouble::maybe_sent(TroubleKind::Timeout, "no whole answer within the time of an observation");
+    Finding::Unknown(failing::gitea_trouble(&trouble))
 }
 
 impl Table<'_> {
@@ -159,7 +148,7 @@ impl Table<'_> {
         if let Some(push) = self.history.pushes.lagging().filter(|_| self.gitea_is_ahead(&comparison)) {
             return Ok(Finding::Unknown(failing::lagging(push)));
         }
-        if !comparison.differing.is_empty() {
+        if comparison.differing > 0 {
             return Ok(Finding::Differing(comparison));
         }
         let changed = mode.follows()

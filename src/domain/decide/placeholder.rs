@@ -98,6 +98,7 @@ impl Table<'_> {
             LocalRefsAnswer::Refused(refusal) => Err(fail(failing::refused(refusal))),
             answer @ (LocalRefsAnswer::FolderGone
             | LocalRefsAnswer::List(_)
+            | LocalRefsAnswer::Oversize(_)
             | LocalRefsAnswer::HttpGitDisabled
             | LocalRefsAnswer::Gone) => Ok(answer),
         }

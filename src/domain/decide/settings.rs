@@ -239,10 +239,10 @@ impl Table<'_> {
         let (Some(before), Some(now)) = (&self.history.tracked_before, local.commit_of(&self.spec.branch)) else {
             return Ok(Some(false));
         };
-        if before == now {
+        if *before == now {
             return Ok(Some(false));
         }
-        match self.history.ancestry.as_ref().filter(|ancestry| ancestry.to == *now) {
+        match self.history.ancestry.as_ref().filter(|ancestry| ancestry.to == now) {
             None => Err(Next::Look(Look::Ancestry)),
             Some(ancestry) => match &ancestry.answer {
                 AncestryAnswer::FastForward => Ok(Some(false)),

@@ -185,6 +185,9 @@ impl Code {
             Self::UpstreamSuspect => {
                 "Upstream answered with something that is no sound list of refs. `reason` says what: `not-git` (a web page, nothing, a cut list, an error that is not known), `empty` (no branch and no tag), `shrunken` (less than half of the branches last proven), or `dumb-http` (plain files, which Gitea can mirror and cutover-api cannot read; only this one is not retryable). A pruning mirror that syncs from such an answer can lose everything, so nothing was changed in Gitea. For a mirror without an earlier proof in the journal it is unknown whether upstream has lost branches before: the first proven run says so in its `notes`."
             }
+            Self::TooManyRefs => {
+                "The list of branches and tags of one side takes more memory than `limits.refsBytes` allows. `reason` says which side: `upstream` or `gitea`. It depends on this mirror alone, not on what else is read at the time. Nothing was compared and nothing was changed."
+            }
             Self::UpstreamBranchMissing => "Upstream's list is sound, and the configured branch is not on it.",
             Self::UpstreamNotAllowed => {
                 "Gitea's own rules do not let it fetch from upstream's host, or the name does not resolve where Gitea runs: it says the same of both."

@@ -48,7 +48,7 @@ fn is_absent(object: &ObjectId) -> bool {
 
 /// What a list has for a ref.
 fn object(list: &RefList, name: &RefName) -> ObjectId {
-    list.get(name).cloned().unwrap_or_else(|| ObjectId::parse(&"0".repeat(40)).expect("40 digits are an object id"))
+    list.get(&name.to_bytes()).unwrap_or_else(|| ObjectId::parse(&"0".repeat(40)).expect("40 digits are an object id"))
 }
 
 /// A push of which a delivery told, and what readings of upstream have shown since.

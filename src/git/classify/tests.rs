@@ -53,7 +53,7 @@ fn detail(answer: UpstreamAnswer) -> String {
     match answer {
         UpstreamAnswer::NotGit { detail } | UpstreamAnswer::Refused { detail, .. } => detail,
         UpstreamAnswer::Trouble(trouble) => trouble.detail,
-        UpstreamAnswer::List(_) | UpstreamAnswer::DumbHttp => String::new(),
+        UpstreamAnswer::List(_) | UpstreamAnswer::Oversize(_) | UpstreamAnswer::DumbHttp => String::new(),
     }
 }
 

@@ -9,8 +9,9 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use cutover_api::domain::answer::{Trouble, TroubleKind};
-use cutover_api::transport::{Call, Observer, Transport};
+use cutover_api::transport::{Call, Observer, Pieces, Transport};
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
 use http::Response;
 use http_body_util::BodyExt as _;
 use standin::{Cut, Unreached};
@@ -46,7 +47,8 @@ impl InProcess {
         self.routers.lock().unwrap().insert(authority.to_owned(), router);
     }
 
-    async fn attempt(&self, call: Call) -> Result<Response<Bytes>, Trouble> {
+    /// The head of an answer, and its body as it comes.
+    async fn execute(&self, call: Call) -> Result<Response<Body>, Trouble> {
         let authority = call.request.uri().authority().map(ToString::to_string).unwrap_or_default();
         let router = self.routers.lock().unwrap().get(&authority).cloned();
         let Some(router) = router else {
@@ -57,7 +59,6 @@ impl InProcess {
         parts.uri = parts.uri.path_and_query().unwrap().as_str().parse().unwrap();
         parts.headers.entry(http::header::HOST).or_insert_with(|| authority.parse().unwrap());
         let Ok(response) = router.oneshot(http::Request::from_parts(parts, Body::from(body))).await;
-        let cut = || Trouble::maybe_sent(TroubleKind::Cut, "the connection broke before the whole answer was here");
         match response.extensions().get::<Unreached>() {
             Some(Unreached::Refused) => {
                 return Err(Trouble::not_sent(TroubleKind::Connect, "the connection is refused"));
@@ -76,13 +77,40 @@ impl InProcess {
         if response.extensions().get::<Cut>().is_some() {
             return Err(cut());
         }
-        let (parts, body) = response.into_parts();
+        Ok(response)
+    }
+
+    async fn attempt(&self, call: Call) -> Result<Response<Bytes>, Trouble> {
+        let largest = call.largest;
+        let (parts, body) = self.execute(call).await?.into_parts();
         let body = body.collect().await.map_err(|_| cut())?.to_bytes();
-        if body.len() > call.largest {
+        if body.len() > largest {
             return Err(Trouble::maybe_sent(TroubleKind::TooLarge, "the answer is too large"));
         }
         Ok(Response::from_parts(parts, body))
     }
+}
+
+fn cut() -> Trouble {
+    Trouble::maybe_sent(TroubleKind::Cut, "the connection broke before the whole answer was here")
+}
+
+/// The largest piece in which a body arrives.
+const PIECE: usize = 1_000;
+
+/// A body in pieces, so that what reads it has to put them together.
+fn pieces(body: Body) -> Pieces {
+    let frames = body.into_data_stream().map(|frame| frame.map_err(|_| cut()));
+    let split = |frame: Result<Bytes, Trouble>| {
+        let pieces: Vec<_> = match frame {
+            Ok(frame) => {
+                (0..frame.len()).step_by(PIECE).map(|at| Ok(frame.slice(at..frame.len().min(at + PIECE)))).collect()
+            }
+            Err(trouble) => vec![Err(trouble)],
+        };
+        stream::iter(pieces)
+    };
+    frames.flat_map(split).boxed()
 }
 
 impl Transport for InProcess {
@@ -96,6 +124,17 @@ impl Transport for InProcess {
                 observer.sent(operation, result.as_ref().ok().map(|answer| answer.status().as_u16()), Duration::ZERO);
             }
             result
+        })
+    }
+
+    fn stream(&self, call: Call) -> BoxFuture<'_, Result<Response<Pieces>, Trouble>> {
+        Box::pin(async move {
+            let operation = call.operation;
+            let result = self.execute(call).await;
+            if let Some(observer) = &self.observer {
+                observer.sent(operation, result.as_ref().ok().map(|answer| answer.status().as_u16()), Duration::ZERO);
+            }
+            result.map(|answer| answer.map(pieces))
         })
     }
 }

@@ -123,7 +123,7 @@ fn a_ref_that_a_local_one_blocks_is_named_after_the_others_were_brought() {
     assert_eq!(world.fails(), Code::RefConflict);
     assert_eq!(world.acts()[0], "sync");
     let LocalRefsAnswer::List(local) = &world.local else { panic!("gone") };
-    assert!(local.iter().any(|(_, id)| id.as_str().starts_with('b')), "main was brought");
+    assert!(local.iter().any(|one| one.id().as_str().starts_with('b')), "main was brought");
     let detail = &world.problem().detail;
     assert!(detail.contains("refs/heads/rel/1") && detail.contains("beside refs/heads/rel,"), "{detail}");
 }

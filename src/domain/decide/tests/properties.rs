@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::super::{Action, Awaited, Next, decide};
 use super::world::{World, mirror, refs, trouble, upstream};
 use crate::domain::answer::{
-    CreateOrganisationAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, Refusal, Repository,
+    CreateOrganisationAnswer, LocalRefsAnswer, MigrateAnswer, Oversize, OwnerAnswer, PatchAnswer, Refusal, Repository,
     RepositoryAnswer, SyncAnswer, Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal,
 };
 use crate::domain::duration::GoDuration;
@@ -79,6 +79,7 @@ fn any_upstream() -> impl Strategy<Value = UpstreamAnswer> {
             upstream(&[("heads/main", 'b'), ("heads/rel/1", 'c')]),
             upstream(&[("heads/other", 'b')]),
             upstream(&[]),
+            UpstreamAnswer::Oversize(Oversize::List(3)),
             UpstreamAnswer::NotGit { detail: "a web page".into() },
             UpstreamAnswer::Refused { why: UpstreamRefusal::Denied, detail: "no".into() },
             UpstreamAnswer::DumbHttp,
@@ -264,7 +265,12 @@ fn any_spec() -> impl Strategy<Value = MirrorSpec> {
 /// Whether upstream was seen to say something from which nothing may follow.
 fn upstream_is_unsound(seen: &Observation) -> bool {
     match seen.upstream.as_ref().map(|seen| &seen.value) {
-        Some(UpstreamAnswer::NotGit { .. } | UpstreamAnswer::DumbHttp | UpstreamAnswer::Refused { .. }) => true,
+        Some(
+            UpstreamAnswer::Oversize(_)
+            | UpstreamAnswer::NotGit { .. }
+            | UpstreamAnswer::DumbHttp
+            | UpstreamAnswer::Refused { .. },
+        ) => true,
         Some(UpstreamAnswer::List(list)) => list.is_empty(),
         Some(UpstreamAnswer::Trouble(_)) | None => false,
     }

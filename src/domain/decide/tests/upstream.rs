@@ -2,11 +2,11 @@
 
 use super::super::Look;
 use super::world::{World, mirror, refs, secs, trouble, upstream};
-use crate::domain::answer::{LocalRefsAnswer, Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal};
+use crate::domain::answer::{LocalRefsAnswer, Oversize, Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal};
 use crate::domain::cause::Cause;
 use crate::domain::evidence::{PruneCertainty, PruneMemory};
 use crate::domain::problem::Code;
-use crate::domain::refs::Prune;
+use crate::domain::refs::{BadRefName, Prune, RefName};
 use crate::domain::url::UpstreamUrl;
 
 /// Every answer from which nothing may follow.
@@ -18,6 +18,8 @@ fn unsound() -> Vec<(UpstreamAnswer, Code, Option<&'static str>)> {
         (not_git("a web page"), Code::UpstreamSuspect, Some("not-git")),
         (not_git("an empty answer"), Code::UpstreamSuspect, Some("not-git")),
         (not_git("a list that breaks off before its end"), Code::UpstreamSuspect, Some("not-git")),
+        (UpstreamAnswer::Oversize(Oversize::List(300_000)), Code::TooManyRefs, Some("upstream")),
+        (UpstreamAnswer::Oversize(long_name()), Code::UpstreamSuspect, Some("name-too-long")),
         (upstream(&[]), Code::UpstreamSuspect, Some("empty")),
         (UpstreamAnswer::DumbHttp, Code::UpstreamSuspect, Some("dumb-http")),
         (refused(UpstreamRefusal::Denied), Code::UpstreamRefused, None),
@@ -28,6 +30,27 @@ fn unsound() -> Vec<(UpstreamAnswer, Code, Option<&'static str>)> {
         (upstream(&[("heads/other", 'a'), ("tags/main", 'a')]), Code::UpstreamBranchMissing, None),
         (UpstreamAnswer::Trouble(trouble(TroubleKind::Credential)), Code::UpstreamCredential, None),
     ]
+}
+
+fn long_name() -> Oversize {
+    match RefName::of(format!("refs/heads/{}", "x".repeat(256)).as_bytes()) {
+        Err(BadRefName::TooLong(name)) => Oversize::Name(name),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_list_of_giteas_that_is_too_large_ends_the_run_and_says_whose_it_is() {
+    for (oversize, code, reason) in
+        [(Oversize::List(300_000), Code::TooManyRefs, "gitea"), (long_name(), Code::GiteaGitBroken, "name-too-long")]
+    {
+        let mut world = World::with(mirror());
+        world.local = LocalRefsAnswer::Oversize(oversize);
+        assert_eq!(world.fails(), code);
+        let problem = world.problem();
+        assert_eq!((problem.reason.as_deref(), problem.retryable), (Some(reason), false));
+        assert!(!world.acts().iter().any(|act| *act == "sync"), "{:?}", world.acts());
+    }
 }
 
 #[test]

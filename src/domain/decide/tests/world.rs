@@ -383,8 +383,8 @@ impl World {
         let LocalRefsAnswer::List(local) = &self.local else { return };
         let stays: Vec<_> = local
             .iter()
-            .filter(|(name, _)| upstream.get(name).is_none() && !prunes)
-            .map(|(name, id)| (name.clone(), id.clone()))
+            .filter(|one| upstream.find(one.bytes()).is_none() && !prunes)
+            .map(|one| (one.name(), one.id()))
             .collect();
         // git cannot hold `a` beside `a/b`
         let blocked = |new: &RefName| {
@@ -393,7 +393,7 @@ impl World {
                 new.starts_with(&format!("{old}/")) || old.starts_with(&format!("{new}/"))
             })
         };
-        let comes = upstream.iter().filter(|(name, _)| !blocked(name)).map(|(name, id)| (name.clone(), id.clone()));
+        let comes = upstream.iter().map(|one| (one.name(), one.id())).filter(|(name, _)| !blocked(name));
         let all: Vec<_> = stays.iter().cloned().chain(comes).collect();
         self.local = LocalRefsAnswer::List(RefList::complete(all, local.head().cloned()));
     }

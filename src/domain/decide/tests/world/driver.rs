@@ -94,7 +94,7 @@ impl World {
             Look::LocalRefs | Look::LocalRefsByApi => {
                 let proven = match (seen.upstream.as_ref().map(|seen| &seen.value), &self.local) {
                     (Some(UpstreamAnswer::List(upstream)), LocalRefsAnswer::List(local)) => {
-                        compare(upstream, local, self.spec.prune).differing.is_empty()
+                        compare(upstream, local, self.spec.prune).differing == 0
                     }
                     _ => false,
                 };
@@ -218,7 +218,7 @@ impl World {
                     _ => None,
                 };
                 let tracked = match seen.local_refs.as_ref().map(|seen| &seen.value) {
-                    Some(LocalRefsAnswer::List(list)) => list.commit_of(&self.spec.branch).cloned(),
+                    Some(LocalRefsAnswer::List(list)) => list.commit_of(&self.spec.branch),
                     _ => None,
                 };
                 let step = self.syncs.pop_front().unwrap_or_else(|| Box::new(Self::queue_a_sync));
