@@ -179,5 +179,5 @@ def test_the_values_that_the_pages_name_are_values():
                   if it.partition(".")[0] in heads}
     assert len(named) > 15
     # keys of a list's entries, and of the program's own file
-    inside = {"upstream.branch", "webhook.secretRefs", "observation.ttl"}
+    inside = {"upstream.branch", "webhook.secretRefs", "observation.ttl", "gitea.caFile", "upstream.caFile"}
     assert {it for _, it in named} - known - sections - inside == set()
