@@ -34,6 +34,9 @@ pub struct Evidence {
     tracked_branch: String,
     tracked_commit: ObjectId,
     rewritten: Option<bool>,
+    /// Left out by versions that did not look at it.
+    #[serde(default)]
+    upstream_shallow: bool,
     upstream_read_at: Timestamp,
     gitea_read_at: Timestamp,
 }
@@ -51,6 +54,9 @@ struct Written {
     tracked_branch: String,
     tracked_commit: ObjectId,
     rewritten: Option<bool>,
+    /// Left out by versions that did not look at it.
+    #[serde(default)]
+    upstream_shallow: bool,
     upstream_read_at: Timestamp,
     gitea_read_at: Timestamp,
 }
@@ -71,6 +77,7 @@ impl TryFrom<Written> for Evidence {
             tracked_branch: written.tracked_branch,
             tracked_commit: written.tracked_commit,
             rewritten: written.rewritten,
+            upstream_shallow: written.upstream_shallow,
             upstream_read_at: written.upstream_read_at,
             gitea_read_at: written.gitea_read_at,
         })
@@ -120,6 +127,7 @@ impl Evidence {
             tracked_branch: spec.branch.to_string(),
             tracked_commit,
             rewritten,
+            upstream_shallow: upstream.value.is_shallow(),
             upstream_read_at: upstream.at,
             gitea_read_at: gitea.at,
         })
@@ -171,6 +179,12 @@ impl Evidence {
     #[must_use]
     pub const fn rewritten(&self) -> Option<bool> {
         self.rewritten
+    }
+
+    /// Whether upstream said that its history is not whole: its refs are proven, commits before its boundary are nowhere.
+    #[must_use]
+    pub const fn upstream_shallow(&self) -> bool {
+        self.upstream_shallow
     }
 
     /// When upstream's list was read.

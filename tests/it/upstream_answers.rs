@@ -216,6 +216,17 @@ fn a_list_out_of_a_cache_proves_nothing_w10() {
 }
 
 #[test]
+fn a_shallow_upstream_is_proven_and_the_evidence_says_that_it_is_shallow_w6() {
+    story(async |mut world| {
+        proven(&mut world).await;
+        let shallow = async || world.expect("noop").await["mirrors"][0]["evidence"]["upstreamShallow"].clone();
+        assert_eq!(shallow().await, false);
+        world.upstream.fault_for(Reader::Service, UpstreamFault::Shallow);
+        assert_eq!(shallow().await, true);
+    });
+}
+
+#[test]
 fn dumb_http_is_named_and_not_to_be_retried_w11() {
     story(async |mut world| {
         proven(&mut world).await;

@@ -119,6 +119,8 @@ pub(in crate::api) struct EvidenceBody {
     /// none moved the branch.
     #[schema(required = true)]
     rewritten: Option<bool>,
+    /// Whether upstream says that its history is not whole. Only servers that speak protocol v0 alone say so.
+    upstream_shallow: bool,
     /// When upstream was read.
     upstream_read_at: Timestamp,
     /// When Gitea was read.
@@ -251,6 +253,7 @@ impl EvidenceBody {
             tracked_branch: evidence.tracked_branch().to_owned(),
             tracked_commit: evidence.tracked_commit().to_string(),
             rewritten: evidence.rewritten(),
+            upstream_shallow: evidence.upstream_shallow(),
             upstream_read_at: evidence.upstream_read_at(),
             gitea_read_at: evidence.gitea_read_at(),
         }
@@ -316,6 +319,7 @@ mod tests {
             "trackedBranch",
             "trackedCommit",
             "rewritten",
+            "upstreamShallow",
             "upstreamReadAt",
             "giteaReadAt",
         ];
