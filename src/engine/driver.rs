@@ -4,12 +4,14 @@
 //! written, nothing is sent. Decides nothing itself: that is [`decide`]. A driver can be dropped at any point, and the
 //! next one finds out from Gitea and the journal where things stand.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, SemaphorePermit, mpsc};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
+use super::budget::Reservation;
 use super::facts::LastSeen;
 use super::observer::Observed;
 use super::surroundings::Surroundings;
@@ -24,8 +26,7 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::{Comparison, ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
 use crate::domain::server::Server;
-use crate::domain::spec::{MirrorSpec, Policy, RunOptions};
-use crate::git::Limits;
+use crate::domain::spec::{MirrorSpec, RunOptions};
 use crate::journal::JournalError;
 
 /// What drivers and observations tell the coordinator.
@@ -44,7 +45,7 @@ pub(super) enum Event {
 }
 
 /// How often a driver that changes nothing says that it is at work.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+pub(super) const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// One mirror's work for one run.
 pub(super) struct Driver {
@@ -64,6 +65,10 @@ pub(super) struct Driver {
 pub(super) struct Work {
     began: Instant,
     pub(super) observation: Observation,
+    /// For the lists that are held in it.
+    pub(super) reserved: Option<Reservation>,
+    /// Lists of this work did not fit into less.
+    pub(super) needs_all_memory: bool,
     pub(super) history: History,
     pub(super) seen: LastSeen,
     phase: Option<(Phase, Option<Problem>)>,
@@ -79,6 +84,8 @@ impl Work {
         Self {
             began,
             observation: Observation::default(),
+            reserved: None,
+            needs_all_memory: false,
             history,
             seen: LastSeen::default(),
             phase: None,
@@ -145,7 +152,7 @@ impl Driver {
     async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         let in_line = async {
             if let Some(pause) = self.pause {
-                tokio::time::sleep(pause).await;
+                sleep(pause).await;
             }
             self.around.turns.acquire().await.ok()
         };
@@ -165,6 +172,7 @@ impl Driver {
         }
         loop {
             work.tick();
+            work.free_unused_memory();
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
                 Next::Look(look) => {
                     let known = work.history.made_nothing();
@@ -216,21 +224,11 @@ impl Driver {
             }
             Look::Upstream => {
                 self.enter(looking, None, work).await;
-                let answer =
-                    self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential, self.limits()).await;
-                self.around.origins.note(self.spec.upstream.origin(), &answer);
-                work.history.saw_upstream(&answer);
-                work.seen.upstream(&self.spec, &answer);
-                work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
+                self.read_upstream(work).await;
             }
             Look::LocalRefs => {
                 self.enter(looking, None, work).await;
-                let (gitea, spec, lister) = (&self.around.gitea, &self.spec, &self.around.lister);
-                let answer =
-                    lister.gitea(gitea.url(), &spec.owner, &spec.repo, gitea.credential(), self.limits()).await;
-                work.tick();
-                work.history.refs_by_api = false;
-                self.saw_local_refs(answer, work);
+                self.read_local_refs(work).await;
             }
             Look::LocalRefsByApi => {
                 let answer = self.around.gitea.refs(&self.spec).await;
@@ -261,12 +259,7 @@ impl Driver {
         }
     }
 
-    fn limits(&self) -> Limits {
-        let Policy { refs_time, refs_bytes, .. } = self.around.policy;
-        Limits { time: refs_time, bytes: refs_bytes }
-    }
-
-    fn saw_local_refs(&self, answer: LocalRefsAnswer, work: &mut Work) {
+    pub(super) fn saw_local_refs(&self, answer: LocalRefsAnswer, work: &mut Work) {
         let compared = self.compared(&work.observation, &answer);
         let proven = compared.as_ref().is_some_and(|compared| compared.differing == 0);
         work.history.saw_local_refs(&self.spec, &answer, proven);
@@ -312,13 +305,20 @@ impl Driver {
         } else {
             wait.pause
         };
-        tokio::time::sleep(pause).await;
         // an outage may take long, and what upstream showed before it is no ground for a change after it
         if wait.phase == Phase::Connecting {
             work.observation.forget_upstream();
         } else {
             work.observation.forget();
         }
+        work.free_unused_memory();
+        let mut pause = pin!(sleep(pause));
+        tokio::select! {
+            () = &mut pause => return,
+            // upstream's list is kept as long as no other mirror needs the memory
+            () = self.around.budget.is_wanted(), if work.reserved.is_some() => work.give_up_lists(),
+        }
+        pause.await;
     }
 
     /// Tells where the work stands, when that has changed, and now and then while it has not.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use super::budget::Budget;
 use super::origins::Origins;
 use crate::clock::Clock;
 use crate::domain::platform::Platform;
@@ -32,6 +33,8 @@ pub(super) struct Surroundings {
     pub(super) turns: Arc<Semaphore>,
     /// Of those that carry out modes.
     pub(super) mode_turns: Arc<Semaphore>,
+    /// The memory for lists of refs.
+    pub(super) budget: Arc<Budget>,
     /// Gitea, as it was seen last.
     pub(super) gitea_status: Arc<Mutex<GiteaStatus>>,
     /// Which upstream hosts are to be left alone.

@@ -310,8 +310,17 @@ impl Service {
 
     /// Resident memory, in MiB.
     pub(crate) fn resident_mib(&self) -> f64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that there was, in MiB.
+    pub(crate) fn peak_mib(&self) -> f64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(which)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_024.0
     }
 }

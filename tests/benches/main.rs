@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench
+//! cargo bench -- memory    # how much memory lists of refs take, alone
 //! ```
 //!
 //! Machines are noisy, so nothing here is a test: a figure over its limit is printed as such and ends with status 1,
@@ -13,6 +14,7 @@
 
 mod bench;
 mod http;
+mod memory;
 mod scale;
 
 use std::process::ExitCode;
@@ -21,8 +23,13 @@ use std::time::Duration;
 use bench::{Bed, TOKEN, Table, median};
 
 fn main() -> ExitCode {
-    // `cargo test --benches` and `cargo bench` both hand over flags of libtest's; there is nothing to choose here
+    // `cargo test --benches` and `cargo bench` both hand over flags of libtest's; there is little to choose here
     let mut table = Table::default();
+    if std::env::args().any(|argument| argument == "memory") {
+        memory::figures(&mut table);
+        table.print();
+        return if table.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let bed = Bed::new(3);
 
     table.figure("release binary", bench::binary_size(), 14.0, "MB");
@@ -73,6 +80,7 @@ fn main() -> ExitCode {
     #[expect(clippy::cast_precision_loss, reason = "there are few")]
     table.figure("runs that they made", runs as f64, 1.0, "");
 
+    memory::figures(&mut table);
     scale::figures(&mut table);
 
     table.print();

@@ -112,12 +112,14 @@ fn repository(path: &str) -> String {
 async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamFault>) -> Response {
     let mut v0_only = false;
     let mut keep = None;
+    let mut trickle = None;
     for fault in faults {
         match fault {
             UpstreamFault::Delay(delay) => inner.clock.sleep(delay).await,
             UpstreamFault::V0Only => v0_only = true,
             UpstreamFault::Truncate(bytes) => keep = Some((bytes, false)),
             UpstreamFault::CutAfter(bytes) => keep = Some((bytes, true)),
+            UpstreamFault::Trickle(bytes, pause) => trickle = Some((bytes, pause)),
             UpstreamFault::Hang => std::future::pending().await,
             UpstreamFault::Unreached(why) => return fault::unreached(why),
             UpstreamFault::Drop => return fault::cut(),
@@ -149,6 +151,9 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
         return refusal(401);
     }
     let response = repository_answer(inner, parts, body, v0_only).await;
+    if let Some((bytes, pause)) = trickle {
+        return fault::trickling(without_length(response), bytes, pause).await;
+    }
     match keep {
         Some((bytes, cut)) => fault::with_body(without_length(response), None, bytes, cut).await,
         None => response,
