@@ -30,6 +30,10 @@ versions only know is left out, so that an older image of the same chart reads i
 {{- $_ := set $gitea "usernameFile" "/run/secrets/gitea/username" -}}
 {{- $_ = set $gitea "passwordFile" "/run/secrets/gitea/password" -}}
 {{- end -}}
+{{- $bundle := or .Values.caBundle.configMapName .Values.caBundle.secretName -}}
+{{- if $bundle -}}
+{{- $_ := set $gitea "caFile" "/run/secrets/ca/ca.crt" -}}
+{{- end -}}
 {{- $mirrors := list -}}
 {{- range (include "cutover-api.mirrors" . | fromYaml).mirrors -}}
 {{- $upstream := dict "url" .upstream.url "branch" (default $root.Values.upstream.branch .upstream.branch) -}}
@@ -42,6 +46,9 @@ versions only know is left out, so that an older image of the same chart reads i
 {{- $_ := set $upstream "usernameFile" (printf "%s/username" $path) -}}
 {{- $_ = set $upstream "passwordFile" (printf "%s/password" $path) -}}
 {{- end -}}
+{{- end -}}
+{{- if $bundle -}}
+{{- $_ := set $upstream "caFile" "/run/secrets/ca/ca.crt" -}}
 {{- end -}}
 {{- $mirror := dict "name" .name "upstream" $upstream "target" .target "interval" (default $root.Values.upstream.mirrorInterval .interval) -}}
 {{- $_ := set $mirror "prune" (default false .prune) -}}

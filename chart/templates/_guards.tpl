@@ -40,6 +40,9 @@ the Deployment, which is always rendered.
 {{- if and .Values.notifications.secretRef.name (not .Values.notifications.url) -}}
 {{- fail "notifications.secretRef signs nothing without notifications.url" -}}
 {{- end -}}
+{{- if and .Values.caBundle.configMapName .Values.caBundle.secretName -}}
+{{- fail "caBundle names a ConfigMap and a Secret; keep one of configMapName and secretName" -}}
+{{- end -}}
 {{- $names := list -}}
 {{- $targets := list -}}
 {{- range (include "cutover-api.mirrors" . | fromYaml).mirrors -}}

@@ -60,8 +60,9 @@ pub type Hooks = BTreeMap<String, Hook>;
 /// Bitbucket's webhooks are known by their headers, and anything that can sign may send one. The signature is of the body
 /// as it is sent, under any one of the mirror's secrets; GitLab's secret token counts as one. What the body says is a
 /// hint: it can keep a run from being begun (another event, another repository, a ref that is neither a branch nor a
-/// tag), and no address in it is ever opened. A delivery whose id has come before is not acted on again, unless its run
-/// came to nothing.
+/// tag), and no address in it is ever opened. When the body names an object for a ref, and upstream still shows the ref as
+/// it was before, the run reads upstream again for at most 60 seconds, and then ends `unverified`, `upstream-lagging`. A
+/// delivery whose id has come before is not acted on again, unless its run came to nothing or its push has not been seen.
 #[utoipa::path(
     post, path = "/hooks/{mirror}", operation_id = "receiveWebhook", tag = "hooks",
     params(
@@ -190,8 +191,8 @@ async fn take(
         return Ok(Taken::Ignored(reason, None));
     }
     let name = hook.spec.name.clone();
-    let pushed = hint.pushed_to(&hook.spec.branch);
-    let delivery = Delivery { mirror: name.clone(), vendor: claim.vendor, id: claim.id.map(Into::into), pushed };
+    let pushes = hint.pushes(claim.vendor);
+    let delivery = Delivery { mirror: name.clone(), vendor: claim.vendor, id: claim.id.map(Into::into), pushes };
     Ok(match state.engine.deliver(delivery).await? {
         Delivered::Run(accepted) => Taken::Matched(name, accepted),
         Delivered::Ignored(reason, run) => Taken::Ignored(reason, run),

@@ -61,7 +61,10 @@ pub async fn assemble(
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 ) -> Result<Service, JournalError> {
-    let gitea = Client::new(config.gitea.url.clone(), Arc::clone(&transport), Arc::clone(&config.gitea.credential));
+    let gitea = Client::new(config.gitea.url.clone(), Arc::clone(&transport), Arc::clone(&config.gitea.credential))
+        .trusting(config.gitea.bundle.clone());
+    let bundles =
+        config.mirrors.iter().filter_map(|mirror| Some((mirror.spec.upstream.clone(), mirror.bundle.clone()?)));
     let mirrors = config
         .mirrors
         .iter()
@@ -71,7 +74,7 @@ pub async fn assemble(
     let (engine, tasks) = Engine::start(Parts {
         mirrors: mirrors.collect(),
         gitea,
-        lister: Lister::new(Arc::clone(&transport)),
+        lister: Lister::new(Arc::clone(&transport)).trusting(config.gitea.bundle.clone(), bundles.collect()),
         journal: journal.clone(),
         clock: Arc::clone(&clock),
         policy: config.policy.clone(),
@@ -119,5 +122,9 @@ pub struct Counting(pub Arc<Metrics>);
 impl Observer for Counting {
     fn sent(&self, operation: &'static str, status: Option<u16>, took: Duration) {
         self.0.request_sent(operation, status, took);
+    }
+
+    fn bundle(&self, setting: &str, usable: bool) {
+        self.0.ca_bundle(setting, usable);
     }
 }

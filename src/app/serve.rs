@@ -70,7 +70,7 @@ pub async fn serve(
     let signals = end_on_signals(&shutdown).map_err(StartError::Signals)?;
     let journal = Journal::open(&config.state_dir)?;
     let metrics = metrics_for(config);
-    let transport = HttpTransport::new(Some(Arc::new(Counting(Arc::clone(&metrics)))))
+    let transport = HttpTransport::with(config.outbound.clone(), Some(Arc::new(Counting(Arc::clone(&metrics)))))
         .map_err(|trouble: Trouble| StartError::Transport(trouble.detail))?;
     let transport = match &config.kubernetes {
         Some(kubernetes) => transport.trusting(kubernetes.ca_file.clone()),

@@ -129,7 +129,14 @@ impl Client {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let request = request.body(Bytes::new()).ok()?;
-        let call = Call { operation: "cli-events", route: Route::Direct, request, timeout: SILENCE, largest: LARGEST };
+        let call = Call {
+            operation: "cli-events",
+            route: Route::Direct,
+            request,
+            bundle: None,
+            timeout: SILENCE,
+            largest: LARGEST,
+        };
         Events::of(self.transport.stream(call).await.ok()?)
     }
 
@@ -150,7 +157,7 @@ impl Client {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let request = request.body(body).map_err(|_| bad_url())?;
-        let call = Call { operation, route: Route::Direct, request, timeout, largest: LARGEST };
+        let call = Call { operation, route: Route::Direct, request, bundle: None, timeout, largest: LARGEST };
         match self.transport.send(call).await {
             Ok(response) => sort(&response, &self.base),
             Err(trouble) => Err(unreachable(&trouble, &self.base)),
@@ -174,7 +181,8 @@ pub(super) async fn probe(url: &str, timeout: Duration, transport: &dyn Transpor
     let address =
         if ["/healthz", "/readyz"].iter().any(|end| base.ends_with(end)) { base } else { format!("{base}/healthz") };
     let request = Request::builder().uri(&address).body(Bytes::new()).map_err(|_| bad_url())?;
-    let call = Call { operation: "cli-healthcheck", route: Route::Direct, request, timeout, largest: LARGEST };
+    let call =
+        Call { operation: "cli-healthcheck", route: Route::Direct, request, bundle: None, timeout, largest: LARGEST };
     match transport.send(call).await {
         Ok(response) if response.status().is_success() => Ok(()),
         Ok(response) => {

@@ -150,7 +150,7 @@ pub(super) fn run_lines(run: &Run) -> String {
     let (style, word) = match run.status() {
         Some(run::Status::Succeeded) => (GOOD, "succeeded"),
         Some(run::Status::Unverified) => {
-            (DOUBT, "ended unverified: upstream did not answer, so that nothing is proven")
+            (DOUBT, "ended unverified: Gitea has the mirror, and upstream gave no list that proves it")
         }
         Some(run::Status::Canceled) => (BAD, "was canceled"),
         Some(run::Status::Failed | run::Status::Queued | run::Status::Running) | None => (BAD, "failed"),

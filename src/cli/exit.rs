@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// | 0 | proven: every mirror asked for is in sync, with evidence; without `--wait`: the run was accepted |
 /// | 1 | failed: the run failed or was canceled |
 /// | 2 | usage or configuration: nothing was asked for |
-/// | 3 | unverified: Gitea holds a healthy mirror, and upstream did not answer |
+/// | 3 | unverified: Gitea holds a healthy mirror, and upstream gave no list that proves it |
 /// | 4 | the service cannot be reached, or does not answer as it should |
 /// | 5 | refused: no valid token, not this token's right, or a conflict (401, 403, 409) |
 /// | 6 | timed out: `--timeout` has passed; the run goes on |
@@ -40,7 +40,7 @@ Exit codes:
   0  proven: every mirror is in sync, with evidence (without --wait: the run was accepted)
   1  failed: the run failed or was canceled
   2  usage or configuration: nothing was asked for
-  3  unverified: Gitea holds a healthy mirror, and upstream did not answer
+  3  unverified: Gitea holds a healthy mirror, and upstream gave no list that proves it
   4  the service cannot be reached, or does not answer as it should
   5  refused: no valid token, not this token's right, or a conflict (401, 403, 409)
   6  timed out: --timeout has passed; the run goes on";

@@ -4,12 +4,15 @@
 
 use std::fmt::Write as _;
 
+use url::Url;
+
 use super::bytes;
 use super::{AuthConfig, Config, KubernetesConfig, MirrorConfig};
 use crate::domain::duration::GoDuration;
 use crate::domain::mode::Mode;
 use crate::domain::refs::Prune;
 use crate::domain::spec::{Allowed, OnLegacy, Visibility};
+use crate::transport::{Bundle, Outbound};
 
 /// Lines for a terminal.
 #[must_use]
@@ -18,8 +21,9 @@ pub fn describe(config: &Config) -> String {
     page.head("Gitea");
     page.row("address", &config.gitea.url);
     page.row("as", &config.gitea.credential_from);
+    page.bundle(config.gitea.bundle.as_deref());
     for mirror in &config.mirrors {
-        page.mirror(mirror);
+        page.mirror(mirror, &config.outbound);
     }
     page.head("Limits");
     for (label, limit) in [
@@ -86,11 +90,24 @@ impl Page {
         self.lines.push((label.to_owned(), Some(value.to_string())));
     }
 
-    fn mirror(&mut self, mirror: &MirrorConfig) {
+    fn bundle(&mut self, bundle: Option<&Bundle>) {
+        if let Some(bundle) = bundle {
+            let paths: Vec<_> = bundle.paths().iter().map(|path| path.display().to_string()).collect();
+            let count = bundle.count();
+            let certificates = if count == 1 { "certificate" } else { "certificates" };
+            self.row("trusting", format!("the system, and {count} {certificates} in {}", paths.join(", ")));
+        }
+    }
+
+    fn mirror(&mut self, mirror: &MirrorConfig, outbound: &Outbound) {
         let spec = &mirror.spec;
         self.head(&format!("Mirror {}", spec.name));
         self.row("from", &spec.upstream);
         self.row("as", mirror.credential_from.as_deref().unwrap_or("nobody: a public repository"));
+        self.bundle(mirror.bundle.as_deref());
+        if let Some(proxy) = Url::parse(spec.upstream.as_str()).ok().and_then(|url| outbound.proxies.before(&url)) {
+            self.row("through the proxy", proxy);
+        }
         self.row("branch", format!("{} must be there", spec.branch));
         self.row("into", spec.full_name());
         self.row("Gitea asks upstream", format!("every {}", spec.interval));

@@ -9,6 +9,7 @@ use super::report::{Field, Place};
 pub(super) struct Draft {
     pub(super) gitea_url: Field<String>,
     pub(super) gitea_credential: CredentialDraft,
+    pub(super) gitea_ca_file: Field<String>,
     pub(super) mirrors: Vec<MirrorDraft>,
     /// Where mirrors are written, for the fault that there is none; `None`: what was there was reported as wrong.
     pub(super) mirrors_place: Option<Place>,
@@ -35,6 +36,7 @@ pub(super) struct MirrorDraft {
     pub(super) on_legacy: Field<String>,
     pub(super) webhook_secrets: Vec<(Place, String)>,
     pub(super) credential: CredentialDraft,
+    pub(super) ca_file: Field<String>,
     /// Whether a field that is left out has a default: so in the environment, not so in a file.
     pub(super) defaults: Defaults,
 }

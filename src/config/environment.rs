@@ -88,11 +88,13 @@ pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
             username: file("UPSTREAM_USERNAME_FILE"),
             password: file("UPSTREAM_PASSWORD_FILE"),
         },
+        ca_file: Field::Absent(Place::named("upstream.caFile")),
         defaults: Defaults::All,
     };
     Draft {
         gitea_url: text("GITEA_INTERNAL_URL"),
         gitea_credential,
+        gitea_ca_file: Field::Absent(Place::named("gitea.caFile")),
         mirrors: vec![mirror],
         mirrors_place: None,
         observation: ObservationDraft::absent(),

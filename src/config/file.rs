@@ -10,9 +10,9 @@ use super::report::{Field, Place, Report};
 use super::tree::{Node, Section};
 
 const TOP: &[&str] = &["gitea", "mirrors", "observation", "limits", "server", "kubernetes", "notifications"];
-const GITEA: &[&str] = &["url", "tokenFile", "usernameFile", "passwordFile"];
+const GITEA: &[&str] = &["url", "tokenFile", "usernameFile", "passwordFile", "caFile"];
 const MIRROR: &[&str] = &["name", "upstream", "target", "interval", "prune", "private", "mode", "onLegacy", "webhook"];
-const UPSTREAM: &[&str] = &["url", "branch", "tokenFile", "usernameFile", "passwordFile"];
+const UPSTREAM: &[&str] = &["url", "branch", "tokenFile", "usernameFile", "passwordFile", "caFile"];
 const TARGET: &[&str] = &["owner", "repo"];
 const LIMITS: &[&str] = &["run", "migrate", "sync", "deadPlaceholder", "refsTime", "refsBytes", "connections"];
 const KUBERNETES: &[&str] = &[
@@ -31,6 +31,7 @@ const KUBERNETES: &[&str] = &[
 
 const URL: &str = "a text, such as https://github.com/openova-io/openova";
 const NAME: &str = "a text, such as openova";
+const CA_FILE: &str = "a text, the path of a file such as /etc/ssl/corp/ca.crt";
 const DURATION: &str = "a Go duration, such as 10m0s";
 
 /// Reads the tree of a file.
@@ -39,6 +40,7 @@ pub(super) fn draft(root: Node, report: &mut Report) -> Draft {
     let mut gitea = top.section("gitea", GITEA, report);
     let gitea_url = gitea.text("url", "a text, such as http://gitea-http.gitea.svc.cluster.local:3000", report);
     let gitea_credential = credential(&mut gitea, report);
+    let gitea_ca_file = gitea.text("caFile", CA_FILE, report);
 
     let items = top.list("mirrors", report);
     let place = top.place();
@@ -57,6 +59,7 @@ pub(super) fn draft(root: Node, report: &mut Report) -> Draft {
     Draft {
         gitea_url,
         gitea_credential,
+        gitea_ca_file,
         mirrors,
         mirrors_place,
         observation,
@@ -86,6 +89,7 @@ fn mirror(node: Node, path: &str, report: &mut Report) -> MirrorDraft {
         on_legacy: mirror.text("onLegacy", "refuse or renameAside", report),
         webhook_secrets: webhook.texts("secretFiles", report),
         credential: credential(&mut upstream, report),
+        ca_file: upstream.text("caFile", CA_FILE, report),
         defaults: Defaults::NoNames,
     }
 }

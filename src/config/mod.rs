@@ -18,6 +18,7 @@ mod kubernetes;
 mod limits;
 mod network;
 mod options;
+mod outbound;
 mod report;
 mod rules;
 mod secret;
@@ -46,6 +47,8 @@ pub use tokens::{TokensError, TokensFile};
 use crate::domain::credential::CredentialSource;
 use crate::domain::spec::{MirrorSpec, Policy};
 use crate::domain::url::GiteaUrl;
+use crate::transport::{Bundle, Outbound};
+use outbound::Bundles;
 use report::Report;
 use serving::Identity;
 
@@ -74,6 +77,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// What there is of Kubernetes; `None`: nothing.
     pub kubernetes: Option<KubernetesConfig>,
+    /// Whom to trust beside what is configured, and the forward proxies.
+    pub outbound: Outbound,
     /// How the log is written; `None`: text on a terminal, JSON elsewhere.
     pub log_format: Option<LogFormat>,
 }
@@ -87,6 +92,8 @@ pub struct GiteaConfig {
     pub credential: Arc<dyn CredentialSource>,
     /// Where the credential comes from, for a person.
     pub credential_from: String,
+    /// CA certificates beside the system's.
+    pub bundle: Option<Arc<Bundle>>,
 }
 
 /// One mirror.
@@ -98,6 +105,8 @@ pub struct MirrorConfig {
     pub credential: Arc<dyn CredentialSource>,
     /// Where the credential comes from, for a person; `None`: there is none.
     pub credential_from: Option<String>,
+    /// CA certificates for its upstream, beside the system's.
+    pub bundle: Option<Arc<Bundle>>,
     /// The secrets of its upstream's webhooks.
     pub webhook: Arc<SigningFiles>,
 }
@@ -143,13 +152,18 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
     let kubernetes = draft.as_ref().map(|draft| kubernetes::section(draft, variables, report));
     let auth = serving::auth(options, listen, Identity::of(kubernetes.as_ref()), report);
     let (draft, kubernetes) = (draft?, kubernetes?);
-    let gitea = rules::gitea(&draft, report);
+    let mut bundles = Bundles::default();
+    let gitea = rules::gitea(&draft, &mut bundles, report);
     let gitea_url = gitea.as_ref().map(|gitea| gitea.url.as_str());
-    let mirrors = rules::mirrors(&draft, gitea_url, listen, report);
+    let mirrors = rules::mirrors(&draft, gitea_url, listen, &mut bundles, report);
     let limits = limits::limits(&draft.limits, &draft.observation, report);
     let hosts = serving::hosts(&draft.hosts, report);
     let origins = serving::origins(&draft.origins, report);
     let notifications = signing::notifications(&draft.notifications, listen, report);
+    let outbound = outbound::outbound(variables, report);
+    if let (Some(outbound), Some(mirrors)) = (&outbound, &mirrors) {
+        outbound::judge_proxies(outbound, mirrors, notifications.as_ref(), report);
+    }
     let (mut policy, connections) = limits?;
     let kubernetes = kubernetes.ok()?;
     policy.pivot = kubernetes.as_ref().and_then(|kubernetes| kubernetes.pivot);
@@ -165,6 +179,7 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
         hosts,
         origins,
         kubernetes,
+        outbound: outbound?,
         log_format: options.log_format,
     })
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::draft::{CredentialDraft, Defaults, Draft, MirrorDraft, SecretDraft};
 use super::network::{self, Reach};
+use super::outbound::Bundles;
 use super::report::{Field, Place, Report};
 use super::secret::{ConfiguredCredential, Secret};
 use super::signing::{self, SigningFiles};
@@ -22,6 +23,7 @@ use crate::domain::names::{BranchName, MirrorName, OwnerName, RepoName};
 use crate::domain::refs::Prune;
 use crate::domain::spec::{MirrorSpec, OnLegacy, Visibility};
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
+use crate::transport::Bundle;
 
 const GITEA_URL: &str = "http://gitea-http.gitea.svc.cluster.local:3000";
 const UPSTREAM_URL: &str = "https://github.com/openova-io/openova";
@@ -37,7 +39,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_mins(1);
 const LONGEST_INTERVAL: Duration = Duration::from_hours(8_760);
 
 /// Gitea and who we are there.
-pub(super) fn gitea(draft: &Draft, report: &mut Report) -> Option<GiteaConfig> {
+pub(super) fn gitea(draft: &Draft, bundles: &mut Bundles, report: &mut Report) -> Option<GiteaConfig> {
     let url = draft.gitea_url.or(report, || GiteaUrl::parse(GITEA_URL).ok(), |text| GiteaUrl::parse(text));
     let credential = credential(&draft.gitea_credential, report);
     if let Credentials::None = credential {
@@ -48,6 +50,7 @@ pub(super) fn gitea(draft: &Draft, report: &mut Report) -> Option<GiteaConfig> {
              write:organization), or files with a user name and a password",
         );
     }
+    let bundle = bundles.open(&draft.gitea_ca_file, report);
     let (place, url) = url?;
     let plain = url.as_str().starts_with("http:");
     match network::reach(url.as_str()) {
@@ -63,7 +66,7 @@ pub(super) fn gitea(draft: &Draft, report: &mut Report) -> Option<GiteaConfig> {
     match credential {
         Credentials::Given(_, credential) => {
             let credential_from = credential.to_string();
-            Some(GiteaConfig { url, credential: Arc::new(credential), credential_from })
+            Some(GiteaConfig { url, credential: Arc::new(credential), credential_from, bundle: bundle? })
         }
         Credentials::None | Credentials::Bad => None,
     }
@@ -74,6 +77,7 @@ pub(super) fn mirrors(
     draft: &Draft,
     gitea: Option<&str>,
     listen: Option<SocketAddr>,
+    bundles: &mut Bundles,
     report: &mut Report,
 ) -> Option<Vec<MirrorConfig>> {
     if let (true, Some(place)) = (draft.mirrors.is_empty(), &draft.mirrors_place) {
@@ -83,7 +87,7 @@ pub(super) fn mirrors(
     let mut targets: BTreeMap<String, Place> = BTreeMap::new();
     let mut whole = Vec::new();
     for mirror in &draft.mirrors {
-        let parts = Parts::read(mirror, gitea, listen, report);
+        let parts = Parts::read(mirror, gitea, listen, bundles, report);
         if let Some((place, name)) = &parts.name {
             if let Some(other) = names.get(name) {
                 report.fault(place.clone(), format!("another mirror has this name, at {other}; each needs its own"));
@@ -117,10 +121,18 @@ struct Parts {
     on_legacy: Option<(Place, OnLegacy)>,
     webhook: Option<SigningFiles>,
     credential: Credentials,
+    #[expect(clippy::option_option, reason = "wrong, or right and possibly absent")]
+    bundle: Option<Option<Arc<Bundle>>>,
 }
 
 impl Parts {
-    fn read(draft: &MirrorDraft, gitea: Option<&str>, listen: Option<SocketAddr>, report: &mut Report) -> Self {
+    fn read(
+        draft: &MirrorDraft,
+        gitea: Option<&str>,
+        listen: Option<SocketAddr>,
+        bundles: &mut Bundles,
+        report: &mut Report,
+    ) -> Self {
         let defaults = draft.defaults;
         let default = |text: &'static str| (defaults == Defaults::All).then_some(text);
         if defaults == Defaults::NoNames {
@@ -168,8 +180,24 @@ impl Parts {
         let credential = credential(&draft.credential, report);
         if let Some((place, url)) = &upstream {
             judge_upstream(place, url, &credential, gitea, listen, report);
+            bundles.agree(url, place, &draft.ca_file, report);
         }
-        Self { name, upstream, branch, owner, repo, interval, prune, private, mode, on_legacy, webhook, credential }
+        let bundle = bundles.open(&draft.ca_file, report);
+        Self {
+            name,
+            upstream,
+            branch,
+            owner,
+            repo,
+            interval,
+            prune,
+            private,
+            mode,
+            on_legacy,
+            webhook,
+            credential,
+            bundle,
+        }
     }
 
     fn whole(self) -> Option<MirrorConfig> {
@@ -194,7 +222,7 @@ impl Parts {
             }
         };
         let webhook = Arc::new(self.webhook?);
-        Some(MirrorConfig { spec: Arc::new(spec), credential, credential_from, webhook })
+        Some(MirrorConfig { spec: Arc::new(spec), credential, credential_from, bundle: self.bundle?, webhook })
     }
 }
 

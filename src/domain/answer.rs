@@ -8,8 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::cause::Cause;
 use super::duration::GoDuration;
 use super::refs::{RefList, RefName};
+use super::url::UpstreamUrl;
 
 /// No usable answer: nothing is known about the other side's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,19 +24,29 @@ pub struct Trouble {
     pub sent: Sent,
     /// How long the other side asks us to stay away.
     pub retry_after: Option<Duration>,
+    /// Why no connection could be made, where that decides the remedy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
 }
 
 impl Trouble {
     /// A request that never left.
     #[must_use]
     pub fn not_sent(kind: TroubleKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), sent: Sent::No, retry_after: None }
+        Self { kind, detail: detail.into(), sent: Sent::No, retry_after: None, cause: None }
     }
 
     /// A request that may have had its effect.
     #[must_use]
     pub fn maybe_sent(kind: TroubleKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), sent: Sent::Maybe, retry_after: None }
+        Self { kind, detail: detail.into(), sent: Sent::Maybe, retry_after: None, cause: None }
+    }
+
+    /// The same, because of this.
+    #[must_use]
+    pub fn because(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
     }
 }
 
@@ -56,8 +68,10 @@ pub enum TroubleKind {
     Cut,
     /// More body than is read.
     TooLarge,
-    /// An answer in a form that this server never gives: another program speaks, or a proxy.
+    /// A success, a redirect or JSON in a form that this server never gives: another program speaks.
     Foreign,
+    /// An error in a form that this server never gives: a proxy that does not reach it, or its installer.
+    NotReady,
     /// A 5xx of the server's own.
     ServerError,
     /// A 408, 429, 502, 503 or 504: asked to come again, or a proxy that does not reach the server.
@@ -71,10 +85,27 @@ impl TroubleKind {
     #[must_use]
     pub const fn may_be_a_restart(self) -> bool {
         match self {
-            Self::Dns | Self::Connect | Self::Timeout | Self::Cut | Self::Busy => true,
+            Self::Dns | Self::Connect | Self::Timeout | Self::Cut | Self::Busy | Self::NotReady => true,
             Self::Tls | Self::AuthTimeout | Self::TooLarge | Self::Foreign | Self::ServerError | Self::Credential => {
                 false
             }
+        }
+    }
+
+    /// Whether it shows that the address or the trust in it is wrong, and not only that the server is away.
+    #[must_use]
+    pub const fn is_certain(self) -> bool {
+        match self {
+            Self::Tls | Self::Foreign | Self::TooLarge => true,
+            Self::Dns
+            | Self::Connect
+            | Self::Timeout
+            | Self::AuthTimeout
+            | Self::Cut
+            | Self::NotReady
+            | Self::ServerError
+            | Self::Busy
+            | Self::Credential => false,
         }
     }
 }
@@ -468,14 +499,16 @@ pub enum UpstreamAnswer {
         /// What was seen instead.
         detail: String,
     },
-    /// 401, 403, 404 or a redirect.
+    /// The list of a server that serves plain files (dumb HTTP): Gitea can mirror it, and it cannot prove anything.
+    DumbHttp,
+    /// The repository is not shown, or not here.
     Refused {
-        /// The status.
-        status: u16,
-        /// What it probably means.
+        /// In which way.
+        why: UpstreamRefusal,
+        /// What was seen.
         detail: String,
     },
-    /// No answer to us.
+    /// No answer for now.
     Trouble(Trouble),
 }
 
@@ -485,9 +518,25 @@ impl UpstreamAnswer {
     pub const fn list(&self) -> Option<&RefList> {
         match self {
             Self::List(list) => Some(list),
-            Self::Oversize(_) | Self::NotGit { .. } | Self::Refused { .. } | Self::Trouble(_) => None,
+            Self::Oversize(_) | Self::NotGit { .. } | Self::DumbHttp | Self::Refused { .. } | Self::Trouble(_) => None,
         }
     }
+}
+
+/// How upstream refuses to show a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamRefusal {
+    /// There is none at this address, or none for this credential.
+    Denied,
+    /// A page to log in at.
+    LogIn,
+    /// A redirect.
+    Redirect {
+        /// The repository's address there; `None`: it is none that may be recommended.
+        to: Option<UpstreamUrl>,
+    },
+    /// Nobody is shown it: it was removed, closed, or is withheld by law.
+    Withdrawn,
 }
 
 /// Gitea's refs, over git.

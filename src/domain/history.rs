@@ -3,6 +3,7 @@
 //! Owns [`History`], one of the inputs of [`decide`](super::decide), and how it grows: one method for each look and
 //! each call. Plain data; nothing is decided here.
 
+mod lag;
 mod pruning;
 mod sync;
 
@@ -18,13 +19,16 @@ use super::aside::Aside;
 use super::evidence::{PruneCertainty, PruneMemory};
 use super::mode::{Mode, ModeChange};
 use super::observation::{
-    Ancestry, BranchPatch, Convert, Delete, GivingUp, Lost, Migrate, Patch, RepositorySeen, Streak, Sync,
+    Ancestry, BranchPatch, Convert, Delete, GivingUp, Lost, Migrate, Patch, RepositorySeen, Rest, Streak, Sync,
 };
 use super::problem::Problem;
 use super::proof::{Intended, Proof};
 use super::refs::{Digest, ObjectId, Prune};
 use super::server::Server;
 use super::spec::{MirrorSpec, RunOptions};
+use super::webhook::Pushes;
+
+pub use lag::Lag;
 
 /// What a driver knows of its own run, and what the journal knew before it began.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +38,8 @@ pub struct History {
     pub elapsed: Duration,
     /// Trouble with Gitea, in a row up to the latest look.
     pub streak: Option<Streak>,
+    /// Gitea has answered in this run.
+    pub gitea_answered: bool,
     /// How many looks at the owner had trouble, in a row: looks at the repository in between do not end it.
     pub owner_troubles: u32,
     /// How many looks at Gitea's refs brought no list, in a row: looks at the repository in between do not end it.
@@ -42,6 +48,8 @@ pub struct History {
     pub upstream_tries: u32,
     /// When the first of them was.
     pub upstream_first_try: Option<Duration>,
+    /// Upstream's host is to be left alone.
+    pub upstream_rest: Option<Rest>,
     /// The latest answer to `POST /orgs`.
     pub organisation: Option<CreateOrganisationAnswer>,
     /// How many were sent.
@@ -112,6 +120,10 @@ pub struct History {
     pub server: Option<Server>,
     /// Upstream is read with a credential.
     pub private_upstream: bool,
+    /// The pushes that deliveries name.
+    pub pushes: Pushes,
+    /// Upstream's list is older than one of them.
+    pub lag: Option<Lag>,
     /// What this run may do beyond what every run may.
     pub options: RunOptions,
     /// What is known about pruning.
@@ -142,6 +154,7 @@ impl History {
 
     /// Takes note of a look at the repository.
     pub fn saw_repository(&mut self, seen: &RepositorySeen) {
+        self.gitea_answered |= !matches!(seen.answer, RepositoryAnswer::Trouble(_));
         match &seen.answer {
             RepositoryAnswer::Trouble(trouble) => self.note_trouble(trouble),
             RepositoryAnswer::Present(repository) => {
@@ -178,8 +191,10 @@ impl History {
 
     /// Takes note of trouble with Gitea.
     pub fn note_trouble(&mut self, trouble: &Trouble) {
-        let count = self.streak.as_ref().map_or(0, |streak| streak.count) + 1;
-        self.streak = Some(Streak { trouble: trouble.clone(), count });
+        let before = self.streak.take();
+        let count = before.as_ref().map_or(0, |streak| streak.count) + 1;
+        let since = before.filter(|streak| streak.trouble.kind == trouble.kind).map_or(self.elapsed, |same| same.since);
+        self.streak = Some(Streak { trouble: trouble.clone(), count, since });
         if let Some(sync) = self.sync.as_mut().filter(|_| trouble.kind.may_be_a_restart()) {
             sync.gitea_was_away = true;
         }
@@ -197,6 +212,7 @@ impl History {
 
     /// Takes note of a look at upstream.
     pub fn saw_upstream(&mut self, seen: &UpstreamAnswer) {
+        self.read_again();
         match seen {
             UpstreamAnswer::Trouble(_) => {
                 self.upstream_tries += 1;
@@ -205,6 +221,7 @@ impl History {
             UpstreamAnswer::List(_)
             | UpstreamAnswer::Oversize(_)
             | UpstreamAnswer::NotGit { .. }
+            | UpstreamAnswer::DumbHttp
             | UpstreamAnswer::Refused { .. } => {
                 self.upstream_tries = 0;
                 self.upstream_first_try = None;

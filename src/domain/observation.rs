@@ -67,13 +67,24 @@ impl Observation {
     }
 }
 
-/// The same trouble with Gitea, several times in a row.
+/// Trouble with Gitea, several times in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Streak {
     /// The latest.
     pub trouble: Trouble,
     /// How many looks in a row had one.
     pub count: u32,
+    /// Since when each of them had trouble of this very kind.
+    pub since: Duration,
+}
+
+/// Upstream's host has asked to be left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// For how much longer.
+    pub left: Duration,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// A migrate of this run.

@@ -146,7 +146,7 @@ impl<'a> Assumed<'a> {
                 }
                 // somebody else's clone: how it ends is not for us to say
                 Next::Wait(wait) if self.steps.is_empty() && wait.phase == Phase::Migrating => {
-                    return self.waits(wait.phase, wait.because);
+                    return self.waits(wait.phase, wait.because.map(|because| *because));
                 }
                 Next::Wait(wait) => self.pass(wait.pause.max(Duration::from_millis(1))),
                 Next::Remember(memory) => self.history.pruning = Some(memory),

@@ -126,12 +126,12 @@ codes! {
         "Check that Gitea runs (`kubectl -n gitea get pods`) and that GITEA_INTERNAL_URL (gitea.url) and the network policies let us reach it; then ask again.";
     GiteaDns = "gitea-dns", 502, again, "Gitea's host name does not resolve",
         "Check the host in GITEA_INTERNAL_URL (gitea.url) and the cluster's DNS: `kubectl -n gitea get svc`; then ask again.";
-    GiteaTls = "gitea-tls", 502, change, "No TLS session with Gitea",
-        "Check Gitea's certificate (`openssl s_client -connect HOST:443 -servername HOST`), and name its issuer's certificate in SSL_CERT_FILE; then restart us and ask again.";
+    GiteaTls = "gitea-tls", 502, again, "No TLS session with Gitea",
+        "Compare what `detail` says with what Gitea sends (`openssl s_client -connect HOST:PORT -servername HOST`). Then correct Gitea's certificate, or put its issuer's certificate into the file of gitea.caFile (in the chart: caBundle). A changed file is read at the next call.";
     GiteaError = "gitea-error", 502, again, "Gitea answers with errors of its own",
         "Look into Gitea's own log at the time of this run (`kubectl -n gitea logs deploy/gitea --since=30m`); then ask again.";
-    NotGitea = "not-gitea", 502, change, "What answers is not Gitea's API",
-        "Check GITEA_INTERNAL_URL (gitea.url), path prefix included, that Gitea's installation is finished and that no log-in page stands before it.";
+    NotGitea = "not-gitea", 502, again, "What answers is not Gitea's API",
+        "Check GITEA_INTERNAL_URL (gitea.url), path prefix included, and that no log-in page and no redirect stands before it; then ask again.";
     GiteaCredential = "gitea-credential", 503, change, "Our own credential for Gitea cannot be read",
         "Put a Gitea token into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names, readable by this service; it is read again at each use.";
     GiteaAuth = "gitea-auth", 502, change, "Gitea does not accept our credential",
@@ -141,7 +141,7 @@ codes! {
     GiteaScope = "gitea-scope", 502, change, "Our token's scope does not reach",
         "Make a new access token in Gitea (Settings, Applications) with the scopes write:repository and write:organization, and put it into the file that GITEA_TOKEN_FILE (gitea.tokenFile) names.";
     GiteaForbidden = "gitea-forbidden", 502, change, "Gitea forbids it to our user",
-        "Give the token's user administration rights on the repository: add it to the organisation's team Owners.";
+        "Give the token's user administration rights on the repository: add it to the organisation's team Owners. If it is an owner already, look whether the token is limited to chosen repositories (Forgejo 15 and later: Settings, Applications); replace it by one that is not.";
     NotOrganisationOwner = "not-organisation-owner", 424, change, "Our user does not own the organisation",
         "Add the token's user to the organisation's team Owners in Gitea: a right to create repositories is not enough to migrate.";
     OrganisationNotAllowed = "organisation-not-allowed", 424, change, "Our user may not create the organisation",
@@ -159,7 +159,7 @@ codes! {
     RepositoryFilesExist = "repository-files-exist", 424, change, "A folder without a repository is in the way",
         "As Gitea's administrator, look at Site Administration, Unadopted Repositories, and adopt or delete the folder; we delete nothing.";
     RepositoryInvisible = "repository-invisible", 424, change, "A repository that we may not see has the name",
-        "Give the token's user access to the repository in Gitea (as an administrator: Site Administration, Repositories), use a token that is not limited to public repositories, or choose another name (GITEA_REPO, target.repo).";
+        "Give the token's user access to the repository in Gitea (as an administrator: Site Administration, Repositories), use a token that is not limited to public repositories (on Forgejo 15 and later also: not to chosen ones), or choose another name (GITEA_REPO, target.repo).";
     RepositoryVanished = "repository-vanished", 424, again, "The repository vanished while we worked",
         "Somebody deleted or renamed it in Gitea: find out who and why, then ask again.";
     HttpGitDisabled = "http-git-disabled", 424, change, "Gitea serves no git over HTTP",
@@ -174,12 +174,16 @@ codes! {
     // upstream
     UpstreamCredential = "upstream-credential", 503, change, "Our own credential for upstream cannot be read",
         "Put the credential into the files that UPSTREAM_TOKEN_FILE, or UPSTREAM_USERNAME_FILE and UPSTREAM_PASSWORD_FILE, name, readable by this service.";
-    UpstreamUnreachable = "upstream-unreachable", 502, again, "Upstream does not answer us",
-        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) from our pod's network; check DNS, the egress policy and the proxy (HTTPS_PROXY), then ask again. Gitea keeps what it has.";
-    UpstreamRefused = "upstream-refused", 424, change, "Upstream refuses us",
-        "Check UPSTREAM_REPO_URL (upstream.url) for the repository's final address, and the upstream credential; many forges answer 401 or 404 for a repository that the credential may not read.";
+    UpstreamUnreachable = "upstream-unreachable", 502, again, "Upstream cannot be read for now",
+        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) from the pod's network. If what `detail` names is not upstream itself, check DNS, the egress policy and the proxy (HTTPS_PROXY). If upstream limits the rate of requests, give cutover-api a credential for it (upstream.tokenFile). Then retry; Gitea keeps what it has.";
+    UpstreamTls = "upstream-tls", 502, change, "No TLS session with upstream",
+        "Compare what `detail` says with what upstream sends (`openssl s_client -connect HOST:PORT -servername HOST`). Then correct upstream's certificate, or put its issuer's certificate into the file of the mirror's upstream.caFile (in the chart: caBundle). A changed file is read at the next call.";
+    UpstreamLagging = "upstream-lagging", 503, again, "Upstream does not show a push yet",
+        "Wait, then start another run: the push stays owed until upstream shows it, and counts as taken back after ten minutes. Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) for the ref; if it stays at the old commit, check the forge's status page and any cache between it and cutover-api.";
+    UpstreamRefused = "upstream-refused", 424, change, "Upstream does not show the repository",
+        "Check UPSTREAM_REPO_URL (upstream.url), and upstream's credential (UPSTREAM_TOKEN_FILE, upstream.tokenFile). Many forges answer 401 or 404 for a repository that the credential may not read.";
     UpstreamSuspect = "upstream-suspect", 424, again, "Upstream's answer is not a sound list of refs",
-        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) and find out what answers there. Nothing was changed: a sync now could cost refs. Ask again when it lists its branches; if a shrunken list is right, accept it with `acceptUpstream` and this problem's `upstreamDigest`.";
+        "Run `git ls-remote` on UPSTREAM_REPO_URL (upstream.url) and find out what answers there. Retry when it lists upstream's branches. If a shrunken list is right, accept it with `acceptUpstream` and this problem's `upstreamDigest`.";
     TooManyRefs = "too-many-refs", 424, change, "More branches and tags than fit",
         "Count them: `git ls-remote --heads --tags URL | wc -l`, on the side that `reason` names. Delete what nobody needs, such as branches of merged requests; or raise `limits.refsBytes` and the memory limit of the pod with it (docs/operate.md has the sum), and restart cutover-api.";
     UpstreamBranchMissing = "upstream-branch-missing", 424, change, "Upstream does not have the tracked branch",

@@ -173,6 +173,12 @@ pub struct Comparison {
 impl Comparison {
     /// How many differing refs are named: enough to see what kind they are of.
     pub const NAMED: usize = 10;
+
+    /// Whether every ref that differs is named.
+    #[must_use]
+    pub const fn names_all(&self) -> bool {
+        self.differing == self.first.len()
+    }
 }
 
 /// A ref that is not the same on both sides: each side's, of which there is at least one.

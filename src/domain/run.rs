@@ -73,7 +73,7 @@ labelled! {
         Verifying = "verifying",
         /// Proven.
         Succeeded = "succeeded",
-        /// Healthy in Gitea, and upstream did not answer us.
+        /// Healthy in Gitea, and upstream gave no list that proves it.
         Unverified = "unverified",
         /// Not done.
         Failed = "failed",

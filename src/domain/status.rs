@@ -17,6 +17,7 @@ use super::problem::{Code, Problem};
 use super::refs::{Comparison, Difference, ObjectId};
 use super::run::{Phase, Run};
 use super::spec::MirrorSpec;
+use super::webhook::Pushes;
 
 /// Everything that `/status` and `/metrics` show.
 #[derive(Clone, Debug)]
@@ -105,6 +106,8 @@ pub struct Facts {
     pub gitea_commit: Option<ObjectId>,
     /// A regular repository that a run has renamed aside and could not give its name back.
     pub left_aside: Option<Aside>,
+    /// The pushes that deliveries of webhooks named, and which of them upstream has not shown yet.
+    pub pushes: Pushes,
     /// Whether the repository can be pushed to: a mirror cannot, one that was made a regular repository can.
     pub writable: bool,
     /// What was told of it and has not ended.
@@ -230,6 +233,10 @@ impl MirrorStatus {
         }
         if let Some(unknown) = unknown {
             return Freshness::Unknown { reason: code.unwrap_or(NEVER_PROVEN), since: Some(unknown.since) };
+        }
+        let lagging = self.waiting_for.as_ref().filter(|problem| problem.code == Code::UpstreamLagging);
+        if let Some(lagging) = lagging {
+            return Freshness::Unknown { reason: lagging.code.label(), since: self.facts.pushes.lagging_since() };
         }
         let Some(proven_at) = proven_at else {
             return Freshness::Unknown { reason: NEVER_PROVEN, since: None };

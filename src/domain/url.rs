@@ -27,7 +27,7 @@ impl fmt::Display for Origin {
 const LONGEST: usize = 2_048;
 
 /// An upstream repository: `http` or `https`, no credential, in canonical form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UpstreamUrl(Url);
 

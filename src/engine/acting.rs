@@ -69,6 +69,8 @@ impl Driver {
     /// Takes up one call, oldest first.
     fn recall_one(&self, intent: &KnownIntent, history: &mut History) {
         let ours = intent.run == self.run;
+        // nothing is sent before that
+        history.gitea_answered |= ours;
         // another name's calls are no part of this one's story: the configuration has changed
         let target = intent.about["target"].as_str().unwrap_or_default();
         if !target.eq_ignore_ascii_case(&self.spec.full_name()) {

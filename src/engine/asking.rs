@@ -27,6 +27,7 @@ impl Coordinator {
         if let Some(same) = self.same(&names, &ask.options) {
             same.asked(&names, now);
             let accepted = same.given();
+            self.hurry(&names);
             if let Some(keyed) = ask.key {
                 let run = accepted.run.id;
                 self.around.journal.remember_key(keyed, run, now).await.map_err(unavailable)?;
@@ -58,6 +59,7 @@ impl Coordinator {
         let accepted = Accepted { coalesced: false, ..in_flight.given() };
         self.in_flight.insert(id, in_flight);
         self.latest = Some(Arc::clone(&run));
+        self.hurry(&names);
         self.refuse_by_mode(&names).await;
         let still_open: Vec<MirrorName> =
             self.in_flight.get(&id).map(|one| open_parts(&one.run).cloned().collect()).unwrap_or_default();
@@ -66,6 +68,15 @@ impl Coordinator {
         }
         self.publish();
         Ok(accepted)
+    }
+
+    /// Tells those who are at work on these mirrors that they are asked for once more.
+    pub(super) fn hurry(&self, names: &[MirrorName]) {
+        for name in names {
+            if let Some(driven) = &self.mirrors[self.index[name]].driven {
+                driven.hurry.notify_one();
+            }
+        }
     }
 
     /// The run that was given for this very request under this key.

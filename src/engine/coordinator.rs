@@ -31,7 +31,8 @@ use crate::domain::names::MirrorName;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::spec::RunOptions;
-use crate::domain::status::{MirrorStatus, Status};
+use crate::domain::status::{Facts, MirrorStatus, Status};
+use crate::domain::webhook::Pushes;
 use crate::journal::JournalError;
 use crate::metrics::Metrics;
 
@@ -74,13 +75,27 @@ pub(super) struct Slot {
     pub(super) watch: Watch,
     /// The proof that the journal knows of.
     pub(super) written_proof: Option<Timestamp>,
+    /// The pushes that deliveries name, for whoever is at work on it.
+    pub(super) pushes: watch::Sender<Pushes>,
 }
 
 impl Slot {
     fn new(mirror: Mirror, status: MirrorStatus, now: Instant) -> Self {
         let written_proof = status.facts.proven_at;
+        let pushes = watch::Sender::new(status.facts.pushes.clone());
         let status = Arc::new(status);
-        Self { mirror, told: Arc::clone(&status), status, driven: None, watch: Watch::Until(now), written_proof }
+        let (told, watch) = (Arc::clone(&status), Watch::Until(now));
+        Self { mirror, told, status, driven: None, watch, written_proof, pushes }
+    }
+
+    /// These are the facts from now on.
+    pub(super) fn take_up(&mut self, facts: Facts) {
+        self.pushes.send_if_modified(|pushes| {
+            let changes = *pushes != facts.pushes;
+            pushes.clone_from(&facts.pushes);
+            changes
+        });
+        Arc::make_mut(&mut self.status).facts = facts;
     }
 
     /// What followers have not been told yet.
@@ -283,7 +298,7 @@ impl Coordinator {
             self.observing.unwritten(at);
         }
         Arc::make_mut(&mut slot.status).begins_an_attempt(now);
-        let interrupt = Arc::<Notify>::default();
+        let (interrupt, hurry) = (Arc::<Notify>::default(), Arc::<Notify>::default());
         let driver = Driver {
             run,
             options: options.clone(),
@@ -293,10 +308,12 @@ impl Coordinator {
             around: self.around.clone(),
             events: self.events.clone(),
             interrupt: Arc::clone(&interrupt),
+            hurry: Arc::clone(&hurry),
+            pushes: slot.pushes.subscribe(),
         };
         let driving = self.drivers.spawn(driver.drive());
         let (abort, task) = (driving.abort_handle(), Task::Run { interrupt });
-        slot.driven = Some(Driven { run, began: Instant::now(), abort, task });
+        slot.driven = Some(Driven { run, began: Instant::now(), abort, hurry, task });
         self.drivers.spawn(Minder::new(self, run, name).over(driving));
     }
 
@@ -340,8 +357,8 @@ impl Coordinator {
                 let mut facts = facts::after(&before.facts, *seen, &end, now);
                 self.note_in_vain(&mut facts, interval, &end);
                 let at = self.index[&mirror];
+                self.mirrors[at].take_up(facts);
                 let status = Arc::make_mut(&mut self.mirrors[at].status);
-                status.facts = facts;
                 (status.phase, status.waiting_for, status.heard_at) = (Phase::Idle, None, Some(now));
                 let news = self.mirrors[at].news(now);
                 let told = self.notices_of(&mirror, &before.facts, Some(run));

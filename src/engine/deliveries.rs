@@ -2,35 +2,29 @@
 //!
 //! A delivery says that upstream has just changed, so that only a proof read after it answers it. A burst of them is
 //! one piece of work: each joins the run in flight, which is proven anew once when upstream had been read before. Owns
-//! what is remembered of deliveries, which is bounded, and lost at no cost but a look too many.
+//! what is remembered of deliveries' names, which is bounded, and lost at no cost but a look too many. The pushes that they
+//! name are facts of the mirror: a push that upstream does not show yet is owed, across runs and restarts.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::asking::unavailable;
 use super::coordinator::Coordinator;
 use super::{Ask, Delivered, Delivery, NotAccepted};
 use crate::domain::names::MirrorName;
-use crate::domain::refs::ObjectId;
 use crate::domain::run::{RunId, Status, Trigger};
 use crate::domain::spec::RunOptions;
-use crate::domain::webhook::Reason;
+use crate::domain::webhook::{Push, Reason};
 use crate::journal::KnownDelivery;
 
 /// How many deliveries are remembered.
 const KEPT: usize = 4_096;
 
-/// How long a forge gets to serve what it has told of: some send their webhooks before every one of their servers knows.
+/// How long a forge gets to show a change of which its webhook names no object: some send their webhooks before every
+/// one of their servers knows.
 pub(super) const NOT_SHOWN_YET: Duration = Duration::from_secs(2);
-
-/// What a webhook has told of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Owed {
-    /// The tracked branch, at this commit.
-    Commit(ObjectId),
-    /// Something, anywhere.
-    Something,
-}
 
 type Name = (MirrorName, Box<str>);
 
@@ -70,16 +64,18 @@ impl Deliveries {
 impl Coordinator {
     /// Takes in a delivery.
     pub(super) async fn deliver(&mut self, delivery: Delivery) -> Result<Delivered, NotAccepted> {
-        let Delivery { mirror, vendor, id, pushed } = delivery;
+        let Delivery { mirror, vendor, id, pushes } = delivery;
         let mode = self.index.get(&mirror).map(|at| self.mirrors[*at].status.mode);
         if let Some(reason) = mode.and_then(Reason::of_mode) {
             return Ok(Delivered::Ignored(reason, None));
         }
         let name = id.map(|id| (mirror.clone(), id));
-        if let Some(run) = self.answered_before(name.as_ref()).await? {
+        if let Some(run) = self.answered_before(name.as_ref(), &pushes).await? {
             return Ok(Delivered::Ignored(Reason::Duplicate, Some(run)));
         }
         let now = self.around.clock.now();
+        let names_nothing = pushes.is_empty();
+        self.owe(&mirror, pushes, now).await?;
         let ask = Ask {
             mirrors: Some(vec![mirror.to_string()]),
             options: RunOptions::default(),
@@ -92,13 +88,15 @@ impl Coordinator {
             Err(NotAccepted::Conflict { run, .. }) if self.in_flight.contains_key(&run) => {
                 let one = self.in_flight.get_mut(&run).expect("it was just seen");
                 one.asked([&mirror], now);
-                one.given()
+                let given = one.given();
+                self.hurry(std::slice::from_ref(&mirror));
+                given
             }
             answer => answer?,
         };
         let run = accepted.run.id;
-        if let Some(one) = self.in_flight.get_mut(&run) {
-            one.owes(&mirror, pushed.map_or(Owed::Something, Owed::Commit));
+        if let Some(one) = self.in_flight.get_mut(&run).filter(|_| names_nothing) {
+            one.owes_a_change(&mirror);
         }
         if let Some(name) = name {
             let (mirror, id) = name.clone();
@@ -108,12 +106,32 @@ impl Coordinator {
         Ok(Delivered::Run(accepted))
     }
 
+    /// Writes down what a delivery names, before anything is said of it: it is waited for also after a crash.
+    async fn owe(&mut self, mirror: &MirrorName, pushes: Vec<Push>, now: Timestamp) -> Result<(), NotAccepted> {
+        let Some(at) = self.index.get(mirror).copied() else { return Ok(()) };
+        let mut facts = self.mirrors[at].status.facts.clone();
+        for push in pushes {
+            facts.pushes.add(push, now);
+        }
+        if facts.pushes == self.mirrors[at].status.facts.pushes {
+            return Ok(());
+        }
+        let to_write = vec![(mirror.clone(), facts.clone())];
+        self.around.journal.write_facts(to_write, Vec::new()).await.map_err(unavailable)?;
+        self.mirrors[at].take_up(facts);
+        Ok(())
+    }
+
     /// The run that this very delivery was given, if that has done its work or is at it. One that has come to nothing is
-    /// no answer: whoever sends the delivery once more wants it tried again.
-    async fn answered_before(&mut self, name: Option<&Name>) -> Result<Option<RunId>, NotAccepted> {
+    /// no answer: whoever sends the delivery once more wants it tried again. Nor is one that has not seen the push.
+    async fn answered_before(&mut self, name: Option<&Name>, pushes: &[Push]) -> Result<Option<RunId>, NotAccepted> {
         let Some(run) = name.and_then(|name| self.deliveries.runs.get(name)).copied() else { return Ok(None) };
         if self.in_flight.contains_key(&run) {
             return Ok(Some(run));
+        }
+        let mirror = name.and_then(|(mirror, _)| self.index.get(mirror));
+        if mirror.is_some_and(|at| self.mirrors[*at].status.facts.pushes.owes_any(pushes)) {
+            return Ok(None);
         }
         let ended = self.around.journal.run(run).await.map_err(unavailable)?;
         Ok(ended.filter(|ended| ended.status() == Status::Succeeded).map(|ended| ended.id))

@@ -21,6 +21,8 @@ pub(super) struct Driven {
     pub(super) run: RunId,
     pub(super) began: Instant,
     pub(super) abort: AbortHandle,
+    /// To tell it of a new request.
+    pub(super) hurry: Arc<Notify>,
     pub(super) task: Task,
 }
 

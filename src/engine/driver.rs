@@ -4,20 +4,19 @@
 //! written, nothing is sent. Decides nothing itself: that is [`decide`]. A driver can be dropped at any point, and the
 //! next one finds out from Gitea and the journal where things stand.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, SemaphorePermit, mpsc};
+use tokio::sync::{Notify, SemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::budget::Reservation;
 use super::facts::LastSeen;
 use super::observer::Observed;
 use super::surroundings::Surroundings;
-use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, TroubleKind};
+use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, TroubleKind, UpstreamAnswer};
 use crate::domain::credential::CredentialSource;
-use crate::domain::decide::{Look, Next, Wait, decide};
+use crate::domain::decide::{Look, Next, decide};
 use crate::domain::evidence::Seen;
 use crate::domain::names::MirrorName;
 use crate::domain::observation::{History, Observation, RepositorySeen};
@@ -27,6 +26,7 @@ use crate::domain::refs::{Comparison, ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
 use crate::domain::server::Server;
 use crate::domain::spec::{MirrorSpec, RunOptions};
+use crate::domain::webhook::Pushes;
 use crate::journal::JournalError;
 
 /// What drivers and observations tell the coordinator.
@@ -59,6 +59,10 @@ pub(super) struct Driver {
     pub(super) events: mpsc::Sender<Event>,
     /// Told when the mirror is to stand still: what the journal knows is then read anew.
     pub(super) interrupt: Arc<Notify>,
+    /// Told of a new request for the mirror: a wait for Gitea ends then.
+    pub(super) hurry: Arc<Notify>,
+    /// The pushes that deliveries name, as they come.
+    pub(super) pushes: watch::Receiver<Pushes>,
 }
 
 /// What the loop keeps.
@@ -74,6 +78,10 @@ pub(super) struct Work {
     phase: Option<(Phase, Option<Problem>)>,
     /// When something was told of it last.
     told: Option<Instant>,
+    /// When a new request last cut a wait short.
+    pub(super) hurried: Option<Instant>,
+    /// Until when upstream has asked this run to be left alone, and its answer.
+    pub(super) resting: Option<(Instant, UpstreamAnswer)>,
     /// The phase that a look belongs to: what was done or waited for just before.
     pub(super) looking: Phase,
 }
@@ -90,6 +98,8 @@ impl Work {
             seen: LastSeen::default(),
             phase: None,
             told: None,
+            hurried: None,
+            resting: None,
             looking: Phase::Inspecting,
         }
     }
@@ -173,6 +183,8 @@ impl Driver {
         loop {
             work.tick();
             work.free_unused_memory();
+            work.history.upstream_rest = self.around.rest_of(&self.spec.upstream.origin());
+            work.history.hears_of(&self.pushes.borrow());
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
                 Next::Look(look) => {
                     let known = work.history.made_nothing();
@@ -194,6 +206,7 @@ impl Driver {
                 }
                 Next::End(end) => {
                     work.seen.aside(&work.history, &work.observation, &end);
+                    work.seen.pushes = std::mem::take(&mut work.history.pushes);
                     return Ok(Some((*end, work.seen)));
                 }
             }
@@ -265,6 +278,15 @@ impl Driver {
         work.history.saw_local_refs(&self.spec, &answer, proven);
         work.seen.local_refs(&self.spec, &answer, compared.as_ref());
         work.observation.local_refs = Some(Seen { at: self.around.clock.now(), value: answer });
+        Self::saw_both(work);
+    }
+
+    /// Holds the lists, once both are here, against what deliveries name.
+    pub(super) fn saw_both(work: &mut Work) {
+        let Observation { upstream: Some(upstream), local_refs: Some(local), .. } = &work.observation else { return };
+        if let (Some(list), Some(local)) = (upstream.value.list(), local.value.list()) {
+            work.history.saw_both(&Seen { at: upstream.at, value: list }, local);
+        }
     }
 
     /// The tracked branch's commit in Gitea now and before this run's first sync.
@@ -295,30 +317,6 @@ impl Driver {
     /// The two lists beside each other, where both are here.
     fn compared(&self, observation: &Observation, local: &LocalRefsAnswer) -> Option<Comparison> {
         Some(compare(observation.upstream.as_ref()?.value.list()?, local.list()?, self.spec.prune))
-    }
-
-    pub(super) async fn wait(&self, wait: Wait, work: &mut Work) {
-        work.looking = if wait.phase == Phase::Connecting { Phase::Inspecting } else { wait.phase };
-        self.enter(wait.phase, wait.because, work).await;
-        let pause = if wait.jitter {
-            super::jitter::spread(wait.pause, (self.spec.name.as_str(), self.around.clock.now().as_nanosecond()))
-        } else {
-            wait.pause
-        };
-        // an outage may take long, and what upstream showed before it is no ground for a change after it
-        if wait.phase == Phase::Connecting {
-            work.observation.forget_upstream();
-        } else {
-            work.observation.forget();
-        }
-        work.free_unused_memory();
-        let mut pause = pin!(sleep(pause));
-        tokio::select! {
-            () = &mut pause => return,
-            // upstream's list is kept as long as no other mirror needs the memory
-            () = self.around.budget.is_wanted(), if work.reserved.is_some() => work.give_up_lists(),
-        }
-        pause.await;
     }
 
     /// Tells where the work stands, when that has changed, and now and then while it has not.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
@@ -15,12 +15,13 @@ use super::asking::{select, unavailable};
 use super::driver::Driver;
 use super::surroundings::{AT_ONCE, Surroundings};
 use super::{Ask, Mirror, NotAccepted};
-use crate::domain::decide::{Next, Wait, decide};
+use crate::domain::decide::{Awaited, Next, Wait, decide};
 use crate::domain::names::MirrorName;
 use crate::domain::plan::{DryRun, Planned, plan};
 use crate::domain::problem::{Code, Problem};
-use crate::domain::run::{Phase, RunId};
+use crate::domain::run::RunId;
 use crate::domain::spec::RunOptions;
+use crate::domain::webhook::Pushes;
 use crate::journal::JournalError;
 
 /// The longest a dry run may take: somebody waits for its answer.
@@ -80,6 +81,9 @@ impl DryRuns {
             around: self.around.clone(),
             events,
             interrupt: Arc::default(),
+            hurry: Arc::default(),
+            // it waits for nothing
+            pushes: watch::channel(Pushes::default()).1,
         };
         look_and_plan(&driver, deadline).await
     }
@@ -97,8 +101,8 @@ async fn look_and_plan(driver: &Driver, deadline: Instant) -> Result<Planned, Jo
                     break;
                 }
             }
-            Next::Wait(Wait { phase: Phase::Connecting, pause, because, .. }) => {
-                in_the_way = because.or(in_the_way);
+            Next::Wait(Wait { awaited: Awaited::Gitea, pause, because, .. }) => {
+                in_the_way = because.map(|because| *because).or(in_the_way);
                 if Instant::now() + pause >= deadline {
                     break;
                 }
@@ -106,7 +110,7 @@ async fn look_and_plan(driver: &Driver, deadline: Instant) -> Result<Planned, Jo
                 work.observation.forget_upstream();
                 sleep(pause).await;
             }
-            Next::Wait(Wait { phase: Phase::Inspecting, .. }) if work.history.upstream_tries < GIVEN_UP => {
+            Next::Wait(Wait { awaited: Awaited::Upstream, .. }) if work.history.upstream_tries < GIVEN_UP => {
                 work.history.upstream_tries = GIVEN_UP;
             }
             Next::Remember(memory) => work.history.pruning = Some(memory),

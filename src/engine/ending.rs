@@ -48,8 +48,9 @@ impl Coordinator {
     ) -> Option<Duration> {
         let now = self.around.clock.now();
         let (mut changed, mut pause) = (Vec::new(), None);
+        let unread = facts.pushes.has_unread();
         for one in self.in_flight.values_mut() {
-            match one.take(mirror, end) {
+            match one.take(mirror, end, unread) {
                 Meaning::Nothing | Meaning::TooOld => {}
                 Meaning::NotShown => pause = Some(NOT_SHOWN_YET),
                 Meaning::End => {

@@ -13,6 +13,7 @@ use crate::domain::refs::{Comparison, ObjectId, RefList};
 use crate::domain::run::End;
 use crate::domain::spec::MirrorSpec;
 use crate::domain::status::{Behind, Facts, Unknown};
+use crate::domain::webhook::Pushes;
 
 /// What was seen last of each side; `None`: not in this attempt.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,8 @@ pub(super) struct LastSeen {
     left_aside: Aside,
     /// Since the epoch, and so of no meaning: it was seen now.
     differing: Option<Behind>,
+    /// What became of the pushes that deliveries name.
+    pub(super) pushes: Pushes,
 }
 
 /// Which repository has the name.
@@ -92,6 +95,8 @@ impl LastSeen {
     /// Takes over what was seen of each side.
     fn into_sides_of(self, facts: &mut Facts) {
         take_in(facts, &self);
+        facts.pushes.learn(&self.pushes);
+        facts.pushes.settle();
         if let Some(side) = self.upstream {
             (facts.upstream_refs, facts.upstream_commit) = (Some(side.refs), side.commit);
         }
@@ -218,6 +223,10 @@ fn proves(facts: &mut Facts, evidence: &Evidence, now: Timestamp) {
 fn cannot_tell(facts: &mut Facts, code: Option<Code>, now: Timestamp) {
     let since = facts.unknown.map_or(now, |unknown| unknown.since.min(now));
     facts.unknown = Some(Unknown { since, code });
+    // it is found when nothing else differs
+    if code == Some(Code::UpstreamLagging) {
+        facts.behind = None;
+    }
     facts.observed_at = Some(now);
 }
 

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Accepted;
-use super::deliveries::Owed;
 use crate::domain::names::MirrorName;
+use crate::domain::problem::Code;
 use crate::domain::run::{End, Outcome, Run, Trigger};
 
 /// How often a mirror is proven anew because it was asked for again after upstream had been read.
@@ -32,8 +32,8 @@ struct Demand {
     asked_at: Option<Timestamp>,
     /// How often a proof was too old for it.
     again: u32,
-    /// What a webhook has told of that the proof should show.
-    owed: Option<Owed>,
+    /// A webhook has told of a change without naming it: the run should bring one.
+    owes_a_change: bool,
 }
 
 impl Demand {
@@ -51,7 +51,7 @@ pub(super) enum Meaning {
     End,
     /// A proof from before it was asked for last: another is needed.
     TooOld,
-    /// A proof from a list that does not show what a webhook has told of: upstream is read once more, a little later.
+    /// A proof that nothing has changed, though a webhook has told of a change: upstream is read once more, a little later.
     NotShown,
 }
 
@@ -72,27 +72,30 @@ impl InFlight {
     }
 
     /// What an end of a mirror is to it. A few times a mirror is proven anew; whoever asks without a pause would
-    /// otherwise keep the run from ever ending. For what a webhook has told of it is so once only, since a later push may
-    /// have replaced that.
-    pub(super) fn take(&mut self, mirror: &MirrorName, end: &End) -> Meaning {
+    /// otherwise keep the run from ever ending. For a change that a webhook does not name it is so once only.
+    /// `unread`: a delivery named a push, and upstream was not read since.
+    pub(super) fn take(&mut self, mirror: &MirrorName, end: &End, unread: bool) -> Meaning {
         if !self.waits_for(mirror) {
             return Meaning::Nothing;
         }
-        let Some(evidence) = end.evidence() else { return Meaning::End };
         let demand = self.demands.get(mirror);
+        let Some(evidence) = end.evidence() else {
+            let lagging = end.problem().is_some_and(|problem| problem.code == Code::UpstreamLagging);
+            if lagging && unread && demand.is_none_or(|demand| !demand.is_tired()) {
+                self.demands.entry(mirror.clone()).or_default().again += 1;
+                return Meaning::TooOld;
+            }
+            return Meaning::End;
+        };
         let asked_at = demand.and_then(|demand| demand.asked_at).unwrap_or(self.run.created_at);
         if evidence.upstream_read_at() < asked_at && demand.is_none_or(|demand| !demand.is_tired()) {
             self.demands.entry(mirror.clone()).or_default().again += 1;
             return Meaning::TooOld;
         }
-        let shown = demand.and_then(|demand| demand.owed.as_ref()).is_none_or(|owed| match owed {
-            Owed::Commit(commit) => evidence.tracked_commit() == commit,
-            Owed::Something => end.outcome() != Some(Outcome::Noop),
-        });
-        if shown {
+        if end.outcome() != Some(Outcome::Noop) || !demand.is_some_and(|demand| demand.owes_a_change) {
             return Meaning::End;
         }
-        self.demands.entry(mirror.clone()).or_default().owed = None;
+        self.demands.entry(mirror.clone()).or_default().owes_a_change = false;
         Meaning::NotShown
     }
 
@@ -105,9 +108,9 @@ impl InFlight {
         }
     }
 
-    /// The proof of a mirror should show what a webhook has told of.
-    pub(super) fn owes(&mut self, mirror: &MirrorName, owed: Owed) {
-        self.demands.entry(mirror.clone()).or_default().owed = Some(owed);
+    /// A webhook has told of a change of a mirror that it does not name.
+    pub(super) fn owes_a_change(&mut self, mirror: &MirrorName) {
+        self.demands.entry(mirror.clone()).or_default().owes_a_change = true;
     }
 
     /// Whether one of its mirrors is not proven anew any more. Who asks for all of them now is not answered by it.

@@ -39,16 +39,28 @@ impl Driver {
     pub(super) async fn read_upstream(&self, work: &mut Work) {
         // a list is not held twice while it is read anew
         work.observation.upstream = None;
+        let Some(answer) = self.upstream(work).await else { return };
+        work.seen.upstream(&self.spec, &answer);
+        work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
+        Self::saw_both(work);
+        self.fit(work);
+    }
+
+    /// Upstream's answer; the one before, for as long as that asks to be left alone. `None`: it is to be read again.
+    async fn upstream(&self, work: &mut Work) -> Option<UpstreamAnswer> {
+        if let Some((_, answer)) = work.resting.as_ref().filter(|(until, _)| *until > Instant::now()) {
+            return Some(answer.clone());
+        }
         let limits = self.reserve(work).await;
         let answer = self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential, limits).await;
         if matches!(answer, UpstreamAnswer::Oversize(Oversize::List(_))) && self.reads_again(work) {
-            return;
+            return None;
         }
-        self.around.origins.note(self.spec.upstream.origin(), &answer);
+        work.tick();
+        work.resting =
+            self.around.origins.note(self.spec.upstream.origin(), &answer).map(|until| (until, answer.clone()));
         work.history.saw_upstream(&answer);
-        work.seen.upstream(&self.spec, &answer);
-        work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
-        self.fit(work);
+        Some(answer)
     }
 
     pub(super) async fn read_local_refs(&self, work: &mut Work) {

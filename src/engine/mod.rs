@@ -28,6 +28,7 @@ mod not_accepted;
 mod observer;
 mod observing;
 mod origins;
+mod pause;
 mod publishing;
 mod shown;
 mod story;
@@ -46,11 +47,10 @@ use crate::domain::mode::ModeChange;
 use crate::domain::names::MirrorName;
 use crate::domain::plan::DryRun;
 use crate::domain::platform::Platform;
-use crate::domain::refs::ObjectId;
 use crate::domain::run::{Run, RunId, Trigger};
 use crate::domain::spec::{MirrorSpec, Policy, RunOptions};
 use crate::domain::status::{GiteaStatus, Status};
-use crate::domain::webhook::{Reason, Vendor};
+use crate::domain::webhook::{Push, Reason, Vendor};
 use crate::git::Lister;
 use crate::gitea::Client;
 use crate::journal::{Journal, JournalError};
@@ -120,8 +120,8 @@ pub struct Delivery {
     pub vendor: Vendor,
     /// Its name, given by its sender.
     pub id: Option<Box<str>>,
-    /// The commit to which the tracked branch was pushed, if it says so.
-    pub pushed: Option<ObjectId>,
+    /// The pushes that it names.
+    pub pushes: Vec<Push>,
 }
 
 /// What became of a delivery.

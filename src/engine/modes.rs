@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::NotAccepted;
@@ -191,8 +192,9 @@ impl Coordinator {
                     interrupt.notify_one();
                 }
             }
-            Some(Driven { task: Task::Mode, run, abort, .. }) => {
+            Some(Driven { task: Task::Mode, run, abort, hurry, .. }) => {
                 if slot.status.mode_change.as_ref().is_some_and(|change| change.id == *run) {
+                    hurry.notify_one();
                     return;
                 }
                 abort.abort();
@@ -237,6 +239,7 @@ impl Coordinator {
         let (run, change) = (change.id, change.clone());
         self.leave_to_a_driver(at);
         let slot = &mut self.mirrors[at];
+        let hurry = Arc::<Notify>::default();
         let driver = Driver {
             run,
             options: RunOptions::default(),
@@ -246,10 +249,12 @@ impl Coordinator {
             around: self.around.clone(),
             events: self.events.clone(),
             interrupt: Arc::default(),
+            hurry: Arc::clone(&hurry),
+            pushes: slot.pushes.subscribe(),
         };
         let driving = self.drivers.spawn(driver.drive_mode(change));
         let abort = driving.abort_handle();
-        slot.driven = Some(Driven { run, began: Instant::now(), abort, task: Task::Mode });
+        slot.driven = Some(Driven { run, began: Instant::now(), abort, hurry, task: Task::Mode });
         self.drivers.spawn(Minder::new(self, run, name).over(driving));
     }
 

@@ -45,6 +45,7 @@ pub(super) async fn one(driver: &Driver, known: Known) -> Observed {
     let (mut mode, mut standing) = (known.mode, Standing::AsSaid);
     let finding = loop {
         work.tick();
+        work.history.hears_of(&driver.pushes.borrow());
         match observe(&driver.spec, mode, &work.observation, &work.history, known.repository) {
             Ok(finding) => break finding,
             Err(look @ (Look::Upstream | Look::LocalRefs)) => driver.look(look, &mut work).await,
@@ -65,6 +66,7 @@ pub(super) async fn one(driver: &Driver, known: Known) -> Observed {
             }
         }
     };
+    work.seen.pushes = work.history.pushes;
     Observed { finding, standing, seen: work.seen }
 }
 

@@ -196,11 +196,13 @@ impl Coordinator {
             events: observing.unheard.clone(),
             pause: None,
             interrupt: Arc::default(),
+            hurry: Arc::default(),
+            pushes: slot.pushes.subscribe(),
         };
         // a long line spreads them already
         let pause = if observing.line.is_empty() {
             let salt = (slot.mirror.spec.name.as_str(), self.around.clock.now().as_nanosecond());
-            super::jitter::spread(SPREAD, salt)
+            super::jitter::spread(SPREAD / 2, SPREAD, salt)
         } else {
             Duration::ZERO
         };
@@ -243,9 +245,8 @@ impl Coordinator {
         let after = facts::observed(&slot.status.facts, seen, &finding, now);
         self.metrics.observed(finding.label());
         let before = Arc::clone(&slot.status);
-        let status = Arc::make_mut(&mut slot.status);
-        status.facts = after;
-        log_edge(&before, status, &finding, now);
+        slot.take_up(after);
+        log_edge(&before, &slot.status, &finding, now);
         let told = self.notices_of(&name, &before.facts, None);
         self.observing.keep_to_tell(told);
         let slot = &self.mirrors[mirror];

@@ -1,7 +1,8 @@
 //! Which upstream hosts have asked to be left alone, and until when.
 //!
-//! Owns that memory: a forge limits who asks, not for which repository. Only observations keep to it; a run, which somebody waits
-//! for, keeps to the pause that it is given itself.
+//! Owns that memory: a forge limits who asks, not for which repository. Observations keep to it. A run, which somebody waits
+//! for, reads upstream unless it was given a pause itself; but it does not send Gitea there before a pause is over that the
+//! host has asked anybody for.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -20,28 +21,42 @@ const LONGEST: Duration = Duration::from_hours(1);
 
 /// Shared by all who read upstream.
 #[derive(Debug, Default)]
-pub(super) struct Origins(Mutex<HashMap<Origin, Instant>>);
+pub(super) struct Origins(Mutex<HashMap<Origin, Resting>>);
+
+/// Until when a host is left alone.
+#[derive(Clone, Copy, Debug)]
+struct Resting {
+    until: Instant,
+    /// As far as it has asked for that.
+    asked: Option<Instant>,
+}
 
 impl Origins {
-    /// Takes note of what a host has answered.
-    pub(super) fn note(&self, origin: Origin, answer: &UpstreamAnswer) {
-        let UpstreamAnswer::Trouble(trouble) = answer else { return };
-        let pause = match (trouble.retry_after, trouble.kind) {
-            (Some(asked), _) => asked.min(LONGEST),
-            (None, TroubleKind::Busy) => UNSAID,
-            (None, _) => return,
-        };
+    /// Takes note of what a host has answered: until when it asks to be left alone, if it does.
+    pub(super) fn note(&self, origin: Origin, answer: &UpstreamAnswer) -> Option<Instant> {
+        let UpstreamAnswer::Trouble(trouble) = answer else { return None };
         let now = Instant::now();
-        let mut resting = self.0.lock().expect("no code panics while holding this lock");
-        resting.retain(|_, until| *until > now);
-        let until = resting.entry(origin).or_insert(now);
-        *until = (*until).max(now + pause);
+        let asked = trouble.retry_after.map(|asked| now + asked.min(LONGEST));
+        let until = asked.or_else(|| (trouble.kind == TroubleKind::Busy).then(|| now + UNSAID))?;
+        let mut hosts = self.0.lock().expect("no code panics while holding this lock");
+        hosts.retain(|_, resting| resting.until > now);
+        let resting = hosts.entry(origin).or_insert(Resting { until, asked });
+        (resting.until, resting.asked) = (resting.until.max(until), resting.asked.max(asked));
+        asked
     }
 
     /// Until when a host is to be left alone, if it is.
     pub(super) fn rests_until(&self, origin: &Origin) -> Option<Instant> {
-        let resting = self.0.lock().expect("no code panics while holding this lock");
-        resting.get(origin).copied().filter(|until| *until > Instant::now())
+        self.resting(origin).map(|resting| resting.until).filter(|until| *until > Instant::now())
+    }
+
+    /// Until when it has asked for that, if it has.
+    pub(super) fn asked_until(&self, origin: &Origin) -> Option<Instant> {
+        self.resting(origin)?.asked.filter(|until| *until > Instant::now())
+    }
+
+    fn resting(&self, origin: &Origin) -> Option<Resting> {
+        self.0.lock().expect("no code panics while holding this lock").get(origin).copied()
     }
 }
 
@@ -60,18 +75,22 @@ mod tests {
             UpstreamAnswer::Trouble(Trouble { retry_after, ..Trouble::maybe_sent(kind, "x") })
         };
         let left = |host: &str| origins.rests_until(&origin(host)).map(|until| until - Instant::now());
+        let asked_for = |host: &str| origins.asked_until(&origin(host)).map(|until| until - Instant::now());
         for (host, kind, asked, rests) in [
             ("a.test", TroubleKind::Busy, Some(7), Some(7)),
             ("b.test", TroubleKind::Busy, None, Some(60)),
-            ("c.test", TroubleKind::Busy, Some(1_000_000), Some(3_600)),
+            ("c.test", TroubleKind::Busy, Some(u64::MAX), Some(3_600)),
             ("d.test", TroubleKind::ServerError, None, None),
             ("e.test", TroubleKind::ServerError, Some(5), Some(5)),
+            ("f.test", TroubleKind::Busy, Some(0), None),
         ] {
             origins.note(origin(host), &answer(kind, asked));
             assert_eq!(left(host), rests.map(Duration::from_secs), "{host}");
+            assert_eq!(asked_for(host), rests.filter(|_| asked.is_some()).map(Duration::from_secs), "{host}");
         }
         origins.note(origin("b.test"), &answer(TroubleKind::Busy, Some(1)));
         assert_eq!(left("b.test"), Some(Duration::from_mins(1)), "a shorter pause ends no longer one");
+        assert_eq!(asked_for("b.test"), Some(Duration::from_secs(1)));
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(left("a.test"), None);
         assert_eq!(left("x.test"), None);

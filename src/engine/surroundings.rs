@@ -4,13 +4,16 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::budget::Budget;
 use super::origins::Origins;
 use crate::clock::Clock;
+use crate::domain::observation::Rest;
 use crate::domain::platform::Platform;
 use crate::domain::spec::Policy;
 use crate::domain::status::GiteaStatus;
+use crate::domain::url::Origin;
 use crate::git::Lister;
 use crate::gitea::Client;
 use crate::journal::Journal;
@@ -60,6 +63,13 @@ impl Surroundings {
             status.flavour = Some(version.flavour);
             status.version = Some(version.version);
         }
+    }
+
+    /// How upstream's host has asked to be left alone, if it has.
+    pub(super) fn rest_of(&self, origin: &Origin) -> Option<Rest> {
+        let left = self.origins.asked_until(origin)?.saturating_duration_since(Instant::now());
+        let until = self.clock.now().checked_add(left).unwrap_or(Timestamp::MAX);
+        Some(Rest { left, until })
     }
 
     /// Gitea, as it was seen last.

@@ -49,7 +49,8 @@ pub(super) struct Packets {
 impl Packets {
     /// The packets of this body.
     pub(super) fn of(pieces: Pieces) -> Self {
-        Self { pieces, piece: Bytes::new(), beginning: Vec::new(), taken: false }
+        // a body is asked for more after its end, where its beginning is wanted
+        Self { pieces: pieces.fuse().boxed(), piece: Bytes::new(), beginning: Vec::new(), taken: false }
     }
 
     /// The next packet; `None`: the body has ended.

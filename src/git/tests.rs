@@ -1,10 +1,15 @@
 //! What git's two answers mean on either side, over a transport that answers from a table.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use super::*;
 use crate::domain::credential::{CredentialError, NoCredential};
+use crate::transport::Pieces;
 
 const V2: &str = "001e# service=git-upload-pack\n0000000eversion 2\n0013ls-refs=unborn\n0012fetch=shallow\n0017object-format=sha1\n0000";
 const NOTHING_AFTER: &str = "001e# service=git-upload-pack\n0000";
@@ -107,22 +112,22 @@ async fn statuses_of_giteas_git_have_their_meaning() {
 async fn an_upstream_that_answers_wrongly_is_told_from_one_that_is_down() {
     for (lister, words) in [
         (
-            advertises(200, "text/html", "<html>Sign in</html>"),
-            "upstream answers 200 with a web page instead of git's answer",
+            advertises(200, "text/html", "<html>hello</html>"),
+            "Upstream answers 200 with a web page instead of git's answer",
         ),
-        (advertises(200, "text/plain", ""), "upstream answers 200 with an empty answer"),
-        (lists(200, ""), "upstream answers 200 with an empty answer"),
+        (advertises(200, "text/plain", ""), "Upstream answers 200 with an empty answer"),
+        (lists(200, ""), "Upstream answers 200 with an empty answer"),
         (
             advertises(200, ADVERTISEMENT, NOTHING_AFTER),
-            "upstream answers 200 with a list that breaks off before its end",
+            "Upstream answers 200 with a list that breaks off before its end",
         ),
-        (advertises(400, "text/plain", "no"), "upstream answers 400, which git never does"),
+        (advertises(400, "text/plain", "no"), "Upstream answers 400, which git never does: “no”"),
     ] {
         assert_eq!(upstream(&lister).await, UpstreamAnswer::NotGit { detail: words.into() });
     }
     for status in [301, 302, 401, 403, 404, 410] {
         let answer = upstream(&advertises(status, "text/html", "no")).await;
-        assert!(matches!(answer, UpstreamAnswer::Refused { status: told, .. } if told == status), "{answer:?}");
+        assert!(matches!(answer, UpstreamAnswer::Refused { .. }), "{status}: {answer:?}");
     }
     for status in [408, 429, 500, 502, 503, 504] {
         let answer = upstream(&advertises(status, "text/html", "no")).await;
@@ -139,12 +144,12 @@ async fn what_git_says_for_itself_is_told_without_our_credential() {
             Ok(Some(Credential::Token(SecretString::from("s3cret-token".to_owned()))))
         }
     }
-    let lister = lists(200, "0022ERR no access for s3cret-token0000");
+    let lister = lists(200, "001eERR no use of s3cret-token0000");
     let url = UpstreamUrl::parse("https://upstream.test/one").unwrap();
     let UpstreamAnswer::NotGit { detail } = lister.upstream(&url, &Token, LIMITS).await else {
         panic!("it is an error")
     };
-    assert_eq!(detail, "upstream answers 200 with git's error: no access for [redacted]");
+    assert_eq!(detail, "Upstream's git reports: no use of [redacted]");
 }
 
 /// Speaks v2, and lists as it was told to: each piece after its pause.
@@ -211,11 +216,11 @@ async fn a_server_may_take_its_time_before_it_answers_and_between_two_pieces() {
 async fn an_answer_that_falls_silent_and_one_that_never_ends_are_given_up() {
     let (start, end) = MAIN.split_at(20);
     let (answer, took) = slowly(0, &[(0, start), (11, end)]).await;
-    assert_eq!((detail(answer).as_str(), took), ("nothing more of the list came within 10 s", 10));
+    assert_eq!((detail(answer).as_str(), took), ("Upstream: nothing more of the list came within 10 s", 10));
     let (answer, took) = slowly(61, &[(0, MAIN)]).await;
-    assert_eq!((detail(answer).as_str(), took), ("no whole list of refs within 60 s", 60));
+    assert_eq!((detail(answer).as_str(), took), ("Upstream: no whole list of refs within 60 s", 60));
     let (answer, took) = slowly(30, &[(0, start), (9, ""), (9, ""), (9, ""), (9, ""), (0, end)]).await;
-    assert_eq!((detail(answer).as_str(), took), ("no whole list of refs within 60 s", 60));
+    assert_eq!((detail(answer).as_str(), took), ("Upstream: no whole list of refs within 60 s", 60));
 }
 
 #[tokio::test(start_paused = true)]

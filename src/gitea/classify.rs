@@ -79,7 +79,8 @@ fn foreign(response: &Response<Bytes>) -> Trouble {
     };
     let installing = response.headers().contains_key(header::REFRESH);
     let hint = if installing { ", which is what Gitea's installation page does" } else { "" };
-    Trouble::maybe_sent(TroubleKind::Foreign, format!("{status} with {what} where its API answers in JSON{hint}"))
+    let kind = if installing || status >= 400 { TroubleKind::NotReady } else { TroubleKind::Foreign };
+    Trouble::maybe_sent(kind, format!("{status} with {what} where its API answers in JSON{hint}"))
 }
 
 /// A renamed repository or organisation: a relative address under the API. Any other redirect is not Gitea's.

@@ -30,7 +30,7 @@ use crate::domain::names::{BranchName, OwnerName};
 use crate::domain::refs::Prune;
 use crate::domain::spec::{MirrorSpec, Visibility};
 use crate::domain::url::GiteaUrl;
-use crate::transport::{Call, Route, Transport, date};
+use crate::transport::{Bundle, Call, Route, Transport, date};
 
 /// How long a read may take.
 const READ: Duration = Duration::from_secs(10);
@@ -54,6 +54,7 @@ pub struct Client {
     url: GiteaUrl,
     transport: Arc<dyn Transport>,
     credential: Arc<dyn CredentialSource>,
+    bundle: Option<Arc<Bundle>>,
 }
 
 /// An answer with the one thing that may take its words out of this module.
@@ -75,7 +76,14 @@ impl Client {
     /// A client for the Gitea at `url`, as whoever `credential` is.
     #[must_use]
     pub fn new(url: GiteaUrl, transport: Arc<dyn Transport>, credential: Arc<dyn CredentialSource>) -> Self {
-        Self { url, transport, credential }
+        Self { url, transport, credential, bundle: None }
+    }
+
+    /// The same, trusting the CA certificates of a bundle beside the system's.
+    #[must_use]
+    pub fn trusting(mut self, bundle: Option<Arc<Bundle>>) -> Self {
+        self.bundle = bundle;
+        self
     }
 
     /// Where Gitea is.
@@ -108,7 +116,7 @@ impl Client {
         let path = format!("/repos/{}", spec.full_name());
         match self.send("get_repository", Method::GET, &path, None::<&()>, READ).await {
             Ok(Answered { response, redactor }) => {
-                (classify::repository(&response, &redactor, &spec.full_name()), date(&response))
+                (classify::repository(&response, &redactor, &spec.full_name()), date(response.headers()))
             }
             Err(trouble) => (RepositoryAnswer::Trouble(trouble), None),
         }
@@ -189,7 +197,7 @@ impl Client {
         match self.send("migrate", Method::POST, "/repos/migrate", Some(&body), timeout).await {
             // git's words hold the address that it was given, and the credential may have been replaced meanwhile
             Ok(Answered { response, redactor }) => {
-                (classify::migrate(&response, &redactor.and_knowing(upstream.as_ref())), date(&response))
+                (classify::migrate(&response, &redactor.and_knowing(upstream.as_ref())), date(response.headers()))
             }
             Err(trouble) => (MigrateAnswer::Unknown(trouble), None),
         }
@@ -253,7 +261,7 @@ impl Client {
             let request = self.request(&method, path, body.clone(), used.as_ref())?;
             let by_password = matches!(used, Some(Credential::Basic { .. }));
             let timeout = if by_password && timeout == READ { READ_WITH_PASSWORD } else { timeout };
-            let call = Call { operation, route: Route::Direct, request, timeout, largest };
+            let call = Call { operation, route: Route::Direct, request, bundle: self.bundle.clone(), timeout, largest };
             let response = match self.transport.send(call).await {
                 // a call that may take longer than a change has another reason to
                 Err(trouble) if by_password && trouble.kind == TroubleKind::Timeout && timeout <= CHANGE => {
@@ -280,8 +288,14 @@ impl Client {
     /// Tells a Gitea that hangs in the check of a password from one that hangs.
     async fn timed_out_with_a_password(&self, trouble: Trouble) -> Trouble {
         let Ok(request) = self.request(&Method::GET, "/version", None, None) else { return trouble };
-        let call =
-            Call { operation: "version", route: Route::Direct, request, timeout: WITHOUT_PASSWORD, largest: LARGEST };
+        let call = Call {
+            operation: "version",
+            route: Route::Direct,
+            request,
+            bundle: self.bundle.clone(),
+            timeout: WITHOUT_PASSWORD,
+            largest: LARGEST,
+        };
         let Ok(response) = self.transport.send(call).await else { return trouble };
         match classify::sort(&response, &Redactor::knowing(&[]), false) {
             classify::Sorted::Said { status: ..500, .. } | classify::Sorted::Refused(_) => Trouble {

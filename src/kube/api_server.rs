@@ -76,6 +76,7 @@ impl Failure {
                 | TroubleKind::Tls
                 | TroubleKind::TooLarge
                 | TroubleKind::Foreign
+                | TroubleKind::NotReady
                 | TroubleKind::Credential => false,
             },
             // somebody else has written at the same moment
@@ -147,6 +148,7 @@ impl ApiServer {
             operation: asked.operation,
             route: Route::Cluster,
             request: request.body(body).map_err(unusable)?,
+            bundle: None,
             timeout: TIMEOUT,
             largest: LARGEST,
         };

@@ -145,6 +145,8 @@ families! {
         "Notifications that wait to be taken; 0 where none are configured.";
     PANICS = "cutover_panics_total", Kind::Counter, [],
         "Panics caught: in answering a request, in a run or in an observation; should stay 0.";
+    CA_BUNDLES = "cutover_ca_bundle_usable", Kind::Gauge, ["setting"],
+        "1 if the file of CA certificates that a setting names (gitea.caFile, mirrors[0].upstream.caFile, SSL_CERT_FILE) could be used when it was last looked at, 0 if not: its last good content is then in force. Absent before the first call that needs it.";
 
     PROCESS_START = "process_start_time_seconds", Kind::Gauge, [],
         "Unix time at which the process was started.";

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::domain::decide::Finding;
 use crate::domain::run::{End, Outcome};
@@ -96,6 +96,7 @@ pub struct Metrics {
     notifications: IntCounterVec,
     notifications_waiting: IntGauge,
     panics: IntCounterVec,
+    ca_bundles: IntGaugeVec,
     /// Goes up with everything that is counted, but for scrapes.
     changes: AtomicU64,
     latest: Mutex<Option<Made>>,
@@ -146,6 +147,7 @@ impl Metrics {
             notifications: counter(&registry, &families::NOTIFICATIONS),
             notifications_waiting: gauge(&registry, &families::NOTIFICATIONS_WAITING),
             panics: counter(&registry, &families::PANICS),
+            ca_bundles: gauges(&registry, &families::CA_BUNDLES),
             changes: AtomicU64::new(0),
             latest: Mutex::default(),
             registry,
@@ -238,6 +240,12 @@ impl Metrics {
         self.changed();
     }
 
+    /// A CA bundle was looked at: whether it can be used now.
+    pub fn ca_bundle(&self, setting: &str, usable: bool) {
+        self.ca_bundles.with_label_values(&[setting]).set(i64::from(usable));
+        self.changed();
+    }
+
     /// A panic was caught.
     pub fn panicked(&self) {
         self.panics.with_label_values::<&str>(&[]).inc();
@@ -283,6 +291,10 @@ fn counter(registry: &Registry, family: &Family) -> IntCounterVec {
 
 fn gauge(registry: &Registry, family: &Family) -> IntGauge {
     registered(registry, IntGauge::with_opts(opts(family)).expect("the table's names are valid"))
+}
+
+fn gauges(registry: &Registry, family: &Family) -> IntGaugeVec {
+    registered(registry, IntGaugeVec::new(opts(family), family.labels).expect("the table's names are valid"))
 }
 
 fn histogram(registry: &Registry, family: &Family) -> HistogramVec {

@@ -151,7 +151,7 @@ impl Notifier {
         }
         let request = request.body(Bytes::from(next.body.clone())).map_err(|_| "no request can be made of it")?;
         let route = if self.proxied { Route::Proxied } else { Route::Direct };
-        let call = Call { operation: NOTIFICATION, route, request, timeout: TIMEOUT, largest: LARGEST };
+        let call = Call { operation: NOTIFICATION, route, request, bundle: None, timeout: TIMEOUT, largest: LARGEST };
         match self.transport.send(call).await {
             Ok(answer) if answer.status().is_success() => Ok(()),
             Ok(answer) => Err(format!("the receiver answers {}", answer.status().as_u16())),

@@ -1,28 +1,22 @@
 //! Real sockets, by reqwest.
 
-use std::error::Error as _;
-use std::fs;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use http::Response;
 use tokio::time::Instant;
+use url::Url;
 
-use super::{Call, Observer, Pieces, Route, Transport};
+use super::clients::{Clients, Outbound};
+use super::failure::{Way, is_a_refused_tunnel, proxy_answered, trouble};
+use super::{Bundle, Call, Observer, Pieces, Route, Transport, tunnel};
 use crate::domain::answer::{Trouble, TroubleKind};
 
-/// How long a connection may take to come about. A cluster's network answers in milliseconds or not at all.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// Sends over real sockets: HTTP/1.1, TLS by rustls, the operating system's roots.
+/// Sends over real sockets: HTTP/1.1, TLS by rustls.
 pub struct HttpTransport {
-    direct: reqwest::Client,
-    proxied: reqwest::Client,
-    cluster: Option<Cluster>,
+    clients: Clients,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -33,44 +27,59 @@ impl std::fmt::Debug for HttpTransport {
 }
 
 impl HttpTransport {
-    /// A transport whose every request is told to `observer`.
+    /// A transport in the environment of this process. What cannot be used there is an error of the requests that need it.
     ///
     /// # Errors
-    /// When no TLS configuration can be made.
+    /// No HTTP client can be made.
     pub fn new(observer: Option<Arc<dyn Observer>>) -> Result<Self, Trouble> {
-        // a second call finds it installed already, which is as good
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self { direct: client(Route::Direct)?, proxied: client(Route::Proxied)?, cluster: None, observer })
+        Self::with(Outbound::lenient(&|name| std::env::var(name).ok()), observer)
     }
 
-    /// The same, and what goes by [`Route::Cluster`] trusts the authorities of this PEM file and no others. The file is
-    /// looked at again at each use, since a cluster's authority may change while we run.
+    /// A transport with these CA certificates and proxies, whose every request is reported to `observer`.
+    ///
+    /// # Errors
+    /// No HTTP client can be made.
+    pub fn with(outbound: Outbound, observer: Option<Arc<dyn Observer>>) -> Result<Self, Trouble> {
+        Ok(Self { clients: Clients::new(outbound)?, observer })
+    }
+
+    /// The same, and what goes by [`Route::Cluster`] trusts the authorities of this PEM file and no others.
     #[must_use]
-    pub fn trusting(mut self, authorities: PathBuf) -> Self {
-        self.cluster = Some(Cluster { authorities, made: Mutex::default() });
+    pub fn trusting(mut self, authorities: std::path::PathBuf) -> Self {
+        self.clients.cluster = Some(authorities);
         self
-    }
-
-    fn client(&self, call: &Call) -> Result<reqwest::Client, Trouble> {
-        match (call.route, &self.cluster) {
-            (Route::Direct, _) => Ok(self.direct.clone()),
-            (Route::Proxied, _) => Ok(self.proxied.clone()),
-            // a proxy of `kubectl` on this machine: there is no certificate to judge
-            (Route::Cluster, _) if call.request.uri().scheme_str() == Some("http") => Ok(self.direct.clone()),
-            (Route::Cluster, Some(cluster)) => cluster.client(),
-            (Route::Cluster, None) => {
-                Err(Trouble::not_sent(TroubleKind::Tls, "no file names the authorities of the cluster"))
-            }
-        }
     }
 
     /// The head of an answer.
     async fn execute(&self, call: Call) -> Result<reqwest::Response, Trouble> {
-        let client = self.client(&call)?;
         let request = reqwest::Request::try_from(call.request)
             .map_err(|_| Trouble::not_sent(TroubleKind::Connect, "the request's address cannot be used"))?;
+        let address = request.url().clone();
+        let way = self.clients.way(call.route, &address);
+        let client = self.client(call.route, call.bundle.as_ref(), &address)?;
         #[expect(clippy::disallowed_methods, reason = "this is the one place that sends")]
-        client.execute(request).await.map_err(|error| trouble(&error))
+        let result = client.execute(request).await;
+        match (result, way.proxy) {
+            // no server answers so, but for a proxy that was asked for the resource itself
+            (Ok(answer), Some(proxy)) if !way.tunnel && answer.status() == 407 => Err(proxy_answered(proxy, 407)),
+            (Ok(answer), _) => Ok(answer),
+            (Err(error), Some(proxy)) if is_a_refused_tunnel(&error) => {
+                let (host, port) = (address.host_str().unwrap_or_default(), address.port_or_known_default());
+                match tunnel::refusal(proxy, host, port.unwrap_or(443)).await {
+                    Some(status) => Err(proxy_answered(proxy, status)),
+                    None => Err(trouble(&error, way)),
+                }
+            }
+            (Err(error), _) => Err(trouble(&error, way)),
+        }
+    }
+
+    fn client(&self, route: Route, bundle: Option<&Arc<Bundle>>, to: &Url) -> Result<reqwest::Client, Trouble> {
+        self.clients.client(route, bundle, to, &|setting, usable| {
+            if let Some(observer) = &self.observer {
+                observer.bundle(setting, usable);
+            }
+        })
     }
 
     async fn attempt(&self, call: Call) -> Result<Response<Bytes>, Trouble> {
@@ -80,7 +89,7 @@ impl HttpTransport {
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
         let mut body = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| trouble(&error))? {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| broken(&error))? {
             if body.len() + chunk.len() > largest {
                 let detail = format!("the answer is larger than {largest} bytes");
                 return Err(Trouble::maybe_sent(TroubleKind::TooLarge, detail));
@@ -89,37 +98,6 @@ impl HttpTransport {
         }
         *response.body_mut() = body.freeze();
         Ok(response)
-    }
-}
-
-/// The client for the cluster's API server.
-struct Cluster {
-    authorities: PathBuf,
-    /// The content of the file for which the client was made, and the client.
-    made: Mutex<Option<(Vec<u8>, reqwest::Client)>>,
-}
-
-impl Cluster {
-    fn client(&self) -> Result<reqwest::Client, Trouble> {
-        let unusable = |what: &str| {
-            let detail = format!("the authorities in {} {what}", self.authorities.display());
-            Trouble::not_sent(TroubleKind::Tls, detail)
-        };
-        let pem = fs::read(&self.authorities).map_err(|_| unusable("cannot be read"))?;
-        let mut made = self.made.lock().expect("no code panics while holding this lock");
-        if let Some((_, client)) = made.as_ref().filter(|(content, _)| *content == pem) {
-            return Ok(client.clone());
-        }
-        let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| unusable("are not certificates"))?;
-        if roots.is_empty() {
-            return Err(unusable("are none"));
-        }
-        let client = builder(Route::Cluster)
-            .tls_certs_only(roots)
-            .build()
-            .map_err(|_| unusable("are not certificates that can be trusted"))?;
-        *made = Some((pem, client.clone()));
-        Ok(client)
     }
 }
 
@@ -154,7 +132,7 @@ impl Transport for HttpTransport {
             let pieces = stream::unfold(Some((answer, observed)), move |going_on| async move {
                 let (mut answer, mut observed) = going_on?;
                 let piece = tokio::time::timeout(limit, answer.chunk()).await;
-                match piece.map_err(|_| silent()).and_then(|piece| piece.map_err(|error| trouble(&error))) {
+                match piece.map_err(|_| silent()).and_then(|piece| piece.map_err(|error| broken(&error))) {
                     Ok(piece) => Some((Ok(piece?), Some((answer, observed)))),
                     Err(trouble) => {
                         observed.status = None;
@@ -196,89 +174,23 @@ impl Drop for Observed {
     }
 }
 
-fn builder(route: Route) -> reqwest::ClientBuilder {
-    let builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .connect_timeout(CONNECT)
-        .user_agent(concat!("cutover-api/", env!("CARGO_PKG_VERSION")))
-        .http1_only();
-    match route {
-        Route::Direct | Route::Cluster => builder.no_proxy(),
-        Route::Proxied => builder,
-    }
-}
-
-fn client(route: Route) -> Result<reqwest::Client, Trouble> {
-    // an image without a CA bundle makes the platform's verifier fail, even where no TLS is ever used
-    let built = builder(route).build().or_else(|_| builder(route).tls_certs_only(bundled_roots()).build());
-    built.map_err(|error| trouble(&error))
-}
-
-fn bundled_roots() -> Vec<reqwest::Certificate> {
-    webpki_root_certs::TLS_SERVER_ROOT_CERTS
-        .iter()
-        .filter_map(|root| reqwest::Certificate::from_der(root).ok())
-        .collect()
-}
-
-/// Whether rustls is what failed: by itself, or wrapped in I/O errors, whose `source` skips what they hold.
-fn is_tls(cause: &(dyn std::error::Error + 'static)) -> bool {
-    if cause.is::<rustls::Error>() {
-        return true;
-    }
-    let held = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    held.is_some_and(|held| is_tls(held))
-}
-
-/// Sorts an error of reqwest's. Its own text names the address and is not used.
-fn trouble(error: &reqwest::Error) -> Trouble {
-    let mut causes = Vec::new();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        causes.push(inner);
-        cause = inner.source();
-    }
-    let says = |words: &[&str]| {
-        causes.iter().any(|cause| {
-            let text = cause.to_string().to_lowercase();
-            words.iter().any(|word| text.contains(word))
-        })
-    };
-    let io = causes.iter().rev().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-    let (kind, sent, detail) = if error.is_connect() {
-        if says(&["dns error", "failed to lookup"]) {
-            (TroubleKind::Dns, false, "the host name does not resolve")
-        } else if causes.iter().any(|cause| is_tls(*cause)) {
-            (TroubleKind::Tls, false, "no TLS session: the certificate is not accepted, or no TLS is spoken there")
-        } else if io == Some(std::io::ErrorKind::ConnectionRefused) {
-            (TroubleKind::Connect, false, "the connection is refused")
-        } else if error.is_timeout() {
-            (TroubleKind::Connect, false, "no connection within 5 s")
-        } else {
-            (TroubleKind::Connect, false, "no connection can be made")
-        }
-    } else if error.is_timeout() {
-        (TroubleKind::Timeout, true, "no whole answer in time")
-    } else if error.is_builder() {
-        (TroubleKind::Connect, false, "the HTTP client cannot be set up")
-    } else {
-        (TroubleKind::Cut, true, "the connection broke before the whole answer was here")
-    };
-    if sent { Trouble::maybe_sent(kind, detail) } else { Trouble::not_sent(kind, detail) }
+/// A body that broke off.
+fn broken(error: &reqwest::Error) -> Trouble {
+    trouble(error, Way { proxy: None, tunnel: false })
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
+    use std::time::Duration;
 
     use super::*;
     use crate::domain::answer::Sent;
 
     async fn get(url: &str, timeout: Duration) -> Result<Response<Bytes>, Trouble> {
         let request = http::Request::get(url).body(Bytes::new()).unwrap();
-        let call = Call { operation: "test", route: Route::Direct, request, timeout, largest: 1_000 };
+        let call = Call { operation: "test", route: Route::Direct, request, bundle: None, timeout, largest: 1_000 };
         HttpTransport::new(None).unwrap().send(call).await
     }
 
@@ -330,8 +242,8 @@ mod tests {
             0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
         );
         let request = http::Request::get(format!("http://127.0.0.1:{port}/")).body(Bytes::new()).unwrap();
-        let call =
-            Call { operation: "test", route: Route::Direct, request, timeout: Duration::from_secs(10), largest: 99 };
+        let timeout = Duration::from_secs(10);
+        let call = Call { operation: "test", route: Route::Direct, request, bundle: None, timeout, largest: 99 };
         let trouble = HttpTransport::new(None).unwrap().send(call).await.unwrap_err();
         assert_eq!(trouble.kind, TroubleKind::TooLarge);
     }

@@ -1,24 +1,34 @@
 //! The only place that sends HTTP, and the one seam that tests replace.
 //!
 //! Owns how a request leaves and how its answer or failure comes back: time limits, a cap on what is read, no redirect
-//! ever followed, no request ever repeated. Knows nothing of Gitea, git or mirrors, and never logs a header or a body. A failure
+//! ever followed, no request ever repeated, no connection ever used twice. Knows nothing of Gitea, git or mirrors, and never logs a header or a body. A failure
 //! is told in the domain's one vocabulary, [`Trouble`], so that nobody has to translate it.
 
+mod bundle;
+mod clients;
+mod failure;
 mod http_transport;
+mod proxies;
+mod tunnel;
+mod verifier;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use http::{Response, header};
+use http::{HeaderMap, Response, header};
 use jiff::Timestamp;
 
 use crate::domain::answer::{Sent, Trouble, TroubleKind};
 
+pub use bundle::Bundle;
+pub use clients::Outbound;
 pub use http_transport::HttpTransport;
+pub use proxies::{Proxies, Proxy};
 
 /// One request, with its limits.
 #[derive(Debug)]
@@ -29,6 +39,8 @@ pub struct Call {
     pub route: Route,
     /// What is sent.
     pub request: http::Request<Bytes>,
+    /// CA certificates that are trusted for this request, beside the system's.
+    pub bundle: Option<Arc<Bundle>>,
     /// How long the whole answer may take.
     pub timeout: Duration,
     /// How many bytes of body are read at most.
@@ -40,7 +52,7 @@ pub struct Call {
 pub enum Route {
     /// Straight: to Gitea, and from the command line to the service.
     Direct,
-    /// Through the proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`), if there is one: to upstream.
+    /// Through the forward proxy of the environment ([`Proxies`]), if there is one: to upstream.
     Proxied,
     /// Straight, to the cluster's API server: its certificate is of the cluster's own authority, and no other counts.
     Cluster,
@@ -73,6 +85,11 @@ pub type Pieces = BoxStream<'static, Result<Bytes, Trouble>>;
 pub trait Observer: Send + Sync {
     /// One request has ended: with a status, or without.
     fn sent(&self, operation: &'static str, status: Option<u16>, took: Duration);
+
+    /// A CA bundle was looked at: whether it can be used now. If not, its last good content is in force.
+    fn bundle(&self, setting: &str, usable: bool) {
+        let _ = (setting, usable);
+    }
 }
 
 /// A status that is an outage, a request to come again or none of the server's own, as trouble.
@@ -84,23 +101,30 @@ pub fn status_trouble(response: &Response<Bytes>) -> Trouble {
         500..=599 => TroubleKind::ServerError,
         _ => TroubleKind::Foreign,
     };
-    Trouble { kind, detail: format!("it answers {status}"), sent: Sent::Maybe, retry_after: retry_after(response) }
+    Trouble {
+        kind,
+        detail: format!("it answers {status}"),
+        sent: Sent::Maybe,
+        retry_after: retry_after(response.headers()),
+        cause: None,
+    }
 }
 
 /// How long a server asks to be left alone: in seconds, or until a date, which counts from its own.
-fn retry_after(response: &Response<Bytes>) -> Option<Duration> {
-    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(until.duration_since(date(response)?)).unwrap_or_default())
+    Some(Duration::try_from(until.duration_since(date(headers)?)).unwrap_or_default())
 }
 
 /// The server's own time.
 #[must_use]
-pub fn date(response: &Response<Bytes>) -> Option<Timestamp> {
-    let text = response.headers().get(header::DATE)?.to_str().ok()?;
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(header::DATE)?.to_str().ok()?;
     jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }
 
@@ -124,6 +148,9 @@ mod tests {
         for (asked, date, pause) in [
             ("7", None, Some(7)),
             ("0", None, Some(0)),
+            ("99999999999999999999", None, Some(u64::MAX)),
+            ("+7", None, None),
+            ("", None, None),
             ("Sun, 06 Nov 1994 08:51:37 GMT", Some(DATE), Some(120)),
             ("Sun, 06 Nov 1994 08:40:00 GMT", Some(DATE), Some(0)),
             ("Sun, 06 Nov 1994 08:51:37 GMT", None, None),

@@ -28,6 +28,8 @@ GUARDS = {
         {"ingress.enabled": True}, "ingress.hosts", {"ingress.hosts": [{"host": "cutover.example.org"}]}),
     "a route without a Gateway": (
         {"httpRoute.enabled": True}, "httpRoute.parentRefs", {"httpRoute.parentRefs": [{"name": "gateway"}]}),
+    "two bundles of CA certificates": (
+        {"caBundle.configMapName": "a", "caBundle.secretName": "b"}, "caBundle", {"caBundle.secretName": ""}),
     "a signature of nothing": (
         {"notifications.secretRef": {"name": "s", "key": "k"}}, "notifications.url",
         {"notifications.url": "https://hooks.example.org"}),

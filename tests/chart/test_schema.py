@@ -38,6 +38,7 @@ NONSENSE = {
     "a mirror's name in capitals": {
         "mirrors": [{"name": "A", "upstream": {"url": "https://h/a"}, "target": {"owner": "a", "repo": "b"}}]},
     "a webhook secret without a name": {"mirror.webhook.secretRefs": [{"key": "k"}]},
+    "CA certificates in the values": {"caBundle": "-----BEGIN CERTIFICATE-----"},
     "another way to recognise callers": {"auth.mode": "basic"},
     "no connections": {"limits.connections": 0},
     "a limit as a number": {"limits.run": 30},
@@ -74,6 +75,7 @@ SENSE = {
     "no pod": {"replicaCount": 0},
     "Gitea under a prefix": {"sovereign.giteaInternalURL": "https://git.example.org/gitea"},
     "hours and minutes": {"upstream.mirrorInterval": "1h30m"},
+    "CA certificates in a Secret": {"caBundle.secretName": "corporate-ca", "caBundle.key": "tls.crt"},
     "IPv6": {"server.listenAddress": "[::]"},
     "a sealed upstream": {"networkPolicy.upstream.cidrs": ["140.82.112.0/20", "2606:50c0::/32"]},
     "no status ConfigMap": {"status.configMapName": ""},

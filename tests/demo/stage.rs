@@ -261,7 +261,7 @@ fn call(request: http::request::Builder, body: bytes::Bytes, timeout: Duration) 
     let mut request = request.body(body)?;
     let bearer = format!("Bearer {TOKEN}").parse()?;
     request.headers_mut().entry(header::AUTHORIZATION).or_insert(bearer);
-    Ok(Call { operation: "demo", route: Route::Direct, request, timeout, largest: 1 << 24 })
+    Ok(Call { operation: "demo", route: Route::Direct, request, bundle: None, timeout, largest: 1 << 24 })
 }
 
 fn ls_remote(url: &str) -> Result<BTreeMap<String, String>, Failure> {

@@ -6,14 +6,19 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use standin::UpstreamFault;
 
-use crate::world::{GITEA, World, plan, story};
+use crate::world::{GITEA, World, plan, story, story_anywhere};
 
 #[test]
 fn a_dry_run_shows_the_calls_and_makes_none() {
-    story(async |mut world| {
+    story_anywhere(async |mut world| {
         world.two().await;
-        world.gitea().add_org("openova", "bot");
-        world.gitea().add_repository("openova", "two");
+        let (orgs, repos) = ("/orgs", format!("/orgs/{}/repos", world.owner));
+        for (path, body) in
+            [(orgs, json!({"username": world.owner})), (&repos, json!({"name": "two", "auto_init": true}))]
+        {
+            assert_eq!(world.gitea_api(Method::POST, path, Some(body)).await.0, 201);
+        }
+        world.clear_calls();
         let answer = world.post_with(r#"{"dryRun":true}"#, &[("idempotency-key", "k"), ("prefer", "wait=5")]).await;
         assert_eq!(answer.status, StatusCode::OK);
         for header in ["location", "preference-applied", "idempotency-replayed"] {
@@ -26,7 +31,7 @@ fn a_dry_run_shows_the_calls_and_makes_none() {
         assert_eq!((&run["mirrors"][0]["outcome"], &run["mirrors"][0]["evidence"]), (&json!("created"), &Value::Null));
         assert_eq!(
             run["mirrors"][0]["plan"][0]["why"].as_str().unwrap().split(':').next().unwrap(),
-            "Gitea has no repository openova/one"
+            format!("Gitea has no repository {}/one", world.owner)
         );
         assert!(plan(&run, 1).is_empty());
         assert_eq!(run["mirrors"][1]["problem"]["error"], "not-a-mirror");
@@ -44,10 +49,10 @@ fn a_dry_run_shows_the_calls_and_makes_none() {
 
 #[test]
 fn a_dry_run_foresees_what_the_run_then_does() {
-    story(async |mut world| {
+    story_anywhere(async |mut world| {
         world.start().await;
         let foresee = async |world: &World, calls: &[&str], outcome: &str| {
-            world.gitea().clear_calls();
+            world.clear_calls();
             let run = world.post_with(r#"{"dryRun":true}"#, &[]).await.json();
             assert_eq!((plan(&run, 0), &run["mirrors"][0]["outcome"]), (calls.to_vec(), &json!(outcome)), "{run:#}");
             assert_eq!(world.changes(), Vec::<String>::new());
@@ -60,7 +65,9 @@ fn a_dry_run_foresees_what_the_run_then_does() {
         foresee(&world, &[], "noop").await;
         world.upstream.commit("one", "main", 1);
         foresee(&world, &["mirror_sync"], "synced").await;
-        world.gitea_api(Method::PATCH, "/repos/openova/one", Some(json!({"mirror_interval": "8h"}))).await;
+        world
+            .gitea_api(Method::PATCH, &format!("/repos/{}/one", world.owner), Some(json!({"mirror_interval": "8h"})))
+            .await;
         foresee(&world, &["patch_settings"], "updated").await;
         world.lose_the_journal();
         world.start().await;

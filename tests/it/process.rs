@@ -105,7 +105,7 @@ impl Scene {
     }
 
     /// A client command as the operator.
-    fn ask(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
         let url = self.url("");
         self.command(arguments).args(["--url", &url, "--token-file", "operator"]).output().unwrap()
     }
@@ -128,7 +128,7 @@ impl Scene {
         }
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 }

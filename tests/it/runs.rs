@@ -6,7 +6,7 @@ use axum::body::Body;
 use http::{Method, StatusCode, header};
 use serde_json::json;
 
-use crate::world::{World, story};
+use crate::world::{World, story, story_anywhere};
 
 const MIGRATE: &str = "POST /api/v1/repos/migrate";
 
@@ -177,8 +177,10 @@ fn an_accepted_run_is_known_after_a_crash_and_goes_on_at_once() {
 fn a_crash_at_any_moment_ends_in_one_mirror_and_a_proven_run() {
     // before, in and after a cut-over that takes a second and some
     for crash_at in (0..20).map(|step| Duration::from_millis(step * 75)) {
-        story(async |mut world| {
-            world.gitea().set_migrate_delay(Duration::from_secs(1));
+        story_anywhere(async |mut world| {
+            if !world.is_real() {
+                world.gitea().set_migrate_delay(Duration::from_secs(1));
+            }
             world.start().await;
             let id = world.ask().await;
             tokio::time::sleep(crash_at).await;
@@ -187,12 +189,12 @@ fn a_crash_at_any_moment_ends_in_one_mirror_and_a_proven_run() {
             world.start().await;
             let run = world.end_of(&id).await;
             assert_eq!(run["status"], "succeeded", "crashed at {crash_at:?}: {run:#}");
-            assert_eq!(world.count(MIGRATE), 1, "crashed at {crash_at:?}");
-            assert_eq!(
-                world.gitea().repository("openova", "one").unwrap().enable_prune,
-                Some(false),
-                "crashed at {crash_at:?}"
-            );
+            if !world.is_real() {
+                assert_eq!(world.count(MIGRATE), 1, "crashed at {crash_at:?}");
+                let made = world.gitea().repository("openova", "one").unwrap();
+                assert_eq!(made.enable_prune, Some(false), "crashed at {crash_at:?}");
+            }
+            world.expect("noop").await;
         });
     }
 }

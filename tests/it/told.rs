@@ -13,6 +13,9 @@ const FORGEJO: &[Profile] = &[Profile::Forgejo11, Profile::Forgejo16];
 /// A sync looks at the allow list again.
 const LOOKS_AGAIN: &[Profile] = &[Profile::Gitea127, Profile::Forgejo16];
 
+/// A token can be limited to chosen repositories.
+const LIMITS_TOKENS: &[Profile] = &[Profile::Forgejo16];
+
 /// A folder that a deletion has left is in a migrate's way.
 const MINDS_FOLDERS: &[Profile] = &[Profile::Gitea121, Profile::Gitea122, Profile::Forgejo11, Profile::Forgejo16];
 
@@ -127,7 +130,7 @@ const BEFORE_A_MIRROR: &[Way] = &[
         remove: |world| world.upstream.clear_faults(),
         code: "upstream-refused",
         reason: Some("redirect"),
-        names: &["UPSTREAM_REPO_URL", "final address"],
+        names: &["UPSTREAM_REPO_URL"],
     },
 ];
 
@@ -206,13 +209,26 @@ const BESIDE_A_MIRROR: &[Way] = &[
         names: &["Site Administration, User Accounts"],
     },
     Way {
+        on: LIMITS_TOKENS,
+        found: true,
+        put: |world| {
+            let token = world.gitea().add_token("bot", &["write:repository", "write:organization", "read:user"]);
+            world.gitea().limit_token(&token, &["openova/another"]);
+            std::fs::write(world.path("gitea-token"), token).unwrap();
+        },
+        remove: |world| std::fs::write(world.path("gitea-token"), &world.gitea_token).unwrap(),
+        code: "gitea-forbidden",
+        reason: None,
+        names: &["team Owners. If it is an owner already", "limited to chosen repositories", "Settings, Applications"],
+    },
+    Way {
         on: ALL,
         found: true,
         put: |world| world.upstream.fault(UpstreamFault::Redirect),
         remove: |world| world.upstream.clear_faults(),
         code: "upstream-refused",
         reason: Some("redirect"),
-        names: &["UPSTREAM_REPO_URL", "final address"],
+        names: &["UPSTREAM_REPO_URL"],
     },
 ];
 

@@ -10,7 +10,7 @@ const FIRST: usize = 4 * 1024;
 
 /// How much is held of all bodies beyond that: a sender that signs nothing must not fill the memory, and must not keep
 /// another from being heard.
-const IN_SUM: usize = 4 * 1024 * 1024;
+const IN_SUM: usize = 2 * 1024 * 1024;
 
 /// By how much a body's share grows.
 const STEP: usize = 4 * 1024;
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_hundred_bodies_hold_less_than_six_mebibytes_and_each_its_beginning() {
+    fn three_hundred_bodies_hold_less_than_four_mebibytes_and_each_its_beginning() {
         let room = Room::default();
         let piece: Vec<u8> = (0..=255).cycle().take(5_000).collect();
         let mut bodies: Vec<_> = (0..300).map(|_| Held::nothing_yet(&room)).collect();
@@ -96,7 +96,7 @@ mod tests {
             }
         }
         let held: usize = bodies.iter().map(|body| body.bytes.capacity()).sum();
-        assert!(held <= 6 * 1024 * 1024, "{held}");
+        assert!(held <= 4 * 1024 * 1024, "{held}");
         for body in &bodies {
             assert!(!body.whole && body.bytes.len() >= FIRST, "{}", body.bytes.len());
             let right = piece.iter().cycle().take(body.bytes.len());

@@ -2,6 +2,7 @@
 
 mod files;
 mod kubernetes;
+mod outbound;
 mod secrets;
 
 use std::collections::HashMap;

@@ -45,7 +45,7 @@ impl Table<'_> {
                 ),
             ),
             Some(OwnerAnswer::Refused(refusal)) => fail(failing::refused(refusal)),
-            Some(OwnerAnswer::Trouble(trouble)) => Self::wait_for_gitea(trouble, self.history.owner_troubles),
+            Some(OwnerAnswer::Trouble(trouble)) => self.wait_for_gitea(trouble, self.history.owner_troubles),
         }
     }
 

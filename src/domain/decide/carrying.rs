@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::settings::{AFTER_A_500, PATCHES, SETTLED_AFTER};
-use super::{FEW_TRIES, Look, Next, Table, Wait, failing};
+use super::{Awaited, FEW_TRIES, Look, Table, Wait, failing};
 use crate::domain::answer::{ConvertAnswer, PatchAnswer, Repository, RepositoryAnswer};
 use crate::domain::duration::GoDuration;
 use crate::domain::mode::{Mode, ModeChange};
@@ -57,6 +57,11 @@ struct Carriage<'a> {
 
 impl Carriage<'_> {
     fn next(&self) -> Carrying {
+        let next = self.go_on();
+        if let Carrying::Wait(wait) = next { Carrying::Wait(self.table.wait_in_time(wait)) } else { next }
+    }
+
+    fn go_on(&self) -> Carrying {
         let history = self.table.history;
         if history.elapsed >= self.table.policy.run {
             return failed(self.table.deadline());
@@ -65,15 +70,10 @@ impl Carriage<'_> {
             return Carrying::Look(Look::Repository);
         };
         match answer {
-            RepositoryAnswer::Trouble(trouble) => {
-                let count = history.streak.as_ref().map_or(1, |streak| streak.count);
-                match Table::wait_for_gitea(trouble, count) {
-                    Next::Wait(wait) => Carrying::Wait(wait),
-                    Next::Look(_) | Next::Act(_) | Next::Remember(_) | Next::GiveUp(_) | Next::End(_) => {
-                        failed(failing::gitea_trouble(trouble))
-                    }
-                }
-            }
+            RepositoryAnswer::Trouble(trouble) => match self.table.waiting_for_gitea(trouble, self.table.troubles()) {
+                Ok(wait) => Carrying::Wait(wait),
+                Err(problem) => Carrying::Failed(problem),
+            },
             RepositoryAnswer::Refused(refusal) => failed(failing::refused(refusal)),
             // nothing follows there, and no run makes it follow
             RepositoryAnswer::Absent => Carrying::Done,
@@ -101,15 +101,8 @@ impl Carriage<'_> {
             return Carrying::Done;
         }
         let name = self.table.spec.full_name();
-        Carrying::Wait(Wait {
-            phase: Phase::Migrating,
-            pause: POLLING,
-            jitter: false,
-            because: Some(Problem::new(
-                Code::BrokenMirror,
-                format!("the migration of {name} has not ended, and its interval can only be set after that"),
-            )),
-        })
+        let detail = format!("the migration of {name} has not ended, and its interval can only be set after that");
+        polling(Phase::Migrating, Problem::new(Code::BrokenMirror, detail))
     }
 
     fn mirror(&self, repository: &Repository, interval: GoDuration, date: Timestamp) -> Carrying {
@@ -179,8 +172,7 @@ impl Carriage<'_> {
         (date.duration_since(asked) < limit).then(|| {
             let detail =
                 format!("a sync of {name} that we asked for may be under way, and would write its interval back");
-            let because = Some(Problem::new(Code::SettingsReverted, detail));
-            Carrying::Wait(Wait { phase: Phase::Patching, pause: POLLING, jitter: false, because })
+            polling(Phase::Patching, Problem::new(Code::SettingsReverted, detail))
         })
     }
 
@@ -219,8 +211,13 @@ fn failed(problem: Problem) -> Carrying {
     Carrying::Failed(Box::new(problem))
 }
 
+fn polling(phase: Phase, because: Problem) -> Carrying {
+    let (pause, awaited, because) = (POLLING, Awaited::Work, Some(Box::new(because)));
+    Carrying::Wait(Wait { phase, pause, least: pause, awaited, because })
+}
+
 fn wait(pause: Duration) -> Carrying {
-    Carrying::Wait(Wait { phase: Phase::Patching, pause, jitter: false, because: None })
+    Carrying::Wait(Wait { phase: Phase::Patching, pause, least: pause, awaited: Awaited::Work, because: None })
 }
 
 #[cfg(test)]

@@ -2,11 +2,19 @@
 //!
 //! Owns the mapping from what Gitea or upstream said to a [`Problem`]. Decides nothing.
 
+use std::time::Duration;
+
+use jiff::{Timestamp, Unit};
+
 use crate::domain::answer::{
     CreateOrganisationAnswer, MigrateAnswer, Oversize, PatchAnswer, Refusal, SyncAnswer, Trouble, TroubleKind,
+    UpstreamRefusal,
 };
+use crate::domain::cause::Side;
+use crate::domain::duration::GoDuration;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::server::Server;
+use crate::domain::webhook::Push;
 
 /// Gitea understood who asks and says no.
 pub(super) fn refused(refusal: &Refusal) -> Problem {
@@ -49,15 +57,34 @@ pub(super) fn gitea_trouble(trouble: &Trouble) -> Problem {
         TroubleKind::AuthTimeout => Code::GiteaAuthTimeout,
         TroubleKind::Tls => Code::GiteaTls,
         TroubleKind::Foreign | TroubleKind::TooLarge => Code::NotGitea,
-        TroubleKind::ServerError | TroubleKind::Busy => Code::GiteaError,
+        TroubleKind::ServerError | TroubleKind::Busy | TroubleKind::NotReady => Code::GiteaError,
         TroubleKind::Credential => Code::GiteaCredential,
     };
-    Problem::new(code, format!("Gitea: {}", trouble.detail))
+    let problem = because(trouble, Side::Gitea, Problem::new(code, format!("Gitea: {}", trouble.detail)));
+    if trouble.kind == TroubleKind::NotReady { problem.with_remedy(NOT_READY) } else { problem }
+}
+
+/// What to do about an error that is not Gitea's own.
+const NOT_READY: &str = "Check that Gitea runs and that its installation is finished, that the proxy or ingress before it leads to it, and GITEA_INTERNAL_URL (gitea.url), path prefix included; then ask again.";
+
+/// The same, where nothing else was seen for this long and Gitea has never answered.
+pub(super) fn gitea_certainly(trouble: &Trouble, unbroken: Duration) -> Problem {
+    let (problem, unbroken) = (gitea_trouble(trouble), GoDuration::new(Duration::from_secs(unbroken.as_secs())));
+    Problem::new(problem.code, format!("{}, and nothing else for {unbroken}", problem.detail))
 }
 
 /// Upstream does not answer us.
 pub(super) fn upstream_unreachable(trouble: &Trouble) -> Problem {
-    Problem::new(Code::UpstreamUnreachable, format!("upstream: {}", trouble.detail))
+    let code = if trouble.kind == TroubleKind::Tls { Code::UpstreamTls } else { Code::UpstreamUnreachable };
+    because(trouble, Side::Upstream, Problem::new(code, &trouble.detail))
+}
+
+/// The remedy of the cause, where it is known.
+fn because(trouble: &Trouble, side: Side, problem: Problem) -> Problem {
+    match trouble.cause {
+        Some(cause) => problem.because(cause.label()).with_remedy(&cause.remedy(side)),
+        None => problem,
+    }
 }
 
 /// Upstream's list is git's, and larger than what is held.
@@ -91,6 +118,56 @@ fn too_many_refs(side: &str, fitted: usize) -> Problem {
 const NAME_TOO_LONG: &str = "name-too-long";
 
 const SHORTER_NAME: &str = "Delete the ref that `detail` names, or give it a shorter name: at most 255 bytes between two slashes, and 4,096 in all. Then ask again.";
+
+/// Upstream does not show the repository.
+pub(super) fn upstream_refused(why: &UpstreamRefusal, detail: &str) -> Problem {
+    let problem = Problem::new(Code::UpstreamRefused, detail);
+    match why {
+        UpstreamRefusal::Denied => problem,
+        UpstreamRefusal::LogIn => problem.because("log-in").with_remedy(
+            "Put a credential that upstream accepts into the file that UPSTREAM_TOKEN_FILE (upstream.tokenFile) names: the present one may be missing or expired. If upstream takes no token, choose another address of the repository in UPSTREAM_REPO_URL (upstream.url).",
+        ),
+        UpstreamRefusal::Redirect { to: Some(to) } => problem.because("redirect").with_remedy(&format!(
+            "Set UPSTREAM_REPO_URL (upstream.url) to {to} and restart cutover-api."
+        )),
+        UpstreamRefusal::Redirect { to: None } => problem.because("redirect").with_remedy(
+            "Find out where the repository is: cutover-api follows no redirect. Set UPSTREAM_REPO_URL (upstream.url) to an address that answers `git -c http.followRedirects=false ls-remote URL`, and restart cutover-api. Use the address in `detail` only if you trust that host.",
+        ),
+        UpstreamRefusal::Withdrawn => problem.because("withdrawn").with_remedy(
+            "Ask the owner of the repository, or its forge, why it is closed. Choose another upstream in UPSTREAM_REPO_URL (upstream.url), or set the mirror's mode to `pinned` to keep what Gitea has.",
+        ),
+    }
+}
+
+/// Upstream serves plain files.
+pub(super) fn dumb_http() -> Problem {
+    Problem::new(
+        Code::UpstreamSuspect,
+        "Upstream serves the repository as plain files (git's dumb HTTP). Gitea can mirror it, but cutover-api cannot read its refs and so proves nothing",
+    )
+    .because("dumb-http")
+    .retryable(false)
+    .with_remedy(
+        "Let upstream serve git's smart HTTP (`git http-backend`), or choose another address of the repository in UPSTREAM_REPO_URL (upstream.url). A mirror of plain files has to be made and watched in Gitea itself.",
+    )
+}
+
+/// Upstream's host has asked to be left alone, by the service and so by Gitea.
+pub(super) fn upstream_rests(host: &str, until: Timestamp) -> Problem {
+    let until = until.round(Unit::Second).unwrap_or(until);
+    let detail =
+        format!("upstream's host {host} limits requests and asks for none before {until}: Gitea is not sent there");
+    Problem::new(Code::UpstreamUnreachable, detail).because("rate-limit").with_remedy(
+        "Ask again after the time in `detail`. Where it happens often, give upstream a credential (UPSTREAM_TOKEN_FILE, upstream.tokenFile): most forges allow more requests with one.",
+    )
+}
+
+/// Upstream does not show yet what a delivery names.
+pub(super) fn lagging(push: &Push) -> Problem {
+    let Push { reference, after, .. } = push;
+    let detail = format!("a webhook says that {reference} is at {after}; upstream still shows the object of before");
+    Problem::new(Code::UpstreamLagging, detail)
+}
 
 /// Upstream answers, and nothing may be concluded from it.
 pub(super) fn suspect(reason: &str, detail: &str) -> Problem {

@@ -20,7 +20,7 @@ use crate::domain::spec::OnLegacy;
 const BETWEEN_RENAMES: Duration = Duration::from_secs(2);
 
 /// How long an undoing goes on beyond the run itself.
-const UNDOING: Duration = Duration::from_mins(2);
+pub(super) const UNDOING: Duration = Duration::from_mins(2);
 
 /// How many refs a detail names.
 const NAMED: usize = 3;
@@ -83,12 +83,8 @@ impl Table<'_> {
             Err(next) => return next,
             Ok(Some(_)) => {}
             Ok(None) => {
-                return fail(Problem::new(
-                    Code::UpstreamUnreachable,
-                    format!(
-                        "{name} is not renamed: upstream does not answer us, and without its list there is nothing to put in its place"
-                    ),
-                ));
+                let first = format!("{name} is not renamed, since there is no list of upstream's to put in its place");
+                return self.upstream_is_silent().map_or(Next::Look(Look::Upstream), |why| fail(why.after(&first)));
             }
         }
         if let Some(next) = self.forgotten_credential() {
@@ -168,9 +164,7 @@ impl Table<'_> {
             RepositoryAnswer::Present(repository) if repository.id == aside.repository => {
                 fail(giving_up.problem.clone())
             }
-            RepositoryAnswer::Trouble(trouble) if in_time => {
-                Self::wait_for_gitea(trouble, self.history.streak.as_ref().map_or(1, |streak| streak.count))
-            }
+            RepositoryAnswer::Trouble(trouble) if in_time => self.wait_for_gitea(trouble, self.troubles()),
             RepositoryAnswer::Absent if in_time => match self.renaming(aside.name.as_str()) {
                 None => Next::Act(Action::GiveBack(aside.clone())),
                 Some(next @ Next::Wait(_)) => next,

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Action, FEW_TRIES, Look, Next, Table, UpstreamAnswer, backoff, fail, failing, interval_is_right, list, wait,
-};
+use super::{Action, FEW_TRIES, Look, Next, Table, backoff, fail, failing, interval_is_right, list, wait};
 use crate::domain::answer::{LocalRefsAnswer, Repository, SyncAnswer, TroubleKind};
 use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{PruneCertainty, Seen};
@@ -101,7 +99,7 @@ impl Table<'_> {
             }
             LocalRefsAnswer::FolderGone => Err(broken("its git finds no folder")),
             LocalRefsAnswer::Gone => Err(broken("its git knows no such repository")),
-            LocalRefsAnswer::Trouble(trouble) => Err(Self::wait_for_gitea(trouble, count)),
+            LocalRefsAnswer::Trouble(trouble) => Err(self.wait_for_gitea(trouble, count)),
             LocalRefsAnswer::Refused(refusal) => Err(fail(failing::refused(refusal))),
             LocalRefsAnswer::HttpGitDisabled if self.history.refs_by_api => Err(fail(Problem::new(
                 Code::HttpGitDisabled,
@@ -121,6 +119,9 @@ impl Table<'_> {
     ) -> Next {
         let comparison = compare(upstream.value, local.value, self.spec.prune);
         if comparison.differing > 0 {
+            if let Some(next) = self.until_shown().filter(|_| self.gitea_is_ahead(&comparison)) {
+                return next;
+            }
             return match &self.history.sync {
                 None => match self.would_be_pruned(upstream.value, local.value) {
                     Some(problem) => fail(problem),
@@ -214,6 +215,10 @@ impl Table<'_> {
             return Next::Look(Look::Upstream);
         }
         let moved_meanwhile = sync.upstream.as_ref() != Some(&upstream.value.digest());
+        if !moved_meanwhile && self.gitea_may_lag(comparison) {
+            let next = self.before_the_next_sync(sync);
+            return next.unwrap_or_else(|| self.ask_for_a_sync(repository, date, Some(upstream.value), local));
+        }
         if !moved_meanwhile && self.history.barren_syncs + 1 >= BARREN_SYNCS {
             return fail(self.failing_syncs(&format!("{BARREN_SYNCS} syncs"), comparison, upstream.value, local));
         }
@@ -302,21 +307,10 @@ impl Table<'_> {
 
     /// Upstream does not answer us: what can be done by Gitea alone, and no claim about it.
     fn alone(&self, repository: &Repository, date: Timestamp, local: &Seen<&RefList>) -> Next {
-        let because = match &self.seen.upstream {
-            Some(Seen { value: UpstreamAnswer::Trouble(trouble), .. }) => failing::upstream_unreachable(trouble),
-            Some(Seen {
-                value:
-                    UpstreamAnswer::List(_)
-                    | UpstreamAnswer::Oversize(_)
-                    | UpstreamAnswer::NotGit { .. }
-                    | UpstreamAnswer::Refused { .. },
-                ..
-            })
-            | None => return Next::Look(Look::Upstream),
-        };
+        let Some(because) = self.upstream_is_silent() else { return Next::Look(Look::Upstream) };
         if local.value.commit_of(&self.spec.branch).is_none() {
             let (name, branch) = (self.spec.full_name(), &self.spec.branch);
-            return fail(Problem::new(because.code, format!("{}; and {name} has no branch {branch}", because.detail)));
+            return fail(because.after(&format!("{name} has no branch {branch}")));
         }
         let known_off = self.spec.prune == Prune::Off
             && self.history.pruning_of(repository, Prune::Off) == Some(&PruneCertainty::Known);

@@ -6,15 +6,18 @@
 //!
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
 //! (`placeholder`), a regular repository in the way (`legacy`), a mirror that is there (`mirror`) and its settings
-//! (`settings`); `observe` concludes from looks alone, `pivot` is the gate before what makes a mirror, and `failing` words
-//! the problems. `carrying` decides for a mode what [`decide`] decides for a run.
+//! (`settings`); `lag` waits for what a delivery names, `observe` concludes from looks alone, `pivot` is the gate before
+//! what makes a mirror, `patience` bounds each pause, and `failing` words the problems. `carrying` decides for a mode what
+//! [`decide`] decides for a run.
 
 mod absent;
 mod carrying;
 mod failing;
+mod lag;
 mod legacy;
 mod mirror;
 mod observe;
+mod patience;
 mod pivot;
 mod placeholder;
 mod settings;
@@ -23,7 +26,7 @@ mod tests;
 
 use std::time::Duration;
 
-use super::answer::{Repository, RepositoryAnswer, Trouble, TroubleKind, UpstreamAnswer};
+use super::answer::{Repository, RepositoryAnswer, TroubleKind, UpstreamAnswer};
 use super::aside::Aside;
 use super::backoff;
 use super::duration::GoDuration;
@@ -83,12 +86,25 @@ pub enum Look {
 pub struct Wait {
     /// What is being waited for.
     pub phase: Phase,
-    /// How long.
+    /// How long at most.
     pub pause: Duration,
-    /// Whether the pause is to be spread at random, so that many who wait do not come back at once.
-    pub jitter: bool,
+    /// How long at least: the pause is spread at random between the two, so that many who wait do not come back at once.
+    pub least: Duration,
+    /// Who is waited for.
+    pub awaited: Awaited,
     /// What is in the way, for a person.
-    pub because: Option<Problem>,
+    pub because: Option<Box<Problem>>,
+}
+
+/// Who is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// A Gitea that gives no usable answer: a new request is answered by a new look.
+    Gitea,
+    /// An upstream that does not answer, or asks to be left alone.
+    Upstream,
+    /// What goes on in Gitea, or a time that has to pass.
+    Work,
 }
 
 /// Calls that change something in Gitea.
@@ -146,12 +162,12 @@ impl Table<'_> {
     /// While a legacy repository stands aside, no failure is the end before that has its name back.
     fn next(&self) -> Next {
         let Some(aside) = &self.history.aside else {
-            return self.with_what_was_left(self.guarded(self.go_on()));
+            return self.with_what_was_left(self.allowed());
         };
         if let Some(giving_up) = &self.history.giving_up {
-            return self.undo(aside, giving_up);
+            return self.in_time(self.undo(aside, giving_up));
         }
-        match self.guarded(self.go_on()) {
+        match self.allowed() {
             Next::End(end) => match *end {
                 End::Failed { problem } => Next::GiveUp(Box::new(problem)),
                 End::Unverified { problem } => {
@@ -162,6 +178,11 @@ impl Table<'_> {
             },
             next @ (Next::Look(_) | Next::Wait(_) | Next::Act(_) | Next::Remember(_) | Next::GiveUp(_)) => next,
         }
+    }
+
+    /// What the table says, as far as the platform, upstream and the time allow it.
+    fn allowed(&self) -> Next {
+        self.in_time(self.respectful(self.guarded(self.go_on())))
     }
 
     fn go_on(&self) -> Next {
@@ -179,9 +200,7 @@ impl Table<'_> {
             RepositoryAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Credential => {
                 fail(failing::gitea_trouble(trouble))
             }
-            RepositoryAnswer::Trouble(trouble) => {
-                Self::wait_for_gitea(trouble, self.history.streak.as_ref().map_or(1, |streak| streak.count))
-            }
+            RepositoryAnswer::Trouble(trouble) => self.wait_for_gitea(trouble, self.troubles()),
             RepositoryAnswer::Refused(refusal) => fail(failing::refused(refusal)),
             RepositoryAnswer::Absent => self.absent(),
             RepositoryAnswer::Present(repository) if !repository.mirror => self.legacy(repository, *date),
@@ -201,18 +220,6 @@ impl Table<'_> {
                 Some(interval) => self.mirror(repository, interval, *date),
             },
         }
-    }
-
-    /// Gitea gives no usable answer, for the `count`th time in a row: try again, slower and slower, until the run's
-    /// deadline.
-    fn wait_for_gitea(trouble: &Trouble, count: u32) -> Next {
-        let asked = trouble.retry_after.unwrap_or_default().min(Duration::from_mins(5));
-        Next::Wait(Wait {
-            phase: Phase::Connecting,
-            pause: backoff::exponential(count).max(asked),
-            jitter: true,
-            because: Some(failing::gitea_trouble(trouble)),
-        })
     }
 
     /// Upstream's list, as soon as it is here whole and sound; else what to do instead. `None` in place of a list:
@@ -238,32 +245,48 @@ impl Table<'_> {
             },
             UpstreamAnswer::Oversize(oversize) => Err(fail(failing::oversize_upstream(oversize))),
             UpstreamAnswer::NotGit { detail } => Err(fail(failing::suspect("not-git", detail))),
-            UpstreamAnswer::Refused { status, detail } => {
-                let problem = Problem::new(Code::UpstreamRefused, format!("upstream answers {status}: {detail}"));
-                Err(fail(if (300..=399).contains(status) { problem.because("redirect") } else { problem }))
-            }
+            UpstreamAnswer::DumbHttp => Err(fail(failing::dumb_http())),
+            UpstreamAnswer::Refused { why, detail } => Err(fail(failing::upstream_refused(why, detail))),
             // our own file is ours to put right: going on without it would only hide that
             UpstreamAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Credential => {
                 Err(fail(Problem::new(Code::UpstreamCredential, &trouble.detail)))
             }
+            // a certificate that is refused is refused a minute later, too
+            UpstreamAnswer::Trouble(trouble) if trouble.kind == TroubleKind::Tls => Ok(None),
             UpstreamAnswer::Trouble(trouble) => {
                 let waited = self
                     .history
                     .elapsed
                     .saturating_sub(self.history.upstream_first_try.unwrap_or(self.history.elapsed));
-                let pause =
-                    backoff::exponential(self.history.upstream_tries + 1).max(trouble.retry_after.unwrap_or_default());
+                let asked = trouble.retry_after.unwrap_or_default();
+                let pause = backoff::exponential(self.history.upstream_tries + 1).max(asked);
                 // upstream may ask for any pause at all
-                if self.history.upstream_tries >= UPSTREAM_TRIES || waited.saturating_add(pause) > UPSTREAM_PATIENCE {
+                if self.history.upstream_tries >= UPSTREAM_TRIES
+                    || waited.saturating_add(pause) > UPSTREAM_PATIENCE
+                    || asked > self.until_a_last_look()
+                {
                     return Ok(None);
                 }
                 Err(Next::Wait(Wait {
                     phase: Phase::Inspecting,
                     pause,
-                    jitter: true,
-                    because: Some(failing::upstream_unreachable(trouble)),
+                    least: asked.max(pause / 2),
+                    awaited: Awaited::Upstream,
+                    because: Some(Box::new(failing::upstream_unreachable(trouble))),
                 }))
             }
+        }
+    }
+
+    /// Why upstream gives no list, where it was asked and gave no usable answer.
+    fn upstream_is_silent(&self) -> Option<Problem> {
+        match &self.seen.upstream.as_ref()?.value {
+            UpstreamAnswer::Trouble(trouble) => Some(failing::upstream_unreachable(trouble)),
+            UpstreamAnswer::List(_)
+            | UpstreamAnswer::Oversize(_)
+            | UpstreamAnswer::NotGit { .. }
+            | UpstreamAnswer::DumbHttp
+            | UpstreamAnswer::Refused { .. } => None,
         }
     }
 
@@ -313,7 +336,8 @@ fn fail(problem: Problem) -> Next {
 }
 
 fn wait(phase: Phase, pause: Duration) -> Next {
-    Next::Wait(Wait { phase, pause, jitter: false, because: None })
+    let awaited = if phase == Phase::Connecting { Awaited::Gitea } else { Awaited::Work };
+    Next::Wait(Wait { phase, pause, least: pause, awaited, because: None })
 }
 
 /// Whether Gitea's interval is the one asked for.

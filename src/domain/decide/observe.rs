@@ -144,6 +144,10 @@ impl Table<'_> {
             Err(next) => return told(next),
         };
         let comparison = compare(upstream.value, local.value, self.spec.prune);
+        // equal lists prove nothing while upstream's is known to be old
+        if let Some(push) = self.history.pushes.lagging().filter(|_| self.gitea_is_ahead(&comparison)) {
+            return Ok(Finding::Unknown(failing::lagging(push)));
+        }
         if comparison.differing > 0 {
             return Ok(Finding::Differing(comparison));
         }
@@ -170,7 +174,7 @@ impl Table<'_> {
 fn told(next: Next) -> Result<Finding, Look> {
     let problem = match next {
         Next::Look(look) => return Err(look),
-        Next::Wait(wait) => wait.because,
+        Next::Wait(wait) => wait.because.map(|because| *because),
         Next::GiveUp(problem) => Some(*problem),
         Next::End(end) => match *end {
             End::Failed { problem } | End::Unverified { problem } => Some(problem),

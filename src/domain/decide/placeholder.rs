@@ -94,7 +94,7 @@ impl Table<'_> {
             });
         };
         match &refs.value {
-            LocalRefsAnswer::Trouble(trouble) => Err(Self::wait_for_gitea(trouble, self.history.git_troubles)),
+            LocalRefsAnswer::Trouble(trouble) => Err(self.wait_for_gitea(trouble, self.history.git_troubles)),
             LocalRefsAnswer::Refused(refusal) => Err(fail(failing::refused(refusal))),
             answer @ (LocalRefsAnswer::FolderGone
             | LocalRefsAnswer::List(_)

@@ -213,6 +213,9 @@ impl Table<'_> {
     }
 
     fn prove(&self, upstream: &Seen<&RefList>, local: &Seen<&RefList>) -> Next {
+        if let Some(next) = self.until_shown() {
+            return next;
+        }
         let rewritten = match self.rewritten(local.value) {
             Ok(rewritten) => rewritten,
             Err(next) => return next,

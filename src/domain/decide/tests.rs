@@ -6,6 +6,7 @@ mod absent;
 mod guard;
 mod legacy;
 mod mirror;
+mod patience;
 mod pivot;
 mod placeholder;
 mod proof;
@@ -18,7 +19,7 @@ mod world;
 
 use std::time::Duration;
 
-use super::{Look, Next, decide};
+use super::{Awaited, Look, Next, decide};
 use crate::domain::answer::{Refusal, RepositoryAnswer, Trouble, TroubleKind};
 use crate::domain::observation::{History, Observation, RepositorySeen};
 use crate::domain::problem::Code;
@@ -41,9 +42,7 @@ fn a_gitea_that_does_not_answer_is_waited_for_slower_and_slower_and_then_named()
         (TroubleKind::Timeout, Code::GiteaUnreachable),
         (TroubleKind::AuthTimeout, Code::GiteaAuthTimeout),
         (TroubleKind::Cut, Code::GiteaUnreachable),
-        (TroubleKind::Tls, Code::GiteaTls),
-        (TroubleKind::Foreign, Code::NotGitea),
-        (TroubleKind::TooLarge, Code::NotGitea),
+        (TroubleKind::NotReady, Code::GiteaError),
         (TroubleKind::ServerError, Code::GiteaError),
         (TroubleKind::Busy, Code::GiteaError),
     ] {
@@ -53,7 +52,7 @@ fn a_gitea_that_does_not_answer_is_waited_for_slower_and_slower_and_then_named()
         assert!(world.took() >= world.policy.run && world.took() < world.policy.run + secs(60), "{kind:?}");
         assert_eq!(world.acts(), Vec::<String>::new());
         assert!(world.looks.len() < 80, "{} looks in half an hour", world.looks.len());
-        assert!(world.waits.iter().all(|wait| wait.phase == Phase::Connecting && wait.jitter));
+        assert!(world.waits.iter().all(|wait| wait.phase == Phase::Connecting && wait.awaited == Awaited::Gitea));
         assert_eq!(world.waits[0].because.as_ref().map(|problem| problem.code), Some(code));
     }
 }
@@ -69,7 +68,7 @@ fn our_own_credential_that_cannot_be_read_is_told_at_once() {
 #[test]
 fn a_gitea_that_comes_up_late_is_used_as_soon_as_it_answers() {
     let mut world = World::with(mirror());
-    world.instead = Some(RepositoryAnswer::Trouble(trouble(TroubleKind::Foreign)));
+    world.instead = Some(RepositoryAnswer::Trouble(trouble(TroubleKind::NotReady)));
     world.later(600, |world| world.instead = None);
     world.remembers_pruning();
     assert_eq!(world.succeeds(), "noop");
@@ -86,7 +85,7 @@ fn a_pause_that_gitea_asks_for_is_kept_up_to_five_minutes() {
         let Next::Wait(wait) = decide(&spec(), &seen, &History::default(), &Policy::default()) else {
             panic!("{asked}")
         };
-        assert_eq!(wait.pause, secs(kept));
+        assert_eq!((wait.least, wait.pause), (secs(kept), secs(kept)));
     }
 }
 

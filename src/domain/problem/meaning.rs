@@ -97,13 +97,13 @@ impl Code {
                 "The cluster's DNS knows no address for Gitea's host name. The run waits and tries again by itself until its deadline."
             }
             Self::GiteaTls => {
-                "Gitea was reached, and no TLS session came about: its certificate has ended, is for another name, or its issuer is not trusted here."
+                "Gitea was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Gitea's certificate is checked against the system's CA certificates and those in the file of `gitea.caFile`; a self-signed certificate is accepted when that very certificate is in the file. A run to which Gitea has not answered yet fails when it has seen nothing else for two minutes."
             }
             Self::GiteaError => {
-                "Gitea, or a proxy before it, answers with 5xx, 429 or something that cannot be read. The run waits and tries again by itself until its deadline."
+                "Gitea, or a proxy before it, answers with 5xx, 429 or a web page in place of an error of its API's, as Gitea's installer does. The run waits and tries again by itself until its deadline."
             }
             Self::NotGitea => {
-                "Something answers at Gitea's address and it is not Gitea's API: a log-in page, a redirect, another program, or Gitea's installer."
+                "Something answers at Gitea's address and it is not Gitea's API: a log-in page, a redirect or another program. A run to which Gitea has not answered yet fails when it has seen nothing else for two minutes."
             }
             Self::GiteaCredential => {
                 "The file with our token for Gitea is missing, empty or not readable. Gitea was not asked."
@@ -116,7 +116,7 @@ impl Code {
             }
             Self::GiteaScope => "Gitea knows the token, and its scopes do not reach for this call.",
             Self::GiteaForbidden => {
-                "Gitea answered 403: the token is good, and its user may not do this: it lacks a right on the repository, or its account is locked, not activated or has to change its password. Gitea's words are in `detail`."
+                "Gitea answered 403: the token is good, and its user may not do this: it lacks a right on the repository, the token is limited to other repositories, or its account is locked, not activated or has to change its password. Gitea's words are in `detail`."
             }
             Self::NotOrganisationOwner => {
                 "Gitea lets only owners of an organisation migrate into it, and the token's user is not one."
@@ -159,10 +159,16 @@ impl Code {
                 "The file with our credential for upstream is missing, empty or not readable. Upstream was not asked."
             }
             Self::UpstreamUnreachable => {
-                "Upstream did not answer this service in 5 tries: DNS, connection, TLS, time-out or 5xx. The mirror in Gitea may be well; there is no evidence of it."
+                "Upstream gave no list of refs in 5 tries within a minute, for a reason that may pass. `detail` names what was seen: DNS, the connection, a time-out, a 5xx, a limit on the rate of requests, maintenance, the answer of a proxy or of a test for browsers, a list out of a cache, or a request that was refused just after upstream had allowed another. The run continued with Gitea alone. The mirror in Gitea may be well, but nothing proves it. Where its host limits requests and asks for none until after the end of the run (`reason` is `rate-limit`), Gitea is not sent there before, and the run ends at once."
+            }
+            Self::UpstreamTls => {
+                "Upstream was reached, but no TLS session could be made. `detail` says why: the issuer of its certificate is not trusted, the certificate is for another name, has expired or is not valid yet, or no TLS is spoken on that port. `reason` has one word for it. Upstream is tried once in a run, and the run continues with Gitea alone: the mirror in Gitea may be well, but nothing proves it. Gitea fetches from upstream itself and has CA certificates of its own: a private CA must be added there, too."
+            }
+            Self::UpstreamLagging => {
+                "A signed webhook named a new commit, and for a minute upstream went on listing the ref at the old one. Gitea equals that older list, so that nothing is proven about the push. Forges send webhooks before all of their servers show the push."
             }
             Self::UpstreamRefused => {
-                "Upstream answered that it will not show the repository: 401, 403, 404 or a redirect. Nothing was changed in Gitea."
+                "Upstream answered that it does not show the repository, or not at this address: 401, 403, 404, 410, 451, a redirect, a log-in page, or an error of its git that denies access. `reason` names three kinds: `redirect`, `log-in`, and `withdrawn` (removed, closed, or withheld by law). No redirect is followed, and only an address on the same host is recommended. Nothing was changed in Gitea."
             }
             Self::UpstreamRedirects => {
                 "Upstream's address is not its final one: Gitea, or we, were answered with a redirect, and some releases of Gitea and Forgejo refuse to follow one. Nothing was changed."
@@ -174,7 +180,7 @@ impl Code {
                 "We can read upstream with our credential, and Gitea's syncs fail: Gitea keeps the credential that it was given when the mirror was made, and most often that one no longer works. Gitea does not tell the cause: where a new credential changes nothing, its log (or Site Administration, System Notices) does."
             }
             Self::UpstreamSuspect => {
-                "Upstream answered with something that is no sound list of refs: HTML, nothing, a cut list, no branches, or less than half of the branches last proven. A pruning mirror that syncs from that can lose everything, so nothing was asked of Gitea. Of a mirror that was found, and of which the journal knows no earlier proof, nobody can say whether upstream has lost branches before: the first proven run says so in its `notes`."
+                "Upstream answered with something that is no sound list of refs. `reason` says what: `not-git` (a web page, nothing, a cut list, an error that is not known), `empty` (no branch and no tag), `shrunken` (less than half of the branches last proven), or `dumb-http` (plain files, which Gitea can mirror and cutover-api cannot read; only this one is not retryable). A pruning mirror that syncs from such an answer can lose everything, so nothing was changed in Gitea. For a mirror without an earlier proof in the journal it is unknown whether upstream has lost branches before: the first proven run says so in its `notes`."
             }
             Self::TooManyRefs => {
                 "The list of branches and tags of one side takes more memory than `limits.refsBytes` allows. `reason` says which side: `upstream` or `gitea`. It depends on this mirror alone, not on what else is read at the time. Nothing was compared and nothing was changed."

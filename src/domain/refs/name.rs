@@ -62,6 +62,20 @@ impl RefName {
         &self.0
     }
 
+    /// The name as git has it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut parts = self.0.split(r"\x");
+        let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+        for part in parts {
+            // two digits, as they were written
+            let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+            bytes.extend(u8::from_str_radix(digits, 16));
+            bytes.extend_from_slice(rest.as_bytes());
+        }
+        bytes
+    }
+
     /// The branch that this ref is, if it is one.
     #[must_use]
     pub fn branch(&self) -> Option<BranchName> {
@@ -173,8 +187,9 @@ mod tests {
             (b"refs/heads/\xc2\x85", r"refs/heads/\xc2\x85"),
             (b"refs/tags/a\xff\xfeb", r"refs/tags/a\xff\xfeb"),
         ] {
-            let name = RefName::of(name).unwrap();
-            assert_eq!(name.as_str(), shown);
+            let bytes = name;
+            let name = RefName::of(bytes).unwrap();
+            assert_eq!((name.as_str(), name.to_bytes()), (shown, bytes.to_vec()));
             let json = serde_json::to_string(&name).unwrap();
             assert_eq!(serde_json::from_str::<RefName>(&json).unwrap(), name);
         }

@@ -6,8 +6,7 @@
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{Claim, Reason, Vendor};
-use crate::domain::names::BranchName;
+use super::{Claim, Push, Reason, Vendor};
 use crate::domain::refs::{ObjectId, RefName};
 use crate::domain::url::UpstreamUrl;
 
@@ -35,10 +34,11 @@ pub struct Hint {
     repository: Vec<String>,
 }
 
-/// One ref of a list of them; zeros stand for one that is not there.
+/// A ref and its objects; zeros stand for one that is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Change {
     reference: String,
+    before: Option<String>,
     after: Option<String>,
 }
 
@@ -54,13 +54,28 @@ impl Change {
                 other => other,
             };
             let reference = format!("{folder}/{}", side["name"].as_str()?);
-            let gone = || Some(ZEROS.to_owned());
-            let after = if value["new"].is_object() { text(&value["new"]["target"]["hash"]) } else { gone() };
-            return Some(Self { reference, after });
+            let object = |side: &Value| {
+                if side.is_object() { text(&side["target"]["hash"]) } else { Some(ZEROS.to_owned()) }
+            };
+            return Some(Self { reference, before: object(&value["old"]), after: object(&value["new"]) });
         }
         let reference = text(&value["ref"]).or_else(|| text(&value["ref"]["id"]))?;
+        let before = text(&value["before"]).or_else(|| text(&value["fromHash"]));
         let after = text(&value["after"]).or_else(|| text(&value["toHash"]));
-        Some(Self { reference, after })
+        Some(Self { reference, before, after })
+    }
+
+    /// The push that it is, if it names a branch or a tag and an object.
+    fn push(&self, vendor: Vendor) -> Option<Push> {
+        let id = |text: &Option<String>| ObjectId::parse(text.as_deref()?).ok();
+        // GitHub and GitLab name the object of an annotated tag, these its commit
+        let peels = matches!(vendor, Vendor::Gitea | Vendor::Forgejo | Vendor::Bitbucket | Vendor::Generic);
+        Some(Push {
+            reference: RefName::parse(&self.reference)?,
+            before: id(&self.before),
+            after: id(&self.after)?,
+            peeled: peels && self.reference.starts_with("refs/tags/"),
+        })
     }
 }
 
@@ -96,16 +111,15 @@ impl Hint {
         }
     }
 
-    /// The commit to which a branch was pushed, if the body speaks of that branch.
+    /// The pushes to branches and tags that it names, by its vendor's way of naming them.
     #[must_use]
-    pub fn pushed_to(&self, branch: &BranchName) -> Option<ObjectId> {
-        let name = RefName::of_branch(branch);
-        let alone = self.reference.as_deref().map(|reference| (reference, self.after.as_deref()));
-        let listed = self.changes.iter().map(|change| (change.reference.as_str(), change.after.as_deref()));
-        let (_, after) = alone.into_iter().chain(listed).find(|(reference, _)| *reference == name.as_str())?;
-        let after = ObjectId::parse(after?).ok()?;
-        // zeros stand for a branch that was deleted
-        after.as_str().bytes().any(|digit| digit != b'0').then_some(after)
+    pub fn pushes(&self, vendor: Vendor) -> Vec<Push> {
+        let alone = self.reference.clone().map(|reference| Change {
+            reference,
+            before: self.before.clone(),
+            after: self.after.clone(),
+        });
+        alone.iter().chain(&self.changes).filter_map(|change| change.push(vendor)).collect()
     }
 
     /// Whether it is of this repository, or does not say of which. Forges are often reached under another name, port or

@@ -5,6 +5,7 @@
 //! is not read from upstream afterwards. Reads no file and no clock.
 
 mod hint;
+mod push;
 mod signature;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use super::run::labelled;
 use super::spec::Mode;
 
 pub use hint::{Hint, NotAnObject, judge};
+pub use push::{Push, Pushes};
 pub use signature::{Verifier, sign};
 
 labelled! {

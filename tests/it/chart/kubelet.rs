@@ -83,7 +83,14 @@ impl Pod {
 
     fn fill(&self, at: &str, volume: &Value, objects: &[Value], secret: &dyn Fn(&str, &str) -> String) {
         fs::create_dir_all(self.path(at)).unwrap();
-        if let Some(name) = volume["configMap"]["name"].as_str() {
+        if let (Some(name), Some(items)) =
+            (volume["configMap"]["name"].as_str(), volume["configMap"]["items"].as_array())
+        {
+            // one that the render does not bring
+            for item in items {
+                self.write(&format!("{at}/{}", text(&item["path"])), &secret(name, &text(&item["key"])));
+            }
+        } else if let Some(name) = volume["configMap"]["name"].as_str() {
             for (key, content) in of_kind(objects, "ConfigMap", Some(name))["data"].as_object().unwrap() {
                 self.write(&format!("{at}/{key}"), &self.moved(content.as_str().unwrap()));
             }

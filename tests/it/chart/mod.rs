@@ -37,6 +37,7 @@ fn sets() -> Vec<String> {
 /// What the render's own Secrets hold here.
 fn secret(name: &str, key: &str) -> String {
     match key {
+        "bundle.pem" => read("tests/it/kubernetes/authority/authority.pem"),
         "tokens" | "tokens.txt" => format!("operator ops token-of-{name}-0123456789\n"),
         _ => format!("{key}-of-{name}\n"),
     }
@@ -117,6 +118,21 @@ fn a_test_of_the_platforms_that_no_pull_mirror_can_pass_is_named_and_not_pleased
         let text = read(&format!("tests/chart/golden/{set}.yaml"));
         assert!(!text.contains("git push"), "{set}");
     }
+}
+
+#[test]
+fn a_bundle_of_ca_certificates_is_mounted_and_trusted_for_gitea_and_every_upstream() {
+    let pod = server("several");
+    let output = checked(&pod);
+    let trusted = told(&output)
+        .lines()
+        .filter(|line| line.contains("1 certificate in") && line.contains("/run/secrets/ca/ca.crt"))
+        .count();
+    assert_eq!((output.status.code(), trusted), (Some(0), 4), "{}", told(&output));
+    fs::write(pod.path("/run/secrets/ca/ca.crt"), "").unwrap();
+    let output = checked(&pod);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("holds no certificate"), "{}", told(&output));
 }
 
 #[test]

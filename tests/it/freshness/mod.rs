@@ -25,7 +25,7 @@ fn seconds(seconds: u64) -> Duration {
 /// How often upstream was asked by the service since the record was cleared.
 fn asked(world: &World) -> usize {
     let calls = world.upstream.calls().into_iter();
-    calls.filter(|call| call.path.contains("/info/refs") && !call.user_agent.starts_with("git/")).count()
+    calls.filter(|call| call.path.contains("/info/refs") && call.is_of_the_service()).count()
 }
 
 /// How often the service has looked at repositories in Gitea.

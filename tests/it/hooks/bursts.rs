@@ -199,7 +199,7 @@ fn a_push_to_one_of_many_mirrors_of_a_run_is_proven_there_and_costs_the_others_n
         world.assert_same_refs();
         for other in others {
             let asked = |call: &&standin::Call| {
-                call.path.contains(&format!("/{other}.git/info/refs")) && !call.user_agent.starts_with("git/")
+                call.path.contains(&format!("/{other}.git/info/refs")) && call.is_of_the_service()
             };
             assert_eq!(world.upstream.calls().iter().filter(asked).count(), 1, "{other}");
         }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod bursts;
+mod lagging;
 mod payloads;
 mod taken;
 
@@ -22,7 +23,7 @@ const NEXT: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2
 const SYNC: &str = "POST /api/v1/repos/openova/one/mirror-sync";
 
 /// Headers of a delivery.
-type Headers = Vec<(&'static str, String)>;
+pub(crate) type Headers = Vec<(&'static str, String)>;
 
 /// HMAC-SHA256 by the book (RFC 2104), so that the service's own is held to another.
 pub(crate) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
@@ -47,7 +48,7 @@ pub(crate) fn hex(key: &str, message: &[u8]) -> String {
 }
 
 /// GitHub's headers of a push of this body.
-fn github(body: &str) -> Headers {
+pub(crate) fn github(body: &str) -> Headers {
     vec![("x-github-event", "push".into()), ("x-hub-signature-256", format!("sha256={}", hex(SECRET, body.as_bytes())))]
 }
 

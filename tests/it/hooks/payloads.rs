@@ -1,7 +1,6 @@
 //! The forges' payloads as they come, with signatures that were made by `openssl dgst -sha256 -hmac`, and what becomes of
 //! each: the same code that the service runs, on nothing but headers and bytes.
 
-use cutover_api::domain::names::BranchName;
 use cutover_api::domain::url::UpstreamUrl;
 use cutover_api::domain::webhook::{Claim, Hint, Reason, Vendor, Verifier, judge};
 use secrecy::SecretString;
@@ -182,9 +181,14 @@ fn right(claim: &Claim<'_>, body: &[u8]) -> bool {
     verifier.finish()
 }
 
+/// The object to which a delivery says that `main` was pushed.
+fn pushed_to_main(hint: &Hint, vendor: Vendor) -> Option<String> {
+    let pushes = hint.pushes(vendor);
+    pushes.iter().find(|push| push.reference.as_str() == "refs/heads/main").map(|push| push.after.to_string())
+}
+
 #[test]
 fn every_forges_payload_is_known_verified_and_judged_as_it_comes() {
-    let main = BranchName::parse("main").unwrap();
     for case in CASES {
         let name = format!("{} of {}", case.file, case.vendor);
         let header = |wanted: &str| case.headers.iter().find(|(found, _)| *found == wanted).map(|(_, value)| *value);
@@ -196,8 +200,8 @@ fn every_forges_payload_is_known_verified_and_judged_as_it_comes() {
         let upstream = UpstreamUrl::parse(case.upstream).unwrap();
         assert_eq!(judge(&claim, &hint, &upstream), case.becomes, "{name}");
         if case.becomes == Ok(()) {
-            let pushed = hint.pushed_to(&main).unwrap();
-            assert_eq!(pushed.as_str(), "9f2c1a7be1d84c5a9a0d3f6f5f0f3d0c6a4b2e11", "{name}");
+            let pushed = pushed_to_main(&hint, claim.vendor);
+            assert_eq!(pushed.as_deref(), Some("9f2c1a7be1d84c5a9a0d3f6f5f0f3d0c6a4b2e11"), "{name}");
             let other = UpstreamUrl::parse("https://github.com/openova-io/openova-2").unwrap();
             assert_eq!(judge(&claim, &hint, &other), Err(Reason::Repository), "{name}");
         }
@@ -248,7 +252,7 @@ fn what_real_servers_sent_is_known_verified_and_judged() {
             let upstream = UpstreamUrl::parse("http://git.example.org/src/code").unwrap();
             assert_eq!(judge(&claim, &hint, &upstream), Ok(()), "{name}");
             let after = serde_json::from_str::<serde_json::Value>(&body).unwrap()["after"].clone();
-            assert_eq!(hint.pushed_to(&BranchName::parse("main").unwrap()).unwrap().as_str(), after, "{name}");
+            assert_eq!(pushed_to_main(&hint, vendor).unwrap(), after, "{name}");
             verifier.finish()
         };
         let vendor = if server.starts_with("forgejo") { Vendor::Forgejo } else { Vendor::Gitea };

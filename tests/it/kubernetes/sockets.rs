@@ -53,7 +53,8 @@ fn tls_server() -> u16 {
 
 async fn get(transport: &HttpTransport, route: Route, port: u16) -> Result<StatusCode, Trouble> {
     let request = Request::get(format!("https://127.0.0.1:{port}/version")).body(Bytes::new()).unwrap();
-    let call = Call { operation: "test", route, request, timeout: Duration::from_secs(10), largest: 1_000 };
+    let call =
+        Call { operation: "test", route, request, bundle: None, timeout: Duration::from_secs(10), largest: 1_000 };
     transport.send(call).await.map(|answer| answer.status())
 }
 
@@ -67,8 +68,9 @@ async fn the_api_server_is_believed_by_the_cluster_s_own_authority_and_no_other(
         assert_eq!(trouble.kind, TroubleKind::Tls, "{trouble:?}");
         trouble.detail
     };
-    assert!(refused(get(&transport, Route::Cluster, port).await).contains("cannot be read"));
-    for (content, words) in [(&b""[..], "are none"), (b"hello", "are none"), (ANOTHER, "certificate is not accepted")] {
+    assert!(refused(get(&transport, Route::Cluster, port).await).contains("does not exist"));
+    let none = "holds no certificate";
+    for (content, words) in [(&b""[..], none), (b"hello", none), (ANOTHER, "which is not trusted here")] {
         std::fs::write(&file, content).unwrap();
         let detail = refused(get(&transport, Route::Cluster, port).await);
         assert!(detail.contains(words), "{detail}");

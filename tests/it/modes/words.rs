@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{interval, put, set, status, until_applied};
-use crate::world::story;
+use crate::world::{story, story_anywhere};
 
 #[test]
 fn the_same_mode_again_is_200_and_changes_nothing() {
@@ -29,12 +29,12 @@ fn the_same_mode_again_is_200_and_changes_nothing() {
 
 #[test]
 fn an_interval_of_zero_that_we_did_not_set_is_kept_as_pinned_and_can_be_turned_back() {
-    story(async |mut world| {
+    story_anywhere(async |mut world| {
         world.start().await;
         world.expect("created").await;
-        let stop = json!({ "mirror_interval": "0s" });
-        world.gitea_api(Method::PATCH, "/repos/openova/one", Some(stop.clone())).await;
-        world.gitea().clear_calls();
+        let (path, stop) = (format!("/repos/{}/one", world.owner), json!({ "mirror_interval": "0s" }));
+        world.gitea_api(Method::PATCH, &path, Some(stop.clone())).await;
+        world.clear_calls();
         let problem = world.expect_failure("mode-refuses").await;
         assert!(problem["detail"].as_str().unwrap().contains("not by us"), "{problem}");
         assert_eq!(world.changes(), Vec::<String>::new());
@@ -49,7 +49,7 @@ fn an_interval_of_zero_that_we_did_not_set_is_kept_as_pinned_and_can_be_turned_b
         assert_eq!(interval(&world).await, "10m0s");
         world.expect("noop").await;
         // and found anew, when it is stopped anew
-        world.gitea_api(Method::PATCH, "/repos/openova/one", Some(stop)).await;
+        world.gitea_api(Method::PATCH, &path, Some(stop)).await;
         world.expect_failure("mode-refuses").await;
         assert_eq!(status(&world).await["modeChange"]["source"], "gitea");
     });

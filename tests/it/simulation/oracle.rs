@@ -49,7 +49,9 @@ pub(super) fn judge(shared: &Shared, who: usize, run: &Value, setting: &Setting)
                 broken(&format!("an outcome that is not what was done ({rule})"));
             }
         }
-        "unverified" if problem != Some("upstream-unreachable") => broken("unverified for another reason"),
+        "unverified" if !matches!(problem, Some("upstream-unreachable" | "upstream-tls")) => {
+            broken("unverified for another reason");
+        }
         "failed" if problem.is_none() => broken("a failure without a problem"),
         "unverified" | "failed" | "canceled" => {}
         _ => broken("a run without an end"),

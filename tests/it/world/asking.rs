@@ -1,14 +1,18 @@
 //! What a test asks the service and Gitea, and what it demands of the answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Body;
+use cutover_api::clock::Clock as _;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use standin::CallKind;
 use tower::ServiceExt as _;
 
-use super::{OPERATOR, World};
+use super::recorder::is_change;
+use super::{Loss, OPERATOR, Sent, World};
 
 /// An answer of the service.
 #[derive(Debug)]
@@ -188,14 +192,39 @@ impl World {
         }
     }
 
-    /// Calls that have changed something in the stand-in, such as `POST /api/v1/repos/migrate`.
-    pub(crate) fn changes(&self) -> Vec<String> {
-        let calls = self.gitea().calls().into_iter();
-        let changing = |call: &standin::Call| call.method != "GET" && !call.path.ends_with("/git-upload-pack");
-        calls.filter(changing).map(|call| format!("{} {}", call.method, call.path)).collect()
+    /// The time in a while, to the second, as texts for people write it.
+    pub(crate) fn clock_in(&self, pause: Duration) -> String {
+        let then = self.clock.now() + jiff::SignedDuration::try_from(pause).unwrap();
+        then.strftime("%Y-%m-%dT%H:%M").to_string()
     }
 
-    /// How many calls of a kind the stand-in has received.
+    /// The calls that the stand-in has received, or that the service has sent to a real server.
+    pub(crate) fn calls(&self) -> Vec<Sent> {
+        let Some(gitea) = &self.standin else { return self.recorder.sent() };
+        let sent = |call: standin::Call| Sent { method: call.method, path: call.path, body: call.body };
+        gitea.calls().into_iter().map(sent).collect()
+    }
+
+    /// Forgets them.
+    pub(crate) fn clear_calls(&self) {
+        self.recorder.clear();
+        if let Some(gitea) = &self.standin {
+            gitea.clear_calls();
+        }
+    }
+
+    /// Loses a call of the service on its way to Gitea, or the answer on its way back, after so many others of its kind.
+    pub(crate) fn lose(&self, kind: CallKind, after: usize, loss: Loss) {
+        self.recorder.lose(kind, after, loss);
+    }
+
+    /// Those of them that change something, such as `POST /api/v1/repos/migrate`.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let changing = |call: &Sent| is_change(&call.method, &call.path);
+        self.calls().into_iter().filter(changing).map(|call| format!("{} {}", call.method, call.path)).collect()
+    }
+
+    /// How many calls of a kind there were.
     pub(crate) fn count(&self, call: &str) -> usize {
         self.changes().iter().filter(|one| *one == call).count()
     }
@@ -214,11 +243,25 @@ impl World {
             operation: "test",
             route: cutover_api::transport::Route::Direct,
             request,
+            bundle: None,
             timeout: Duration::from_secs(30),
             largest: 1 << 24,
         };
         let answer = self.transport.send(call).await.unwrap();
         (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
+    }
+
+    /// Gitea's heads and tags of the repository `one`, as its API shows them.
+    pub(crate) async fn gitea_refs(&self) -> BTreeMap<String, String> {
+        let (status, body) = self.gitea_api(Method::GET, &format!("/repos/{}/one/git/refs", self.owner), None).await;
+        assert_eq!(status, 200, "{body}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        body.as_array().unwrap().iter().map(|one| (text(&one["ref"]), text(&one["object"]["sha"]))).collect()
+    }
+
+    /// The release of Gitea.
+    pub(crate) async fn version(&self) -> String {
+        self.gitea_api(Method::GET, "/version", None).await.1["version"].as_str().unwrap().to_owned()
     }
 
     /// The repository `one` as Gitea shows it.

@@ -6,6 +6,7 @@
 mod asking;
 mod following;
 mod in_process;
+mod recorder;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,9 @@ use tempfile::TempDir;
 pub(crate) use asking::{Answer, id, plan};
 pub(crate) use following::Heard;
 pub(crate) use in_process::InProcess;
+pub(crate) use recorder::{Loss, Sent};
+
+use recorder::Recorder;
 
 /// Where the stand-in is found.
 pub(crate) const GITEA: &str = "gitea.test:3000";
@@ -53,6 +57,14 @@ pub(crate) fn story_everywhere(test: impl AsyncFn(World)) {
     }
     for profile in Profile::ALL {
         story_on(profile, async |world| test(world).await);
+    }
+}
+
+/// Runs a test against one profile of the stand-in, or against the real server if one is given.
+pub(crate) fn story_anywhere(test: impl AsyncFn(World)) {
+    match real_server() {
+        Some(_) => story_everywhere(test),
+        None => story(async |world| test(world).await),
     }
 }
 
@@ -89,6 +101,7 @@ pub(crate) struct World {
     standin: Option<Gitea>,
     pub(crate) upstream: Upstream,
     pub(crate) transport: Arc<dyn Transport>,
+    recorder: Arc<Recorder>,
     pub(crate) in_process: InProcess,
     /// Secrets, tokens and state.
     pub(crate) folder: TempDir,
@@ -119,12 +132,8 @@ impl World {
             .at(GITEA, gitea.router())
             .at(&upstream.url("x").replace("http://", "").replace("/x.git", ""), upstream.router());
         let transport = Arc::new(in_process.clone());
-        let mut world = Self::over(Some(gitea), upstream, transport, in_process, base);
-        world.gitea_url = format!("http://{GITEA}");
-        world.gitea_token = token;
-        world.owner = "openova".into();
-        world.write_secrets();
-        world
+        let address = (format!("http://{GITEA}"), token, "openova".to_owned());
+        Self::over(Some(gitea), upstream, transport, in_process, base, address)
     }
 
     fn real(url: &str, token: &str) -> Self {
@@ -132,13 +141,10 @@ impl World {
         let base = SystemTime::now();
         let upstream = Upstream::start(base);
         let transport = Arc::new(HttpTransport::new(None).unwrap());
-        let mut world = Self::over(None, upstream, transport, InProcess::default(), base);
-        url.trim_end_matches('/').clone_into(&mut world.gitea_url);
-        token.clone_into(&mut world.gitea_token);
-        let unique = uuid::Uuid::now_v7().simple().to_string();
-        world.owner = format!("t{}", &unique[..20]);
-        world.write_secrets();
-        world
+        // whole: two of one millisecond differ in their last digits
+        let owner = format!("t{}", uuid::Uuid::now_v7().simple());
+        let address = (url.trim_end_matches('/').to_owned(), token.to_owned(), owner);
+        Self::over(None, upstream, transport, InProcess::default(), base, address)
     }
 
     fn over(
@@ -147,24 +153,29 @@ impl World {
         transport: Arc<dyn Transport>,
         in_process: InProcess,
         base: SystemTime,
+        (gitea_url, gitea_token, owner): (String, String, String),
     ) -> Self {
         upstream.create_sample("one");
-        Self {
+        let recorder = Arc::new(Recorder::new(transport, &gitea_url, &owner));
+        let world = Self {
             standin,
             upstream,
-            transport,
+            transport: recorder.clone(),
+            recorder,
             in_process,
             folder: TempDir::with_prefix("cutover-").unwrap(),
             clock: Arc::new(StoryClock::beginning_at(base)),
-            gitea_url: String::new(),
-            gitea_token: String::new(),
-            owner: String::new(),
+            gitea_url,
+            gitea_token,
+            owner,
             extra: String::new(),
             without_tokens_file: false,
             service: None,
             shutdown: Shutdown::new(),
             journal: None,
-        }
+        };
+        world.write_secrets();
+        world
     }
 
     /// Whether Gitea is a real server.

@@ -32,12 +32,25 @@ pub struct Call {
     pub at: SystemTime,
     /// The request's body, as text.
     pub body: String,
-    /// `User-Agent`: git names itself `git/…`.
+    /// `User-Agent`: `git/…` of the `git` program, and of the service with `cutover-api` after it.
     pub user_agent: String,
     /// `user:password` of Basic authentication, or the whole header otherwise.
     pub authorization: Option<String>,
     /// The value of `Git-Protocol`.
     pub git_protocol: Option<String>,
+}
+
+impl Call {
+    /// Whether the service sent it, and not the `git` program.
+    #[must_use]
+    pub fn is_of_the_service(&self) -> bool {
+        !is_of_git(&self.user_agent)
+    }
+}
+
+/// Whether a `User-Agent` is the `git` program's own.
+pub(crate) fn is_of_git(agent: &str) -> bool {
+    agent.starts_with("git/") && !agent.contains("cutover-api")
 }
 
 /// What a call of the API has changed, whatever its caller was told of it. A call that changes nothing, such as

@@ -29,6 +29,7 @@ mod git;
 mod gitea;
 mod profile;
 mod refs;
+mod repeating;
 mod serve;
 mod store;
 mod upstream;

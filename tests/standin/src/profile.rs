@@ -282,6 +282,11 @@ impl Profile {
         matches!(self, Forgejo16)
     }
 
+    /// Whether a token can be limited to chosen repositories.
+    pub(crate) const fn limits_tokens(self) -> bool {
+        matches!(self, Forgejo16)
+    }
+
     pub(crate) const fn can_convert(self) -> bool {
         matches!(self, Forgejo16)
     }

@@ -3,6 +3,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use axum::Router;
@@ -16,6 +18,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::fault::{BrokenBody, Cut};
+use crate::repeating::Repeating;
 
 /// A router that listens. Dropping it stops it and breaks its connections.
 #[derive(Debug)]
@@ -64,18 +67,27 @@ fn bind(address: SocketAddr) -> io::Result<(StdListener, Served, oneshot::Receiv
 pub(crate) fn here(address: SocketAddr, router: Router) -> io::Result<Served> {
     let (listener, served, stopped) = bind(address)?;
     let listener = TcpListener::from_std(listener)?;
-    tokio::spawn(accept(listener, router, stopped));
+    tokio::spawn(accept(listener, router, Arc::default(), stopped));
     Ok(served)
 }
 
 /// Serves on a thread with a runtime, and so a clock, of its own.
 pub(crate) fn in_background(address: SocketAddr, router: Router) -> io::Result<Served> {
+    in_background_repeating(address, router, Arc::default())
+}
+
+/// The same; while `repeats` is set, new connections repeat answers.
+pub(crate) fn in_background_repeating(
+    address: SocketAddr,
+    router: Router,
+    repeats: Arc<AtomicBool>,
+) -> io::Result<Served> {
     let (listener, mut served, stopped) = bind(address)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let work = move || {
         runtime.block_on(async {
             if let Ok(listener) = TcpListener::from_std(listener) {
-                accept(listener, router, stopped).await;
+                accept(listener, router, repeats, stopped).await;
             }
         });
         // Does not wait for a git that hangs.
@@ -85,7 +97,7 @@ pub(crate) fn in_background(address: SocketAddr, router: Router) -> io::Result<S
     Ok(served)
 }
 
-async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Receiver<()>) {
+async fn accept(listener: TcpListener, router: Router, repeats: Arc<AtomicBool>, mut stopped: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -97,7 +109,8 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
                 drop(stream.set_nodelay(true));
                 let router = router.clone();
                 let service = hyper::service::service_fn(move |request| answer(router.clone(), request));
-                let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let stream = TokioIo::new(Repeating::new(stream, repeats.load(Ordering::Relaxed)));
+                let connection = hyper::server::conn::http1::Builder::new().serve_connection(stream, service);
                 connections.spawn(async move { drop(connection.await) });
             }
         }

@@ -3,6 +3,7 @@
 use super::world::{World, mirror, refs, secs, trouble, upstream};
 use crate::domain::answer::{
     LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer, Refusal, Repository, TroubleKind, UpstreamAnswer,
+    UpstreamRefusal,
 };
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::End;
@@ -79,9 +80,10 @@ fn nothing_is_renamed_beside_an_upstream_that_is_not_whole_and_sound() {
     for (answer, code) in [
         (upstream(&[]), Code::UpstreamSuspect),
         (UpstreamAnswer::NotGit { detail: "x".into() }, Code::UpstreamSuspect),
-        (UpstreamAnswer::Refused { status: 404, detail: "x".into() }, Code::UpstreamRefused),
+        (UpstreamAnswer::Refused { why: UpstreamRefusal::Denied, detail: "x".into() }, Code::UpstreamRefused),
         (upstream(&[("heads/other", 'a')]), Code::UpstreamBranchMissing),
         (UpstreamAnswer::Trouble(trouble(TroubleKind::Connect)), Code::UpstreamUnreachable),
+        (UpstreamAnswer::Trouble(trouble(TroubleKind::Tls)), Code::UpstreamTls),
     ] {
         let mut world = renaming();
         world.upstream = answer;

@@ -5,15 +5,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::super::{Action, Next, decide};
+use super::super::{Action, Awaited, Next, decide};
 use super::world::{World, mirror, refs, trouble, upstream};
 use crate::domain::answer::{
     CreateOrganisationAnswer, LocalRefsAnswer, MigrateAnswer, Oversize, OwnerAnswer, PatchAnswer, Refusal, Repository,
-    RepositoryAnswer, SyncAnswer, Trouble, TroubleKind, UpstreamAnswer,
+    RepositoryAnswer, SyncAnswer, Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal,
 };
 use crate::domain::duration::GoDuration;
 use crate::domain::evidence::{PruneCertainty, PruneMemory, Seen};
-use crate::domain::observation::{BranchPatch, History, Migrate, Observation, Patch, RepositorySeen, Streak, Sync};
+use crate::domain::observation::{
+    BranchPatch, History, Migrate, Observation, Patch, RepositorySeen, Rest, Streak, Sync,
+};
 use crate::domain::proof::Intended;
 use crate::domain::refs::Prune;
 use crate::domain::run::End;
@@ -79,7 +81,8 @@ fn any_upstream() -> impl Strategy<Value = UpstreamAnswer> {
             upstream(&[]),
             UpstreamAnswer::Oversize(Oversize::List(3)),
             UpstreamAnswer::NotGit { detail: "a web page".into() },
-            UpstreamAnswer::Refused { status: 404, detail: "no".into() },
+            UpstreamAnswer::Refused { why: UpstreamRefusal::Denied, detail: "no".into() },
+            UpstreamAnswer::DumbHttp,
         ]),
         1 => any_trouble().prop_map(UpstreamAnswer::Trouble),
     ]
@@ -212,14 +215,16 @@ pub(super) fn any_history() -> impl Strategy<Value = History> {
     let branch = (any_time(), any_patch_answer()).prop_map(|(at, answer)| BranchPatch { at, answer });
     let organisation =
         prop_oneof![Just(CreateOrganisationAnswer::Created), any_trouble().prop_map(CreateOrganisationAnswer::Unknown)];
-    let streak = (any_trouble(), 1..u32::MAX).prop_map(|(trouble, count)| Streak { trouble, count });
+    let streak =
+        (any_trouble(), 1..u32::MAX, any_time()).prop_map(|(trouble, count, since)| Streak { trouble, count, since });
     (
         (any_time(), proptest::option::of(streak), 0..9_u32, maybe(), proptest::option::of(organisation), 0..5_u32),
         (proptest::option::of(migrate), 0..5_u32, maybe(), maybe(), any_timestamp()),
         (proptest::option::of(patch), 0..8_u32, proptest::option::of(branch), 0..5_u32),
         (proptest::option::of(any_sync()), 0..5_u32, 0..4_u32, maybe(), proptest::option::of(any_pruning())),
+        (any::<bool>(), proptest::option::weighted(0.2, (1..4_000_u64, any_timestamp()))),
     )
-        .prop_map(|(first, second, third, fourth)| History {
+        .prop_map(|(first, second, third, fourth, fifth)| History {
             elapsed: first.0,
             streak: first.1,
             upstream_tries: first.2,
@@ -246,6 +251,8 @@ pub(super) fn any_history() -> impl Strategy<Value = History> {
             barren_syncs: fourth.2,
             folder_gone_since: fourth.3,
             pruning: fourth.4,
+            gitea_answered: fifth.0,
+            upstream_rest: fifth.1.map(|(left, until)| Rest { left: Duration::from_secs(left), until }),
             ..History::default()
         })
 }
@@ -257,7 +264,12 @@ fn any_spec() -> impl Strategy<Value = MirrorSpec> {
 /// Whether upstream was seen to say something from which nothing may follow.
 fn upstream_is_unsound(seen: &Observation) -> bool {
     match seen.upstream.as_ref().map(|seen| &seen.value) {
-        Some(UpstreamAnswer::Oversize(_) | UpstreamAnswer::NotGit { .. } | UpstreamAnswer::Refused { .. }) => true,
+        Some(
+            UpstreamAnswer::Oversize(_)
+            | UpstreamAnswer::NotGit { .. }
+            | UpstreamAnswer::DumbHttp
+            | UpstreamAnswer::Refused { .. },
+        ) => true,
         Some(UpstreamAnswer::List(list)) => list.is_empty(),
         Some(UpstreamAnswer::Trouble(_)) | None => false,
     }
@@ -285,6 +297,8 @@ proptest! {
                 let only_settings =
                     matches!(action, Action::Patch { .. }) && present.is_some_and(|present| history.made(present));
                 prop_assert!(only_settings || !upstream_is_unsound(&seen), "{:?}", action);
+                let sets = matches!(action, Action::Patch { .. } | Action::SetDefaultBranch(_));
+                prop_assert!(sets || history.upstream_rest.is_none(), "{:?}", action);
                 match action {
                     Action::Migrate { .. } | Action::CreateOrganisation => prop_assert!(absent),
                     Action::Delete(proof) => {
@@ -313,7 +327,9 @@ proptest! {
                 End::Canceled => prop_assert!(false, "nobody has taken it out"),
             },
             Next::Wait(wait) => {
-                prop_assert!(wait.pause > Duration::ZERO && wait.pause <= Duration::from_mins(5), "{:?}", wait.pause);
+                prop_assert!(wait.least > Duration::ZERO && wait.least <= wait.pause, "{:?}", wait);
+                prop_assert!(wait.pause <= Policy::default().run.saturating_sub(history.elapsed), "{:?}", wait);
+                prop_assert!(wait.awaited == Awaited::Upstream || wait.pause <= Duration::from_mins(5), "{:?}", wait);
             }
             Next::Look(_) | Next::Remember(_) | Next::GiveUp(_) => {}
         }

@@ -2,15 +2,18 @@
 
 use super::super::Look;
 use super::world::{World, mirror, refs, secs, trouble, upstream};
-use crate::domain::answer::{LocalRefsAnswer, Oversize, Trouble, TroubleKind, UpstreamAnswer};
+use crate::domain::answer::{LocalRefsAnswer, Oversize, Trouble, TroubleKind, UpstreamAnswer, UpstreamRefusal};
+use crate::domain::cause::Cause;
 use crate::domain::evidence::{PruneCertainty, PruneMemory};
 use crate::domain::problem::Code;
 use crate::domain::refs::{BadRefName, Prune, RefName};
+use crate::domain::url::UpstreamUrl;
 
 /// Every answer from which nothing may follow.
 fn unsound() -> Vec<(UpstreamAnswer, Code, Option<&'static str>)> {
     let not_git = |detail: &str| UpstreamAnswer::NotGit { detail: format!("upstream answers 200 with {detail}") };
-    let refused = |status| UpstreamAnswer::Refused { status, detail: "no".into() };
+    let refused = |why| UpstreamAnswer::Refused { why, detail: "no".into() };
+    let moved = UpstreamUrl::parse("https://upstream.test/moved").unwrap();
     vec![
         (not_git("a web page"), Code::UpstreamSuspect, Some("not-git")),
         (not_git("an empty answer"), Code::UpstreamSuspect, Some("not-git")),
@@ -18,10 +21,12 @@ fn unsound() -> Vec<(UpstreamAnswer, Code, Option<&'static str>)> {
         (UpstreamAnswer::Oversize(Oversize::List(300_000)), Code::TooManyRefs, Some("upstream")),
         (UpstreamAnswer::Oversize(long_name()), Code::UpstreamSuspect, Some("name-too-long")),
         (upstream(&[]), Code::UpstreamSuspect, Some("empty")),
-        (refused(401), Code::UpstreamRefused, None),
-        (refused(403), Code::UpstreamRefused, None),
-        (refused(404), Code::UpstreamRefused, None),
-        (refused(301), Code::UpstreamRefused, Some("redirect")),
+        (UpstreamAnswer::DumbHttp, Code::UpstreamSuspect, Some("dumb-http")),
+        (refused(UpstreamRefusal::Denied), Code::UpstreamRefused, None),
+        (refused(UpstreamRefusal::LogIn), Code::UpstreamRefused, Some("log-in")),
+        (refused(UpstreamRefusal::Withdrawn), Code::UpstreamRefused, Some("withdrawn")),
+        (refused(UpstreamRefusal::Redirect { to: None }), Code::UpstreamRefused, Some("redirect")),
+        (refused(UpstreamRefusal::Redirect { to: Some(moved) }), Code::UpstreamRefused, Some("redirect")),
         (upstream(&[("heads/other", 'a'), ("tags/main", 'a')]), Code::UpstreamBranchMissing, None),
         (UpstreamAnswer::Trouble(trouble(TroubleKind::Credential)), Code::UpstreamCredential, None),
     ]
@@ -61,6 +66,26 @@ fn nothing_is_made_of_an_upstream_that_answers_wrongly() {
 }
 
 #[test]
+fn a_remedy_names_the_new_address_only_of_the_same_host_and_only_what_can_pass_may_be_retried() {
+    let problem = |answer| {
+        let mut world = World::empty();
+        world.upstream = answer;
+        world.fails();
+        world.problem().clone()
+    };
+    let redirect =
+        |to| UpstreamAnswer::Refused { why: UpstreamRefusal::Redirect { to }, detail: "it redirects".into() };
+    let moved = problem(redirect(Some(UpstreamUrl::parse("https://upstream.test/moved").unwrap())));
+    assert_eq!(
+        moved.remedy,
+        "Set UPSTREAM_REPO_URL (upstream.url) to https://upstream.test/moved and restart cutover-api."
+    );
+    assert!(!problem(redirect(None)).remedy.contains("upstream.test"));
+    assert!(!problem(UpstreamAnswer::DumbHttp).retryable, "it stays as it is");
+    assert!(problem(UpstreamAnswer::NotGit { detail: "x".into() }).retryable);
+}
+
+#[test]
 fn nothing_is_done_to_a_mirror_whose_upstream_answers_wrongly() {
     for (answer, code, _) in unsound() {
         for prune in [Prune::Off, Prune::On] {
@@ -93,7 +118,7 @@ fn an_upstream_that_turns_bad_in_mid_run_stops_the_run() {
 
 #[test]
 fn an_upstream_that_does_not_answer_us_is_asked_five_times_within_a_minute() {
-    for kind in [TroubleKind::Dns, TroubleKind::Connect, TroubleKind::Tls, TroubleKind::Timeout, TroubleKind::Cut] {
+    for kind in [TroubleKind::Dns, TroubleKind::Connect, TroubleKind::Timeout, TroubleKind::Cut] {
         let mut world = World::with(mirror());
         world.remembers_sending();
         world.upstream = UpstreamAnswer::Trouble(trouble(kind));
@@ -104,6 +129,23 @@ fn an_upstream_that_does_not_answer_us_is_asked_five_times_within_a_minute() {
         let waiting_for = world.waits[0].because.as_ref().map(|problem| problem.code);
         assert_eq!(waiting_for, Some(Code::UpstreamUnreachable));
     }
+}
+
+#[test]
+fn an_upstream_whose_certificate_is_refused_is_tried_once_and_named_so() {
+    let mut world = World::with(mirror());
+    world.remembers_sending();
+    world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::Tls).because(Cause::Expired));
+    assert_eq!(world.stays_unverified(), Code::UpstreamTls);
+    assert_eq!(world.looks.iter().filter(|look| **look == Look::Upstream).count(), 1);
+    assert!(world.took() < secs(1));
+    let mut world = World::with(mirror());
+    world.upstream = UpstreamAnswer::Trouble(trouble(TroubleKind::Tls).because(Cause::Expired));
+    world.local = refs(&[("heads/other", 'a')]);
+    assert_eq!(world.fails(), Code::UpstreamTls);
+    let problem = world.problem();
+    assert_eq!((problem.reason.as_deref(), problem.retryable), (Some("expired"), false));
+    assert!(problem.detail.contains("has no branch main") && problem.remedy.contains("Renew"), "{problem:?}");
 }
 
 #[test]

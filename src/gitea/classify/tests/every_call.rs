@@ -83,20 +83,20 @@ fn is_trouble_to_all_but(response: &Response<Bytes>, kind: TroubleKind, but: &[(
 
 #[test]
 fn what_is_not_giteas_own_answer_is_trouble_whatever_was_asked() {
-    let foreign = TroubleKind::Foreign;
+    let (foreign, not_ready) = (TroubleKind::Foreign, TroubleKind::NotReady);
     for (response, kind) in [
-        (not_installed(), foreign),
-        (answer(404, HTML, "<html>default backend</html>"), foreign),
+        (not_installed(), not_ready),
+        (answer(404, HTML, "<html>default backend</html>"), not_ready),
         (answer(404, JSON, r#"{"message":"not found"}"#), foreign),
         (answer(200, HTML, "<html>Sign in</html>"), foreign),
         (answer(201, HTML, "<html>Sign in</html>"), foreign),
         (answer(200, PLAIN, "ok"), foreign),
-        (answer(401, HTML, "<html>401 Authorization Required</html>"), foreign),
-        (answer(403, HTML, "<html>403 Forbidden</html>"), foreign),
-        (answer(405, HTML, "<html>405 Not Allowed</html>"), foreign),
-        (answer(413, HTML, "<html>413 Request Entity Too Large</html>"), foreign),
-        (answer(422, HTML, "<html>422</html>"), foreign),
-        (answer(423, HTML, "<html>423 Locked</html>"), foreign),
+        (answer(401, HTML, "<html>401 Authorization Required</html>"), not_ready),
+        (answer(403, HTML, "<html>403 Forbidden</html>"), not_ready),
+        (answer(405, HTML, "<html>405 Not Allowed</html>"), not_ready),
+        (answer(413, HTML, "<html>413 Request Entity Too Large</html>"), not_ready),
+        (answer(422, HTML, "<html>422</html>"), not_ready),
+        (answer(423, HTML, "<html>423 Locked</html>"), not_ready),
         (redirect(302, "/user/login?redirect_to=/api/v1/repos/acme/one"), foreign),
         (redirect(302, "/api/v1/repos/acme/one"), foreign),
         (redirect(303, "/api/v1/repos/acme/one"), foreign),
@@ -128,7 +128,7 @@ fn what_is_not_giteas_own_answer_is_trouble_whatever_was_asked() {
     }
     // a path that this server does not have: the one call that only some have takes it for that
     let unknown_path = answer(404, PLAIN, "404 page not found\n");
-    is_trouble_to_all_but(&unknown_path, foreign, &[("convert", "NotOffered")]);
+    is_trouble_to_all_but(&unknown_path, not_ready, &[("convert", "NotOffered")]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::Gitea;
 use super::answer::Refusal;
-use super::state::Kind;
+use super::state::{Kind, Token};
 
 /// Somebody who proved who they are.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub(super) struct Doer {
     pub(super) id: u64,
     /// The token's scopes; `None` for a password, which may everything.
     scopes: Option<Vec<String>>,
+    /// The repositories that the token is limited to.
+    repositories: Option<Vec<String>>,
 }
 
 impl Doer {
@@ -23,9 +25,25 @@ impl Doer {
         let writing = scope.strip_prefix("read:").map(|area| format!("write:{area}"));
         scopes.iter().any(|held| held == "all" || held == scope || Some(held) == writing.as_ref())
     }
+
+    /// Whether the token is limited to repositories other than this one.
+    pub(super) fn is_limited_to_others(&self, full_name: &str) -> bool {
+        self.repositories.as_ref().is_some_and(|names| !names.iter().any(|name| name == full_name))
+    }
 }
 
 impl Gitea {
+    /// Limits a token to repositories, named as `owner/name`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such token, or this server has no such limit.
+    pub fn limit_token(&self, token: &str, repositories: &[&str]) {
+        assert!(self.inner.profile.limits_tokens(), "{} limits no token to repositories", self.inner.profile.name());
+        let names = repositories.iter().map(|&name| name.to_owned()).collect();
+        self.state().tokens.get_mut(token).expect("a token of this server").repositories = Some(names);
+    }
+
     /// Who sent these headers: somebody, nobody, or (an error) somebody with wrong credentials.
     pub(super) fn doer(&self, headers: &HeaderMap) -> Result<Option<Doer>, Refusal> {
         let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
@@ -58,14 +76,16 @@ impl Gitea {
         let state = self.state();
         let account = state.account(name)?;
         match &account.kind {
-            Kind::User { password, .. } if password == given => Some(Doer { id: account.id, scopes: None }),
+            Kind::User { password, .. } if password == given => {
+                Some(Doer { id: account.id, scopes: None, repositories: None })
+            }
             Kind::User { .. } | Kind::Org { .. } => None,
         }
     }
 
     fn by_token(&self, token: &str) -> Option<Doer> {
-        let (id, scopes) = self.state().tokens.get(token).cloned()?;
-        Some(Doer { id, scopes: Some(scopes) })
+        let Token { user, scopes, repositories } = self.state().tokens.get(token).cloned()?;
+        Some(Doer { id: user, scopes: Some(scopes), repositories })
     }
 
     /// Lets pass whoever has the scope, and whoever has no token at all: that is the next check's.

@@ -145,9 +145,13 @@ impl Gitea {
         Err(self.moved(asked.parts.method == Method::GET, &location))
     }
 
-    /// Refuses whoever may not write to a repository.
+    /// Refuses a user without the right to write to a repository, and a token that is limited to others.
     pub(super) fn may(&self, doer: &Doer, repository: &Repository, refusal: &str) -> Result<(), Refusal> {
-        if self.state().owns(doer.id, repository.owner) { Ok(()) } else { Err(self.forbidden(refusal)) }
+        let state = self.state();
+        let limited = doer.is_limited_to_others(&state.full_name(repository));
+        let allowed = state.owns(doer.id, repository.owner) && !limited;
+        drop(state);
+        if allowed { Ok(()) } else { Err(self.forbidden(refusal)) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::state::{Kind, NewRepository, Repository, State};
+use super::state::{Kind, NewRepository, Repository, State, Token};
 use super::{Gitea, Settings};
 use crate::call::{Call, Done, Effect};
 use crate::fault::{CallKind, Fault};
@@ -74,7 +74,7 @@ impl Gitea {
             "{:040x}",
             u128::from(state.last_token).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) % (1 << 120)
         );
-        state.tokens.insert(token.clone(), (id, scopes.iter().map(|&s| s.to_owned()).collect()));
+        state.tokens.insert(token.clone(), Token::of(id, scopes));
         token
     }
 
@@ -86,7 +86,7 @@ impl Gitea {
     pub fn set_token(&self, user: &str, token: &str, scopes: &[&str]) {
         let mut state = self.state();
         let id = state.account(user).unwrap_or_else(|| panic!("no user {user}")).id;
-        state.tokens.insert(token.to_owned(), (id, scopes.iter().map(|&s| s.to_owned()).collect()));
+        state.tokens.insert(token.to_owned(), Token::of(id, scopes));
     }
 
     /// Revokes a token.

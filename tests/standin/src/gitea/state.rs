@@ -58,6 +58,21 @@ pub(super) struct Repository {
     pub(super) units_of_mirror: bool,
 }
 
+/// An access token.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) user: u64,
+    pub(super) scopes: Vec<String>,
+    /// The repositories that it is limited to, as `owner/name`; `None`: no limit.
+    pub(super) repositories: Option<Vec<String>>,
+}
+
+impl Token {
+    pub(super) fn of(user: u64, scopes: &[&str]) -> Self {
+        Self { user, scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(), repositories: None }
+    }
+}
+
 /// A row of the mirror table.
 #[derive(Clone, Debug)]
 pub(super) struct Mirror {
@@ -75,7 +90,7 @@ pub(super) type Hook = Box<dyn FnOnce(&Gitea) + Send>;
 #[derive(Default)]
 pub(super) struct State {
     pub(super) accounts: Vec<Account>,
-    pub(super) tokens: HashMap<String, (u64, Vec<String>)>,
+    pub(super) tokens: HashMap<String, Token>,
     pub(super) repositories: Vec<Repository>,
     pub(super) redirects: HashMap<(u64, String), u64>,
     pub(super) last_account: u64,

@@ -18,6 +18,7 @@ use axum::response::Response;
 use url::Url;
 
 pub(crate) use memory::Memory;
+pub(crate) use wire::packet;
 
 use crate::git::{Backend, Git, Output, blocking};
 use crate::refs::{Ref, Refs};
@@ -89,6 +90,15 @@ impl Store {
         match self {
             Self::Git(_) => std::fs::rename(from, to),
             Self::Memory(memory) => memory.rename(from, to),
+        }
+    }
+
+    /// Copies a folder, in place of what was there.
+    pub(crate) fn copy(&self, from: &Path, to: &Path) {
+        self.remove(to);
+        match self {
+            Self::Git(_) => real::copy(from, to).expect("the folder is ours"),
+            Self::Memory(memory) => drop(memory.repo(from).map(|repo| memory.put(to, repo))),
         }
     }
 

@@ -23,6 +23,20 @@ pub(super) fn init(git: &Git, folder: &Path, branch: &str) {
     git.must(parent, &["init", "-q", "--bare", "--template=", "-b", branch, &text], b"");
 }
 
+pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn list(git: &Git, folder: &Path, prefixes: &[&str]) -> Vec<Ref> {
     let mut args = vec!["for-each-ref", FORMAT];
     args.extend(prefixes);

@@ -27,7 +27,7 @@ pub(super) enum Packet<'a> {
 }
 
 /// One packet.
-pub(super) fn packet(line: &str) -> String {
+pub(crate) fn packet(line: &str) -> String {
     format!("{:04x}{line}\n", line.len() + 5)
 }
 

@@ -18,6 +18,7 @@ use crate::fault;
 use crate::git::{Backend, plain};
 
 const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
+const RESULT: &str = "application/x-git-upload-pack-result";
 
 pub(super) fn router(inner: Weak<Inner>) -> Router {
     Router::new().fallback(move |request: Request| {
@@ -66,7 +67,12 @@ async fn handle(inner: Arc<Inner>, request: Request) -> Response {
         state.calls.push(call);
         (state.calls.len() - 1, state.matching(&repository(parts.uri.path()), &agent))
     };
-    let mut response = answer(&inner, &parts, body, faults).await;
+    // as forges do: an agent that is not git's gets the page of a person
+    let mut response = if agent.starts_with("git/") {
+        answer(&inner, &parts, body, faults).await
+    } else {
+        fault::answer(404, "text/html; charset=utf-8", "<!DOCTYPE html>\n<title>Not found</title>\n".to_owned())
+    };
     if let Ok(date) = HeaderValue::from_str(&inner.clock.http_date()) {
         response.headers_mut().insert(header::DATE, date);
     }
@@ -83,15 +89,10 @@ async fn handle(inner: Arc<Inner>, request: Request) -> Response {
 impl super::State {
     /// The faults that concern a request, in the order they were made; those made for one answer are spent.
     fn matching(&mut self, repository: &str, agent: &str) -> Vec<UpstreamFault> {
-        let is_git = agent.starts_with("git/");
         let mut matching = Vec::new();
         self.scripts.retain(|script| {
-            let concerns = script.repository.as_deref().is_none_or(|name| name == repository)
-                && match script.reader {
-                    Reader::Everyone => true,
-                    Reader::Git => is_git,
-                    Reader::Service => !is_git,
-                };
+            let concerns =
+                script.repository.as_deref().is_none_or(|name| name == repository) && script.reader.is(agent);
             if concerns {
                 matching.push(script.fault.clone());
             }
@@ -110,8 +111,9 @@ fn repository(path: &str) -> String {
 }
 
 async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamFault>) -> Response {
-    let mut v0_only = false;
-    let mut keep = None;
+    let (mut v0_only, mut shallow) = (false, false);
+    let (mut keep, mut age) = (None, None);
+    let is_post = parts.method == http::Method::POST;
     let mut trickle = None;
     for fault in faults {
         match fault {
@@ -140,6 +142,32 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
             }
             UpstreamFault::Status(status) => return refusal(status),
             UpstreamFault::Response(status, headers) => return fault::answer_with(status, &headers, "no\n".to_owned()),
+            UpstreamFault::Page(status, headers, body) => {
+                let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+                return fault::answer_with(status, &headers, body.to_owned());
+            }
+            UpstreamFault::SecondRefused { status, v0 } => {
+                let is_first = parts.headers.contains_key("git-protocol") && !is_post;
+                if !is_first && (is_post || !v0) {
+                    return refusal(status);
+                }
+            }
+            UpstreamFault::GitError(words) => {
+                let error = crate::store::packet(&format!("ERR {words}"));
+                if is_post {
+                    return fault::answer(200, RESULT, error);
+                } else if v0_only {
+                    let service = "001e# service=git-upload-pack\n0000";
+                    return fault::answer(200, ADVERTISEMENT, format!("{service}{error}"));
+                }
+            }
+            UpstreamFault::Aged(seconds) => age = Some(seconds),
+            UpstreamFault::Shallow => (v0_only, shallow) = (true, true),
+            UpstreamFault::PlainFiles => {
+                let refs = inner.store.heads_and_tags(&inner.git_dir(&repository(parts.uri.path())));
+                let lines = refs.iter().fold(String::new(), |lines, (name, id)| lines + id + "\t" + name + "\n");
+                return fault::answer(200, "text/plain", lines);
+            }
             UpstreamFault::Redirect if parts.uri.path().starts_with("/moved/") => {}
             UpstreamFault::Redirect => return moved(parts),
         }
@@ -150,7 +178,13 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
     {
         return refusal(401);
     }
-    let response = repository_answer(inner, parts, body, v0_only).await;
+    let mut response = repository_answer(inner, parts, body, v0_only).await;
+    if let Some(age) = age {
+        response.headers_mut().insert(header::AGE, HeaderValue::from(age));
+    }
+    if shallow {
+        response = with_a_shallow_line(response).await;
+    }
     if let Some((bytes, pause)) = trickle {
         return fault::trickling(without_length(response), bytes, pause).await;
     }
@@ -163,6 +197,18 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
 fn without_length(mut response: Response) -> Response {
     response.headers_mut().remove(header::CONTENT_LENGTH);
     response
+}
+
+/// The advertisement with the line that a shallow repository puts before its flush.
+async fn with_a_shallow_line(response: Response) -> Response {
+    let (parts, body) = without_length(response).into_parts();
+    let Ok(bytes) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
+        return fault::cut();
+    };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let line = crate::store::packet(&format!("shallow {}", "5".repeat(40)));
+    let text = text.strip_suffix("0000").map_or_else(|| text.clone(), |list| format!("{list}{line}0000"));
+    Response::from_parts(parts, text.into())
 }
 
 /// A refusal in one word: git shows it as `remote: no`.
@@ -193,7 +239,13 @@ fn moved(parts: &Parts) -> Response {
 
 async fn repository_answer(inner: &Inner, parts: &Parts, body: Bytes, v0_only: bool) -> Response {
     let path = parts.uri.path();
-    let folder = inner.git_dir(&repository(path));
+    let mut name = repository(path);
+    let agent = header_text(&parts.headers, header::USER_AGENT).unwrap_or_default();
+    let lags = |(lagging, reader): &(String, Reader)| *lagging == name && reader.is(&agent);
+    if inner.state.lock().expect("no code panics while holding this lock").lags.iter().any(lags) {
+        name = super::lagging(&name);
+    }
+    let folder = inner.git_dir(&name);
     let path_info = if path.ends_with("/info/refs") {
         "/info/refs"
     } else if path.ends_with("/git-upload-pack") {

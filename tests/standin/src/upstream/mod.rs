@@ -11,20 +11,21 @@ mod repositories;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use tempfile::TempDir;
 
-use crate::call::Call;
+use crate::call::{Call, is_of_git};
 use crate::clock::Clock;
 use crate::fault::Unreached;
 use crate::git::Git;
 use crate::serve::{self, Served};
 use crate::store::{Memory, Store};
 
-/// Who is asking, by `User-Agent`: the `git` program (Gitea's children) or anybody else (the service).
+/// Who is asking, by `User-Agent`: the `git` program (Gitea's children) or the service, which names itself after `git/…`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
     /// Every reader.
@@ -58,6 +59,23 @@ pub enum UpstreamFault {
     Status(u16),
     /// This status with these headers, and the body `no`.
     Response(u16, Vec<(&'static str, String)>),
+    /// This status with these headers and this body.
+    Page(u16, &'static [(&'static str, &'static str)], &'static str),
+    /// Shows that it is git to anybody, and answers the second request with this status, as GitHub does to data centres.
+    SecondRefused {
+        /// The status.
+        status: u16,
+        /// Whether it gives its list by protocol v0, in one request.
+        v0: bool,
+    },
+    /// These words as git's own error, in place of the list.
+    GitError(&'static str),
+    /// The right list, with an `Age` of so many seconds: out of a cache.
+    Aged(u64),
+    /// The right list of protocol v0, of a shallow repository.
+    Shallow,
+    /// The right list as a plain file: dumb HTTP.
+    PlainFiles,
     /// Never answers.
     Hang,
     /// Waits, then goes on. By the clock of whoever serves: real time for what a socket in the background
@@ -87,6 +105,8 @@ struct State {
     scripts: Vec<Script>,
     calls: Vec<Call>,
     credential: Option<(String, String)>,
+    /// Repositories whose pushes some readers do not see yet.
+    lags: Vec<(String, Reader)>,
     url: Option<String>,
     commits: i64,
 }
@@ -96,6 +116,7 @@ struct Inner {
     folder: Option<TempDir>,
     store: Store,
     clock: Clock,
+    repeats: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
@@ -135,7 +156,8 @@ impl Upstream {
     }
 
     fn over(base: SystemTime, store: Store, folder: Option<TempDir>) -> Self {
-        let inner = Inner { folder, store, clock: Clock::new(base, 1), state: Mutex::default() };
+        let inner =
+            Inner { folder, store, clock: Clock::new(base, 1), repeats: Arc::default(), state: Mutex::default() };
         Self { inner: Arc::new(inner), background: Arc::default() }
     }
 
@@ -167,7 +189,8 @@ impl Upstream {
             return Ok(());
         }
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let served = serve::in_background(address, self.router())?;
+        let repeats = Arc::clone(&self.inner.repeats);
+        let served = serve::in_background_repeating(address, self.router(), repeats)?;
         self.state().url = Some(served.url.clone());
         *background = Some(served);
         Ok(())
@@ -221,9 +244,27 @@ impl Upstream {
         self.state().scripts.push(Script { repository, reader, fault, once: false });
     }
 
+    /// From now on this reader sees a repository as it is now, whatever is pushed, until [`Upstream::catch_up`]: a forge
+    /// some of whose servers lag behind.
+    pub fn lag(&self, name: &str, reader: Reader) {
+        self.inner.store.copy(&self.git_dir(name), &self.inner.git_dir(&lagging(name)));
+        self.state().lags.push((name.to_owned(), reader));
+    }
+
+    /// Shows every reader a repository as it is.
+    pub fn catch_up(&self, name: &str) {
+        self.state().lags.retain(|(lagging, _)| lagging != name);
+    }
+
     /// Ends every fault.
     pub fn clear_faults(&self) {
         self.state().scripts.clear();
+    }
+
+    /// Sends, on each connection that is made from now on to what [`Upstream::serve_in_background`] serves, the answer before
+    /// once more ahead of each answer but the first, as a proxy does that has lost count.
+    pub fn repeat_answers(&self) {
+        self.inner.repeats.store(true, Ordering::Relaxed);
     }
 
     /// Asks for Basic authentication with this user and password from now on; `None`: for nothing.
@@ -246,6 +287,23 @@ impl Upstream {
     #[must_use]
     pub fn git_dir(&self, name: &str) -> PathBuf {
         self.inner.git_dir(name)
+    }
+}
+
+/// The name under which a repository is kept as it was.
+fn lagging(name: &str) -> String {
+    format!("{name}.lagging")
+}
+
+impl Reader {
+    /// Whether a request with this `User-Agent` is this reader's.
+    fn is(self, agent: &str) -> bool {
+        let is_git = is_of_git(agent);
+        match self {
+            Self::Everyone => true,
+            Self::Git => is_git,
+            Self::Service => !is_git,
+        }
     }
 }
 

@@ -89,6 +89,7 @@ impl World {
             Look::Upstream => {
                 self.history.saw_upstream(&self.upstream);
                 seen.upstream = Some(Seen { at: self.date(), value: self.upstream.clone() });
+                self.saw_both(seen);
             }
             Look::LocalRefs | Look::LocalRefsByApi => {
                 let proven = match (seen.upstream.as_ref().map(|seen| &seen.value), &self.local) {
@@ -101,6 +102,7 @@ impl World {
                 let answer = if self.history.refs_by_api { self.by_api.clone() } else { self.local.clone() };
                 self.history.saw_local_refs(&self.spec, &answer, proven);
                 seen.local_refs = Some(Seen { at: self.date(), value: answer });
+                self.saw_both(seen);
             }
             Look::Ancestry => {
                 let Some(LocalRefsAnswer::List(local)) = seen.local_refs.as_ref().map(|seen| &seen.value) else {
@@ -114,6 +116,13 @@ impl World {
                 let there = self.aside.as_ref().map(|(_, repository, _)| Box::new(repository.clone()));
                 seen.aside = Some(there.map_or(RepositoryAnswer::Absent, RepositoryAnswer::Present));
             }
+        }
+    }
+
+    fn saw_both(&mut self, seen: &Observation) {
+        let Observation { upstream: Some(upstream), local_refs: Some(local), .. } = seen else { return };
+        if let (UpstreamAnswer::List(list), LocalRefsAnswer::List(local)) = (&upstream.value, &local.value) {
+            self.history.saw_both(&Seen { at: upstream.at, value: list }, local);
         }
     }
 
