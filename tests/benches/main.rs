@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     let (ours, raw) = (median(pushes.iter().map(|pair| pair.0)), median(pushes.iter().map(|pair| pair.1)));
     table.beside("push to proof, by webhook", ours, raw, 1.2 * raw);
 
-    table.figure("10,000 refs compared and digested", bench::compare_refs(10_000), 50.0, "ms");
+    table.figure("10,000 refs compared and digested", memory::compare_refs(10_000), 50.0, "ms");
     for path in ["/status", "/metrics"] {
         let share = http::beside_a_bare_handler(service.address, path, TOKEN);
         table.share(&format!("GET {path}"), share, 0.7);

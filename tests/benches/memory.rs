@@ -1,4 +1,4 @@
-//! How much memory lists of refs take: the release binary against servers that make their lists up as they send them, so
+//! How much memory lists of refs take, and how long their comparison: the release binary against servers that make their lists up as they send them, so
 //! that nothing but the service has them in memory.
 
 use std::fs;
@@ -6,9 +6,10 @@ use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use cutover_api::domain::refs::{ObjectId, Prune, RefList, RefName, compare};
 use tempfile::TempDir;
 
-use crate::bench::{PATIENCE, Service, TOKEN, Table, now};
+use crate::bench::{PATIENCE, Service, TOKEN, Table, milliseconds, now};
 
 /// A name of 60 bytes.
 fn name(number: usize) -> String {
@@ -132,6 +133,27 @@ fn peak(mirrors: usize, refs: usize, reason: Option<&str>) -> f64 {
         }
     }
     service.peak_mib()
+}
+
+/// Two lists of so many refs compared and digested, the best of ten, in milliseconds.
+pub(crate) fn compare_refs(count: usize) -> f64 {
+    let list = || {
+        RefList::complete(
+            (0..count).map(|n| {
+                let name = RefName::parse(&format!("refs/heads/topic/{n:06}")).unwrap();
+                (name, ObjectId::parse(&format!("{n:040x}")).unwrap())
+            }),
+            None,
+        )
+    };
+    let (upstream, gitea) = (list(), list());
+    let one = || {
+        let began = now();
+        assert!(compare(&upstream, &gitea, Prune::Off).differing == 0);
+        assert_eq!(upstream.digest(), gitea.digest_restricted_to(&upstream));
+        milliseconds(began)
+    };
+    (0..10).map(|_| one()).fold(f64::INFINITY, f64::min)
 }
 
 /// Adds the figures.
