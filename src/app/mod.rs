@@ -52,7 +52,7 @@ pub fn metrics_for(config: &Config) -> Arc<Metrics> {
 /// Puts the service together on a transport and a journal, and goes on with what an earlier process had accepted.
 ///
 /// # Errors
-/// The journal cannot be read or written.
+/// The journal cannot be read.
 pub async fn assemble(
     config: &Config,
     transport: Arc<dyn Transport>,
@@ -69,6 +69,8 @@ pub async fn assemble(
         .mirrors
         .iter()
         .map(|mirror| Mirror { spec: Arc::clone(&mirror.spec), credential: Arc::clone(&mirror.credential) });
+    let counted = Arc::clone(&metrics);
+    journal.count_unreadable_rows(Arc::new(move |table| counted.journal_row_unreadable(table))).await?;
     let wake = Arc::new(Notify::new());
     let platform = platform::platform(config, &transport, &metrics);
     let (engine, tasks) = Engine::start(Parts {

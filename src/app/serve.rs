@@ -68,7 +68,7 @@ pub async fn serve(
     listening: impl FnOnce(SocketAddr),
 ) -> Result<Ended, StartError> {
     let signals = end_on_signals(&shutdown).map_err(StartError::Signals)?;
-    let journal = Journal::open(&config.state_dir)?;
+    let journal = Journal::open_or_wait(&config.state_dir)?;
     let metrics = metrics_for(config);
     let transport = HttpTransport::with(config.outbound.clone(), Some(Arc::new(Counting(Arc::clone(&metrics)))))
         .map_err(|trouble: Trouble| StartError::Transport(trouble.detail))?;
@@ -81,7 +81,7 @@ pub async fn serve(
     let address = listener.local_addr().map_err(refused)?;
     let clock = Arc::new(SystemClock);
     let Service { router, engine, tasks } =
-        assemble(config, Arc::new(transport), clock, journal, metrics, shutdown.clone()).await?;
+        assemble(config, Arc::new(transport), clock, journal.clone(), metrics, shutdown.clone()).await?;
     let mut server = tokio::spawn(listener::serve(listener, router, config.connections, shutdown.clone()));
     tracing::info!(%address, mirrors = config.mirrors.len(), "serving on {address}");
     listening(address);
@@ -98,7 +98,13 @@ pub async fn serve(
     } else {
         tracing::info!("ending: no new runs; accepted ones go on after the next start");
     }
-    let requests = within(REQUESTS, &shutdown, &mut server).await;
+    // noted first: whatever time is left, what is in flight has not crashed this process
+    let noted = async {
+        if !broken && let Err(error) = journal.end_cleanly().await {
+            tracing::warn!(error = %error, "this end will be taken for a crash");
+        }
+    };
+    let (requests, _) = tokio::join!(within(REQUESTS, &shutdown, &mut server), within(REQUESTS, &shutdown, noted));
     server.abort();
     tasks.close();
     let work = within(TASKS, &shutdown, tasks.wait()).await;

@@ -35,6 +35,15 @@ impl Aside {
     }
 }
 
+/// A rename of this service's, there or back, that may have been done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rename {
+    /// The legacy repository, and the name that it is to get or to lose.
+    pub aside: Aside,
+    /// Whether it is given its name back.
+    pub back: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use super::answer::{
     AncestryAnswer, ConvertAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer,
     PatchAnswer, Repository, RepositoryAnswer, Trouble, UpstreamAnswer,
 };
-use super::aside::Aside;
+use super::aside::{Aside, Rename};
 use super::evidence::{PruneCertainty, PruneMemory};
 use super::mode::{Mode, ModeChange};
 use super::observation::{
@@ -104,6 +104,10 @@ pub struct History {
     pub rename: Option<BranchPatch>,
     /// How many there were.
     pub renames: u32,
+    /// The latest rename, of whichever run, of which it is not known what became.
+    pub unsettled_rename: Option<Rename>,
+    /// When git's folder of the renamed repository was first seen gone.
+    pub aside_folder_gone_since: Option<Duration>,
     /// Why this run is being undone.
     pub giving_up: Option<GivingUp>,
     /// How many heads and tags were last proven, in earlier runs, and how many of them were branches.
@@ -175,6 +179,15 @@ impl History {
             }
             RepositoryAnswer::Refused(_) => self.streak = None,
         }
+    }
+
+    /// Takes note of a call that the journal knows of and cannot read. It may have been any: so nothing that was known
+    /// before it is a proof any more, neither that a placeholder is of our making nor that an interval of `0s` is.
+    pub fn forgot_a_call(&mut self) {
+        self.intents.clear();
+        self.migrate = None;
+        self.settings_sent = None;
+        self.settings_in_doubt = true;
     }
 
     /// Whether the latest migrate is known to have made nothing.
@@ -282,6 +295,24 @@ impl History {
         }
         self.delete = Some(Delete { at: self.elapsed, answer });
         self.folder_gone_since = None;
+    }
+
+    /// Takes note of what became of a rename, as far as anybody knows. One that was refused leaves an earlier one as it was.
+    pub fn settles(&mut self, rename: Rename, answer: Option<&PatchAnswer>) {
+        if answer == Some(&PatchAnswer::Done) {
+            self.unsettled_rename = None;
+        } else if answer.is_none_or(PatchAnswer::may_have_done) {
+            self.unsettled_rename = Some(rename);
+        }
+    }
+
+    /// Takes note of a look at the refs of the renamed repository.
+    pub fn saw_aside_refs(&mut self, seen: &LocalRefsAnswer) {
+        if *seen == LocalRefsAnswer::FolderGone {
+            self.aside_folder_gone_since.get_or_insert(self.elapsed);
+        } else {
+            self.aside_folder_gone_since = None;
+        }
     }
 
     /// Takes note of a rename, there or back.

@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::names::MirrorName;
 use super::problem::{Code, Problem};
@@ -57,6 +58,8 @@ labelled! {
         Configuration = "configuration",
         /// Somebody in Gitea: an interval of `0s` was found there that is not ours.
         Gitea = "gitea",
+        /// The journal, whose latest change cannot be read: what it was is not known.
+        Journal = "journal",
     }
 }
 
@@ -87,6 +90,31 @@ pub struct ModeChange {
 }
 
 impl ModeChange {
+    /// What stands in place of a change that cannot be read. It may have severed the mirror, so that nothing is synced and
+    /// upstream is not called; and it proves nothing, so that nothing is changed in Gitea. `None`: the configuration's word
+    /// counts, whatever it was.
+    #[must_use]
+    pub fn unreadable(configured: Mode, now: Timestamp) -> Option<Self> {
+        (configured != Mode::Severed).then(|| Self {
+            id: RunId(Uuid::nil()),
+            mode: Mode::Severed,
+            source: Source::Journal,
+            by: None,
+            reason: None,
+            at: now,
+            configured,
+            convert: false,
+            applied_at: Some(now),
+            problem: None,
+        })
+    }
+
+    /// Whether it says what is to be done in Gitea.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.source != Source::Journal
+    }
+
     /// Whether it still counts beside what the configuration says now.
     #[must_use]
     pub fn counts(&self, configured: Mode) -> bool {
@@ -111,6 +139,7 @@ impl ModeChange {
             (Source::Api, None) => "by a caller".to_owned(),
             (Source::Configuration, _) => "by the configuration".to_owned(),
             (Source::Gitea, _) => "since its interval is 0s in Gitea, and not by us".to_owned(),
+            (Source::Journal, _) => "because the journal's record of its mode cannot be read".to_owned(),
         };
         self.reason.as_ref().map_or_else(|| by.clone(), |reason| format!("{by}: {reason}"))
     }
@@ -149,8 +178,6 @@ pub const SEVERED_BY_CONFIGURATION: &str = "The configuration has severed this m
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     fn change(mode: Mode, source: Source, configured: Mode) -> ModeChange {

@@ -31,6 +31,8 @@ pub struct Observation {
     pub local_refs: Option<Seen<LocalRefsAnswer>>,
     /// What stands under the name that a legacy repository was renamed to.
     pub aside: Option<RepositoryAnswer>,
+    /// Its refs there.
+    pub aside_refs: Option<LocalRefsAnswer>,
     /// Whether the platform is past its pivot.
     pub pivot: Option<PivotAnswer>,
 }
@@ -54,6 +56,7 @@ impl Observation {
         self.owner = None;
         self.local_refs = None;
         self.aside = None;
+        self.aside_refs = None;
         self.pivot = None;
         if !matches!(self.upstream, Some(Seen { value: UpstreamAnswer::List(_), .. })) {
             self.upstream = None;

@@ -207,6 +207,7 @@ impl<'a> Assumed<'a> {
                 self.observation.pivot = Some(answer);
             }
             Look::Aside => self.observation.aside = Some(RepositoryAnswer::Absent),
+            Look::AsideRefs => return false,
         }
         true
     }

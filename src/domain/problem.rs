@@ -1,7 +1,7 @@
 //! Every failure that reaches a person: one table of codes, each with its title, status, remedy and whether asking
 //! again can help.
 //!
-//! Owns the one list from which the wire, the log, the metrics and the documentation take a problem's name. Holds no
+//! Owns the one list, in one file, from which the wire, the log, the metrics and the documentation take a problem's name. Holds no
 //! secret and no raw text of anybody else's: `detail` is made of redacted words and cut at 300 characters.
 
 mod meaning;
@@ -107,7 +107,7 @@ codes! {
     TooManyStreams = "too-many-streams", 503, again, "No more streams of events can be opened",
         "Close streams that nobody reads any more (`cutover_sse_connections` counts them) and ask again; or ask GET /status now and then; or raise `limits.connections` in the configuration, a quarter of which may be streams.";
     StateUnavailable = "state-unavailable", 503, again, "The journal cannot be written",
-        "Look at the state directory (--state-dir): `df -h` for free space, `ls -l` for its rights, and the service's log for the cause; then ask again. Reads go on meanwhile.";
+        "Look at the state directory (--state-dir): `df -h` for free space, `ls -l` for its rights, and the service's log for the cause; then ask again. Restart the service if the directory was deleted or replaced under it. Reads go on meanwhile.";
     WebhookSecret = "webhook-secret", 503, change, "No secret for webhooks can be read",
         "Put a secret of 32 characters or more into a file of the mirror's `webhook.secretFiles`, readable by this service (`openssl rand -hex 32` makes one); it is read again at each delivery.";
     Internal = "internal", 500, again, "The service made a mistake",
@@ -158,6 +158,8 @@ codes! {
         "Raise the limit, restart Gitea and ask again: [repository] MAX_CREATION_LIMIT in its app.ini (the limit of one user: Site Administration, User Accounts), or, on Forgejo, the owner's quota ([quota]).";
     RepositoryFilesExist = "repository-files-exist", 424, change, "A folder without a repository is in the way",
         "As Gitea's administrator, look at Site Administration, Unadopted Repositories, and adopt or delete the folder; we delete nothing.";
+    RepositoryFolderMissing = "repository-folder-missing", 424, change, "The repository's folder has another name",
+        "1. On Gitea's host, in its repository root ([repository] ROOT in app.ini), move the folder that `detail` names back to the repository's name. 2. Start the run again.";
     RepositoryInvisible = "repository-invisible", 424, change, "A repository that we may not see has the name",
         "Give the token's user access to the repository in Gitea (as an administrator: Site Administration, Repositories), use a token that is not limited to public repositories (on Forgejo 15 and later also: not to chosen ones), or choose another name (GITEA_REPO, target.repo).";
     RepositoryVanished = "repository-vanished", 424, again, "The repository vanished while we worked",
@@ -192,7 +194,6 @@ codes! {
         "Check that upstream's name resolves on Gitea's host: Gitea says the same of one that does not. Then allow it in Gitea's app.ini and restart Gitea: [migrations] ALLOWED_DOMAINS for a public host; for one with a private address [migrations] ALLOW_LOCALNETWORKS = true, which Gitea 1.27 wants whatever ALLOWED_DOMAINS says.";
     UpstreamUrlRefused = "upstream-url-refused", 424, change, "Gitea refuses upstream's address",
         "Set UPSTREAM_REPO_URL (upstream.url) to a plain https address without a credential.";
-
     UpstreamRedirects = "upstream-redirects", 424, change, "Gitea does not follow upstream's redirect",
         "Set UPSTREAM_REPO_URL (upstream.url) to the repository's final address, where nothing redirects: try `git ls-remote` with `-c http.followRedirects=false`.";
     UpstreamCredentialForgotten = "upstream-credential-forgotten", 424, change, "This Gitea forgets upstream's credential",
@@ -235,6 +236,8 @@ codes! {
         "In Gitea, Site Administration, Monitoring, Queues: look at the queue `mirror`, remove its items or restart Gitea, then ask again.";
     DeadlineExceeded = "deadline-exceeded", 504, again, "The run took longer than it may",
         "Ask again: the work goes on from what is there. When it stays, raise `limits.run` in the configuration, and look into Gitea's log for why its clone is slow.";
+    RunCrashed = "run-crashed", 500, again, "The service ended again and again during the run",
+        "Look how it ended: `kubectl describe pod` (OOMKilled) and `kubectl logs --previous`. Raise the memory limit where it was killed for its memory. Then start the run again.";
     Superseded = "superseded", 409, change, "The mirror is no longer configured",
         "The configuration changed while the run was under way. Ask for a mirror that GET /status shows, or put this one back into the configuration and restart.";
 }

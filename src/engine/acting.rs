@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::driver::{Driver, Work};
 use crate::domain::answer::{DeleteAnswer, MigrateAnswer, PatchAnswer, Repository, RepositoryAnswer, Sent, SyncAnswer};
-use crate::domain::aside::Aside;
+use crate::domain::aside::{Aside, Rename};
 use crate::domain::decide::Action;
 use crate::domain::duration::GoDuration;
 use crate::domain::mode;
@@ -46,7 +46,7 @@ impl Driver {
     /// earlier ones that matter still.
     pub(super) async fn recall(&self) -> Result<History, JournalError> {
         let name = &self.spec.name;
-        let remembered = self.around.journal.remembered(name.clone()).await?;
+        let remembered = self.around.remembered(&self.spec).await?;
         let mut history = History {
             mode: mode::standing(self.spec.mode, remembered.mode.as_ref()),
             mode_change: remembered.mode.filter(|change| change.counts(self.spec.mode)).map(Box::new),
@@ -61,7 +61,11 @@ impl Driver {
         let mut known = self.around.journal.intents(name.clone()).await?;
         known.reverse();
         for intent in known {
-            self.recall_one(&intent, &mut history);
+            match intent {
+                // one that does not say what it was about may have been about anything
+                Some(intent) if !intent.about.is_null() => self.recall_one(&intent, &mut history),
+                Some(_) | None => history.forgot_a_call(),
+            }
         }
         Ok(history)
     }
@@ -79,6 +83,9 @@ impl Driver {
         match intent.kind.as_str() {
             MIGRATE => {
                 let (answer, answered_at) = intent.answer.clone().map_or((None, None), DatedAnswer::read);
+                if intent.answer.is_some() && answer.is_none() {
+                    return history.forgot_a_call();
+                }
                 let gitea_date = intent.gitea_date;
                 history.intents.push(Intended {
                     target: target.to_owned(),
@@ -112,12 +119,18 @@ impl Driver {
                 history.deletes += 1;
                 history.delete = Some(Delete { at: std::time::Duration::ZERO, answer: None });
             }
-            RENAME_ASIDE if ours => {
-                history.aside = serde_json::from_value::<Aside>(intent.about["aside"].clone()).ok();
-            }
-            GIVE_BACK if ours => {
-                let done = intent.answer.as_ref().is_some_and(|answer| *answer == json!(PatchAnswer::Done));
-                history.aside = history.aside.take().filter(|_| !done);
+            kind @ (RENAME_ASIDE | GIVE_BACK) => {
+                let (aside, back) =
+                    (serde_json::from_value::<Aside>(intent.about["aside"].clone()).ok(), kind == GIVE_BACK);
+                let answer: Option<PatchAnswer> = recalled(intent);
+                if let Some(aside) = aside.clone() {
+                    history.settles(Rename { aside, back }, answer.as_ref());
+                }
+                if ours && back {
+                    history.aside = history.aside.take().filter(|_| answer != Some(PatchAnswer::Done));
+                } else if ours {
+                    history.aside = aside;
+                }
             }
             DEFAULT_BRANCH if ours => {
                 let may_have_done = recalled(intent).is_none_or(|answer: PatchAnswer| answer.may_have_done());
@@ -232,6 +245,7 @@ impl Driver {
         };
         self.answered(intent, &answer).await?;
         work.tick();
+        work.history.settles(Rename { aside: aside.clone(), back: kind == GIVE_BACK }, Some(&answer));
         work.history.aside = Some(aside);
         work.history.renamed(answer);
         work.observation.forget();

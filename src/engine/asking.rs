@@ -17,6 +17,7 @@ use crate::journal::JournalError;
 
 impl Coordinator {
     pub(super) async fn ask(&mut self, ask: Ask) -> Result<Accepted, NotAccepted> {
+        self.has_resumed()?;
         if let Some(keyed) = &ask.key
             && let Some(accepted) = self.asked_before(keyed).await?
         {

@@ -21,15 +21,14 @@ use super::ids::Ids;
 use super::in_flight::InFlight;
 use super::looks::Looks;
 use super::observing::{Observing, Watch};
+use super::restart::Resumption;
 use super::story::Story;
 use super::surroundings::Surroundings;
 use super::telling::Teller;
 use super::{Command, Mirror, facts};
 use crate::domain::event::{self, PhaseEntered};
-use crate::domain::mode;
 use crate::domain::names::MirrorName;
-use crate::domain::problem::{Code, Problem};
-use crate::domain::run::{End, Phase, Run, RunId};
+use crate::domain::run::{Phase, Run, RunId};
 use crate::domain::spec::RunOptions;
 use crate::domain::status::{Facts, MirrorStatus, Status};
 use crate::domain::webhook::Pushes;
@@ -53,6 +52,7 @@ pub(super) struct Coordinator {
     pub(super) latest: Option<Arc<Run>>,
     pub(super) ids: Ids,
     pub(super) deliveries: Deliveries,
+    pub(super) resumption: Resumption,
     pub(super) teller: Teller,
     pub(super) observing: Observing,
     pub(super) status: watch::Sender<Arc<Status>>,
@@ -80,12 +80,17 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn new(mirror: Mirror, status: MirrorStatus, now: Instant) -> Self {
-        let written_proof = status.facts.proven_at;
+    fn new(mirror: Mirror, now: Instant) -> Self {
+        let status = Arc::new(MirrorStatus::unseen(Arc::clone(&mirror.spec)));
         let pushes = watch::Sender::new(status.facts.pushes.clone());
-        let status = Arc::new(status);
         let (told, watch) = (Arc::clone(&status), Watch::Until(now));
-        Self { mirror, told, status, driven: None, watch, written_proof, pushes }
+        Self { mirror, told, status, driven: None, watch, written_proof: None, pushes }
+    }
+
+    /// Its status was just read from the journal.
+    pub(super) fn is_as_written(&mut self) {
+        self.written_proof = self.status.facts.proven_at;
+        self.told = Arc::clone(&self.status);
     }
 
     /// These are the facts from now on.
@@ -109,7 +114,7 @@ impl Slot {
 }
 
 impl Coordinator {
-    /// Takes up what the journal holds: facts of every mirror, and the latest run.
+    /// With what the journal holds.
     pub(super) async fn new(
         mirrors: Vec<Mirror>,
         around: Surroundings,
@@ -119,29 +124,17 @@ impl Coordinator {
         teller: Teller,
     ) -> Result<(Self, watch::Receiver<Arc<Status>>, mpsc::Receiver<Event>), JournalError> {
         let now = Instant::now();
-        let mut slots = Vec::with_capacity(mirrors.len());
-        let mut newest = None;
-        for mirror in mirrors {
-            let mut status = MirrorStatus::unseen(Arc::clone(&mirror.spec));
-            let remembered = around.journal.remembered(mirror.spec.name.clone()).await?;
-            newest = newest.max(remembered.mode.as_ref().map(|change| change.id));
-            status.facts = remembered.facts;
-            status.mode = mode::standing(mirror.spec.mode, remembered.mode.as_ref());
-            status.mode_change = remembered.mode;
-            slots.push(Slot::new(mirror, status, now));
-        }
+        let slots: Vec<Slot> = mirrors.into_iter().map(|mirror| Slot::new(mirror, now)).collect();
         let index = slots.iter().enumerate().map(|(at, slot)| (slot.mirror.spec.name.clone(), at)).collect();
-        let latest = around.journal.runs(1, None).await?.pop().map(Arc::new);
-        let deliveries = Deliveries::known(around.journal.deliveries().await?);
         let (events, incoming) = mpsc::channel(EVENTS);
         let (status, published) = watch::channel(Arc::new(Status {
             mirrors: slots.iter().map(|slot| Arc::clone(&slot.status)).collect(),
-            latest_run: latest.clone(),
+            latest_run: None,
             gitea: around.gitea_status(),
             cutover_complete: None,
         }));
         let story = Story::begin(around.journal.clone(), Arc::clone(&metrics)).await?;
-        let coordinator = Self {
+        let mut coordinator = Self {
             around,
             metrics,
             observing: Observing::of(slots.len(), looks, now),
@@ -150,9 +143,10 @@ impl Coordinator {
             in_flight: BTreeMap::new(),
             unwritten: BTreeMap::new(),
             story,
-            ids: Ids::above(newest.max(latest.as_ref().map(|latest| latest.id))),
-            latest,
-            deliveries,
+            ids: Ids::default(),
+            latest: None,
+            deliveries: Deliveries::default(),
+            resumption: Resumption::begins(),
             teller,
             status,
             published_at: now,
@@ -160,58 +154,20 @@ impl Coordinator {
             events,
             drivers,
         };
+        coordinator.recall().await?;
         Ok((coordinator, published, incoming))
-    }
-
-    /// Goes on with the runs that had not ended when the last process did.
-    pub(super) async fn resume(&mut self) -> Result<(), JournalError> {
-        let now = self.around.clock.now();
-        self.around.journal.retain(now).await?;
-        self.hear_the_configuration().await?;
-        for mut run in self.around.journal.in_flight().await? {
-            let gone: Vec<MirrorName> = run
-                .parts
-                .iter()
-                .filter(|part| part.end.is_none() && !self.index.contains_key(&part.name))
-                .map(|part| part.name.clone())
-                .collect();
-            for name in &gone {
-                let problem =
-                    Problem::new(Code::Superseded, format!("the mirror {name} is not in the configuration any more"));
-                run.end_part(name, &End::Failed { problem }, now);
-            }
-            let run = Arc::new(run);
-            let events = self.story.record(now, event::of_ends(&run, &gone));
-            if !events.is_empty() {
-                self.around.journal.write_run(Arc::clone(&run), events.clone()).await?;
-                self.story.tell(events);
-            }
-            if run.finished_at.is_some() {
-                self.replace_latest(&run);
-                continue;
-            }
-            tracing::info!(run = %run.id, "going on with a run of before the restart");
-            let names: Vec<MirrorName> = open_parts(&run).cloned().collect();
-            let id = run.id;
-            self.in_flight.insert(id, InFlight::of_before(Arc::clone(&run)));
-            for name in names {
-                self.start(&name, id, &run.options, None);
-            }
-        }
-        self.stand_as_they_must();
-        self.publish();
-        Ok(())
     }
 
     /// Works until the service ends.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut events: mpsc::Receiver<Event>) {
         let (shutdown, looks) = (self.around.shutdown.clone(), Arc::clone(&self.observing.looks));
         loop {
-            let to_publish = self.to_publish;
+            let (to_publish, to_resume) = (self.to_publish, self.resumption.again());
             tokio::select! {
                 biased;
                 () = shutdown.begun() => break,
                 () = sleep_until(to_publish.unwrap_or_else(Instant::now)), if to_publish.is_some() => self.publish(),
+                () = sleep_until(to_resume.unwrap_or_else(Instant::now)), if to_resume.is_some() => self.try_to_resume().await,
                 Some(event) = events.recv() => {
                     self.event(event).await;
                     // readers want to know where things stand now, not each step on the way there
@@ -264,7 +220,11 @@ impl Coordinator {
             Command::Ready { answer } => {
                 self.write_the_unwritten().await;
                 self.write_what_was_observed().await;
-                let _ = answer.send(self.around.journal.is_writable().await.map_err(unavailable));
+                let writable = match self.has_resumed() {
+                    Ok(()) => self.around.journal.is_writable().await.map_err(unavailable),
+                    Err(error) => Err(error),
+                };
+                let _ = answer.send(writable);
             }
             Command::Follow { place, answer } => {
                 let feed = self.follow(place).await;

@@ -64,6 +64,7 @@ impl Deliveries {
 impl Coordinator {
     /// Takes in a delivery.
     pub(super) async fn deliver(&mut self, delivery: Delivery) -> Result<Delivered, NotAccepted> {
+        self.has_resumed()?;
         let Delivery { mirror, vendor, id, pushes } = delivery;
         let mode = self.index.get(&mirror).map(|at| self.mirrors[*at].status.mode);
         if let Some(reason) = mode.and_then(Reason::of_mode) {

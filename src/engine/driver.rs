@@ -265,9 +265,20 @@ impl Driver {
                 work.tick();
             }
             Look::Aside => {
-                let Some(aside) = work.history.aside.as_ref().or(work.history.left_aside.as_ref()) else { return };
+                let history = &work.history;
+                let unsettled =
+                    history.unsettled_rename.as_ref().filter(|rename| rename.back).map(|rename| &rename.aside);
+                let Some(aside) = history.aside.as_ref().or(unsettled).or(history.left_aside.as_ref()) else { return };
                 let answer = self.around.gitea.at(&self.spec, &aside.name).await;
                 work.observation.aside = Some(answer);
+            }
+            Look::AsideRefs => {
+                let Some(rename) = &work.history.unsettled_rename else { return };
+                let (gitea, name, lister) = (&self.around.gitea, &rename.aside.name, &self.around.lister);
+                let answer = lister.gitea(gitea.url(), &self.spec.owner, name, gitea.credential(), self.limits()).await;
+                work.tick();
+                work.history.saw_aside_refs(&answer);
+                work.observation.aside_refs = Some(answer);
             }
         }
     }

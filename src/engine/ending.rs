@@ -160,6 +160,7 @@ impl Coordinator {
 
     /// Takes a run out. What Gitea does by itself goes on, and so does a driver that another run waits for.
     pub(super) async fn cancel(&mut self, id: RunId) -> Result<Canceled, NotAccepted> {
+        self.has_resumed()?;
         let Some(one) = self.in_flight.get(&id) else {
             let known = self.around.journal.run(id).await.map_err(unavailable)?;
             return Err(known.map_or(NotAccepted::UnknownRun, |_| NotAccepted::RunEnded));
@@ -218,7 +219,7 @@ impl Coordinator {
     /// A run that was stopped gives no name back: what it has renamed is told until somebody has seen to it.
     async fn note_what_is_left_aside(&mut self, name: &MirrorName, run: RunId) {
         let intents = self.around.journal.intents(name.clone()).await.unwrap_or_default();
-        let mut of_the_run = intents.iter().filter(|intent| intent.run == run);
+        let mut of_the_run = intents.iter().flatten().filter(|intent| intent.run == run);
         let latest = of_the_run.find(|intent| matches!(intent.kind.as_str(), RENAME_ASIDE | GIVE_BACK));
         let Some(aside) = latest.and_then(left_aside_by) else { return };
         let status = Arc::make_mut(&mut self.mirrors[self.index[name]].status);

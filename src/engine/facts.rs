@@ -149,8 +149,8 @@ pub(super) fn after(before: &Facts, mut seen: LastSeen, end: &End, now: Timestam
             if matches!(end, End::Failed { .. }) {
                 facts.consecutive_failures = before.consecutive_failures.saturating_add(1);
             }
-            // a mistake or a full disk of our own says nothing about the two sides
-            if !matches!(problem.code, Code::StateUnavailable | Code::Internal) {
+            // a mistake, a crash or a full disk of our own says nothing about the two sides
+            if !matches!(problem.code, Code::StateUnavailable | Code::Internal | Code::RunCrashed) {
                 cannot_tell(&mut facts, Some(problem.code), now);
             }
         }
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn our_own_trouble_says_nothing_about_the_mirror() {
-        for code in [Code::StateUnavailable, Code::Internal] {
+        for code in [Code::StateUnavailable, Code::Internal, Code::RunCrashed] {
             let end = End::Failed { problem: Problem::new(code, "x") };
             let facts = after(&Facts::default(), LastSeen::default(), &end, at(10));
             assert_eq!((facts.unknown, facts.observed_at, facts.consecutive_failures), (None, None, 1));

@@ -30,6 +30,7 @@ mod observing;
 mod origins;
 mod pause;
 mod publishing;
+mod restart;
 mod shown;
 mod story;
 mod surroundings;
@@ -204,11 +205,11 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the engine and goes on with the runs that had not ended when the last process did. The tracker ends
-    /// when all work has come to rest after a shutdown.
+    /// Starts the engine and goes on with the runs that had not ended when the last process did: at once, or when the
+    /// journal can be written. The tracker ends when all work has come to rest after a shutdown.
     ///
     /// # Errors
-    /// The journal cannot be read or written.
+    /// The journal cannot be read.
     pub async fn start(parts: Parts) -> Result<(Self, TaskTracker), JournalError> {
         let budget = Arc::new(Budget::of(parts.policy.refs_bytes));
         let around = Surroundings {
@@ -233,7 +234,7 @@ impl Engine {
         let (mut coordinator, status, events) =
             Coordinator::new(parts.mirrors, around, parts.metrics, tasks.clone(), Arc::clone(&looks), parts.teller)
                 .await?;
-        coordinator.resume().await?;
+        coordinator.try_to_resume().await;
         let (commands, incoming) = mpsc::channel(COMMANDS);
         tasks.spawn(coordinator.run(incoming, events));
         let shown = Arc::default();

@@ -52,6 +52,7 @@ pub struct ModeSet {
 impl Coordinator {
     /// Takes somebody's word. The same again changes nothing; if it has not been carried out yet, that is tried anew.
     pub(super) async fn set_mode(&mut self, wish: ModeWish) -> Result<ModeSet, NotAccepted> {
+        self.has_resumed()?;
         let known = MirrorName::parse(&wish.mirror).ok().and_then(|name| self.index.get(&name).copied());
         let slot = &self.mirrors[known.ok_or(NotAccepted::NoSuchMirror)?];
         let name = slot.mirror.spec.name.clone();
@@ -66,7 +67,8 @@ impl Coordinator {
         let converts = status.mode_change.as_ref().filter(|change| change.convert);
         // what was not done yet can be taken back
         let withdrawn = !wish.convert && converts.is_some_and(|change| change.applied_at.is_none());
-        let changed = status.mode != wish.mode || (wish.convert && converts.is_none()) || withdrawn;
+        let unknown = status.mode_change.as_ref().is_some_and(|change| !change.is_known());
+        let changed = status.mode != wish.mode || (wish.convert && converts.is_none()) || withdrawn || unknown;
         if changed {
             let now = self.around.clock.now();
             let change = ModeChange {
@@ -218,6 +220,9 @@ impl Coordinator {
     /// live, which is pause enough.
     pub(super) fn see_to_the_mode(&mut self, name: &MirrorName, standing: Standing, gitea_answered: bool) {
         let change = self.mirrors[self.index[name]].status.mode_change.as_ref();
+        if change.is_some_and(|change| !change.is_known()) {
+            return;
+        }
         let in_vain = change.and_then(|change| change.problem.as_ref()).is_some_and(|problem| !problem.retryable);
         if standing == Standing::NotAsSaid {
             tracing::warn!(mirror = %name, "Gitea does not stand as the mode says: putting it right");
@@ -234,7 +239,7 @@ impl Coordinator {
             return;
         }
         let status = Arc::make_mut(&mut slot.status);
-        let Some(change) = &mut status.mode_change else { return };
+        let Some(change) = status.mode_change.as_mut().filter(|change| change.is_known()) else { return };
         change.problem = None;
         let (run, change) = (change.id, change.clone());
         self.leave_to_a_driver(at);

@@ -31,8 +31,16 @@ pub(super) struct Story {
 
 impl Story {
     pub(super) async fn begin(journal: Journal, metrics: Arc<Metrics>) -> Result<Self, JournalError> {
-        let before = journal.begin_events().await?;
+        let before = journal.latest_event().await?;
         Ok(Self { journal, metrics, latest: before, before, live: broadcast::Sender::new(BEHIND) })
+    }
+
+    /// Sets numbers aside, so that no later process gives them out again. Before that, what is told is not written.
+    pub(super) async fn take_ids(&mut self) -> Result<(), JournalError> {
+        let begun = self.journal.begin_events().await?;
+        self.latest = self.latest.max(begun);
+        self.before = self.latest;
+        Ok(())
     }
 
     /// Gives events their numbers. They are told once the state that they tell is written.

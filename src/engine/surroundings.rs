@@ -9,14 +9,15 @@ use tokio::time::Instant;
 use super::budget::Budget;
 use super::origins::Origins;
 use crate::clock::Clock;
+use crate::domain::mode::ModeChange;
 use crate::domain::observation::Rest;
 use crate::domain::platform::Platform;
-use crate::domain::spec::Policy;
+use crate::domain::spec::{MirrorSpec, Policy};
 use crate::domain::status::GiteaStatus;
 use crate::domain::url::Origin;
 use crate::git::Lister;
 use crate::gitea::Client;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError, Remembered};
 use crate::shutdown::Shutdown;
 
 /// How many mirrors are worked on at once: each of Gitea's clones and fetches is a process of its own.
@@ -45,6 +46,15 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
+    /// What the journal knows of a mirror. A change of its mode that cannot be read has something in its place.
+    pub(super) async fn remembered(&self, spec: &MirrorSpec) -> Result<Remembered, JournalError> {
+        let mut remembered = self.journal.remembered(spec.name.clone()).await?;
+        if remembered.mode_unreadable {
+            remembered.mode = ModeChange::unreadable(spec.mode, self.clock.now());
+        }
+        Ok(remembered)
+    }
+
     /// Takes note of whether Gitea's API answered, and asks once what it is.
     pub(super) async fn note_gitea(&self, reached: bool, now: Timestamp) {
         let ask = {

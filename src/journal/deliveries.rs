@@ -5,7 +5,8 @@
 use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{Transaction, params};
 
-use super::store::{Store, clamp, failed};
+use super::rows::{Unreadable, parsed, text};
+use super::store::{Store, clamp};
 use super::{Journal, JournalError};
 use crate::domain::names::MirrorName;
 use crate::domain::run::RunId;
@@ -59,24 +60,17 @@ impl Store {
     }
 
     pub(super) fn deliveries(&mut self) -> Result<Vec<KnownDelivery>, JournalError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT mirror, id, run, received_at FROM deliveries ORDER BY seq")
-            .map_err(failed)?;
-        let text = |row: &rusqlite::Row<'_>, column: usize| row.get::<_, String>(column);
-        let rows = statement
-            .query_map(params![], |row| Ok((text(row, 0)?, text(row, 1)?, text(row, 2)?, text(row, 3)?)))
-            .map_err(failed)?;
-        let mut deliveries = Vec::new();
-        for row in rows {
-            let (mirror, id, run, received_at) = row.map_err(failed)?;
-            let parsed = (MirrorName::parse(&mirror).ok(), RunId::parse(&run), received_at.parse().ok());
-            // one that cannot be read is one that is not known
-            if let (Some(mirror), Some(run), Some(received_at)) = parsed {
-                deliveries.push(KnownDelivery { mirror, id: id.into(), run, received_at });
-            }
-        }
-        Ok(deliveries)
+        let query = "SELECT seq, mirror, id, run, received_at FROM deliveries ORDER BY seq";
+        let deliveries = self.rows("deliveries", query, [], |row| {
+            Ok::<_, Unreadable>(KnownDelivery {
+                mirror: parsed(row, 1, "a mirror's name", |name| MirrorName::parse(name).ok())?,
+                id: text(row, 2)?.into(),
+                run: parsed(row, 3, "a run's id", RunId::parse)?,
+                received_at: parsed(row, 4, "a date", |date| date.parse().ok())?,
+            })
+        })?;
+        // one that cannot be read is one that is not known
+        Ok(deliveries.into_iter().flatten().collect())
     }
 }
 

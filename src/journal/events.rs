@@ -4,13 +4,13 @@
 //! state; one that tells a step on the way waits for whatever is written next, so that it costs no commit of its own.
 //! What is lost of those in a crash was never more than a step of work that begins anew.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use jiff::Timestamp;
 use rusqlite::{Row, Transaction, params};
-use serde::de::DeserializeOwned;
 
 use super::JournalError;
+use super::rows::{Unreadable, parse, parsed, text};
 use super::store::{Store, clamp, failed, json};
 use crate::domain::event::{Event, EventId, Kind, Recorded};
 use crate::domain::run::RunId;
@@ -142,21 +142,39 @@ impl Store {
     pub(super) fn begin_events(&mut self) -> Result<EventId, JournalError> {
         // what waited in a process before this one died with it
         *locked(&self.ledger.outbox) = Outbox::default();
-        let (reserved, newest): (i64, i64) = self
-            .connection
-            .query_row("SELECT reserved, (SELECT COALESCE(MAX(seq), 0) FROM events) FROM event_ids", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .map_err(failed)?;
+        let (newest, reserved) = self.given_out()?;
         self.ledger.kept =
             self.connection.query_row("SELECT COUNT(*) FROM events", [], |row| row.get(0)).map_err(failed)?;
-        let latest = id(reserved.max(newest));
+        let (latest, known) = (latest(newest, reserved), reserved.is_some());
         let reserved = latest.get() + BLOCK;
         self.write(|transaction| {
-            transaction.execute("UPDATE event_ids SET reserved = ?1", [number(EventId::new(reserved))]).map(drop)
+            let ids = number(EventId::new(reserved));
+            if known {
+                return transaction.execute("UPDATE event_ids SET reserved = ?1", [ids]).map(drop);
+            }
+            transaction.execute("DELETE FROM event_ids", [])?;
+            transaction.execute("INSERT INTO event_ids (reserved, dropped) VALUES (?1, ?2)", [ids, newest]).map(drop)
         })?;
         self.ledger.reserved = reserved;
         Ok(latest)
+    }
+
+    /// The newest that is kept, and the one up to which an earlier process may have given them out; `None`: not known.
+    fn given_out(&self) -> Result<(i64, Option<i64>), JournalError> {
+        let newest = self
+            .connection
+            .query_row("SELECT COALESCE(MAX(seq), 0) FROM events", [], |row| row.get(0))
+            .map_err(failed)?;
+        let ids = self.rows("event_ids", "SELECT rowid, reserved, dropped FROM event_ids", [], |row| {
+            let _: i64 = row.get(2)?;
+            Ok::<_, Unreadable>(row.get(1)?)
+        })?;
+        Ok((newest, if let [Some(reserved)] = ids.as_slice() { Some(*reserved) } else { None }))
+    }
+
+    pub(super) fn latest_event(&mut self) -> Result<EventId, JournalError> {
+        let (newest, reserved) = self.given_out()?;
+        Ok(latest(newest, reserved))
     }
 
     /// Writes what waits; gives up to where none is kept.
@@ -180,25 +198,15 @@ impl Store {
             "SELECT e.seq, e.at, e.kind, e.body, e.run FROM events e \
              WHERE e.seq > ?1 AND e.seq <= ?2 AND {which} ORDER BY e.seq LIMIT ?3"
         );
-        let mut statement = self.connection.prepare_cached(&query).map_err(failed)?;
         let run = run.map(|run| run.to_string());
-        let rows = statement
-            .query_map(params![number(after), number(upto), clamp(limit), run], |row| {
-                Ok((id(row.get(0)?), self.recorded(row)))
-            })
-            .map_err(failed)?;
-        let (mut events, mut seen, mut last) = (Vec::new(), 0, after);
-        for row in rows {
-            let (id, event) = row.map_err(failed)?;
-            (seen, last) = (seen + 1, id);
-            // losing one costs a line of a story; no stream at all would cost the reader all of it
-            if let Ok(event) = event {
-                events.push(Arc::new(event));
-            } else {
-                tracing::error!(%id, "an event is left out: this version cannot read it");
-            }
-        }
-        Ok(EventPage { dropped, events, next: (seen == limit).then_some(last) })
+        let last = Cell::new(after);
+        let rows = self.rows("events", &query, params![number(after), number(upto), clamp(limit), run], |row| {
+            last.set(id(row.get(0)?));
+            self.recorded(row)
+        })?;
+        let next = (rows.len() == limit).then_some(last.get());
+        // losing one costs a line of a story; no stream at all would cost the reader all of it
+        Ok(EventPage { dropped, events: rows.into_iter().flatten().map(Arc::new).collect(), next })
     }
 
     fn dropped(&self) -> Result<EventId, JournalError> {
@@ -227,33 +235,36 @@ impl Store {
     }
 
     /// Reads a row: number, time, kind, body and run.
-    fn recorded(&self, row: &Row<'_>) -> Result<Recorded, ()> {
-        fn read<T: DeserializeOwned>(text: &str) -> Result<T, ()> {
-            serde_json::from_str(text).map_err(drop)
-        }
-        let text = |column: usize| row.get::<_, String>(column).map_err(drop);
-        let body = text(3)?;
-        let event = match Kind::from_label(&text(2)?).ok_or(())? {
-            Kind::RunAccepted => Event::RunAccepted(Arc::new(read(&body)?)),
-            Kind::Phase => Event::Phase(read(&body)?),
-            Kind::MirrorEnded => Event::MirrorEnded(read(&body)?),
-            Kind::Rewritten => Event::Rewritten(read(&body)?),
+    fn recorded(&self, row: &Row<'_>) -> Result<Recorded, Unreadable> {
+        let body = text(row, 3)?;
+        let event = match parsed(row, 2, "a kind", Kind::from_label)? {
+            Kind::RunAccepted => Event::RunAccepted(Arc::new(parse(&body)?)),
+            Kind::Phase => Event::Phase(parse(&body)?),
+            Kind::MirrorEnded => Event::MirrorEnded(parse(&body)?),
+            Kind::Rewritten => Event::Rewritten(parse(&body)?),
             Kind::RunEnded => {
-                let run = RunId::parse(&text(4)?).ok_or(())?;
-                Event::RunEnded(Arc::new(self.run(run).map_err(drop)?.ok_or(())?))
+                let run = parsed(row, 4, "a run's id", RunId::parse)?;
+                let run = self.run(run).map_err(|error| Unreadable::new(error.to_string()))?;
+                Event::RunEnded(Arc::new(run.ok_or_else(|| Unreadable::new("the end of a run that is not known"))?))
             }
-            Kind::Freshness => Event::Freshness(read(&body)?),
-            Kind::Mode => Event::Mode(read(&body)?),
-            Kind::Snapshot | Kind::Shutdown => return Err(()),
+            Kind::Freshness => Event::Freshness(parse(&body)?),
+            Kind::Mode => Event::Mode(parse(&body)?),
+            Kind::Snapshot | Kind::Shutdown => return Err(Unreadable::new("a kind that is never written")),
         };
-        let at: Timestamp = text(1)?.parse().map_err(drop)?;
-        Ok(Recorded { id: id(row.get(0).map_err(drop)?), at, event })
+        let at = parsed(row, 1, "a date", |at| at.parse().ok())?;
+        Ok(Recorded { id: id(row.get(0)?), at, event })
     }
 }
 
 fn drop_up_to(transaction: &Transaction<'_>, seq: i64) -> Result<(), rusqlite::Error> {
     transaction.execute("UPDATE event_ids SET dropped = ?1 WHERE dropped < ?1", [seq])?;
     transaction.execute("DELETE FROM events WHERE seq <= ?1", [seq]).map(drop)
+}
+
+/// The one that a new process gives ids above: no process ever gave out more than a block beyond what it wrote.
+fn latest(newest: i64, reserved: Option<i64>) -> EventId {
+    let block = i64::try_from(BLOCK).unwrap_or(i64::MAX);
+    id(reserved.unwrap_or_else(|| newest.saturating_add(block)).max(newest))
 }
 
 /// SQLite's whole numbers have a sign; ids never come near the end of either.
@@ -278,122 +289,4 @@ fn body(event: &Event) -> Result<String, JournalError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::ToSpan as _;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::domain::event::ModeChanged;
-    use crate::domain::names::MirrorName;
-    use crate::domain::run::{End, Run, Trigger};
-
-    fn event(id: u64) -> Arc<Recorded> {
-        let mirror = MirrorName::parse("one").unwrap();
-        let event = Event::Mode(ModeChanged { mirror, mode: "pinned".into() });
-        Arc::new(Recorded { id: EventId::new(id), at: Timestamp::UNIX_EPOCH, event })
-    }
-
-    fn ids(store: &mut Store, after: u64) -> Vec<u64> {
-        let page = store.events(EventId::new(after), EventId::new(u64::MAX >> 1), None, 50_000).unwrap();
-        page.events.iter().map(|event| event.id.get()).collect()
-    }
-
-    fn run(age: u128, ended: bool) -> Arc<Run> {
-        let name = MirrorName::parse("one").unwrap();
-        let at = Timestamp::UNIX_EPOCH;
-        let mut run = Run::accepted(RunId(Uuid::from_u128(age)), Trigger::Api, "ops".into(), at, [name.clone()]);
-        if ended {
-            run.end_part(&name, &End::Canceled, at);
-        }
-        Arc::new(run)
-    }
-
-    #[test]
-    fn every_kind_comes_back_as_it_was_written_in_order_and_by_run() {
-        let mut store = Store::in_memory().unwrap();
-        let (accepted, ended) = (run(1, false), run(1, true));
-        let recorded = |id, event| Arc::new(Recorded { id: EventId::new(id), at: Timestamp::UNIX_EPOCH, event });
-        let mut events = vec![recorded(1, Event::RunAccepted(accepted))];
-        let ends = crate::domain::event::of_ends(&ended, [&ended.parts[0].name]);
-        events.extend(ends.into_iter().zip(2..).map(|(event, id)| recorded(id, event)));
-        store.write_run(&ended, &events).unwrap();
-        locked(&store.ledger.outbox).note([event(9)]);
-        assert_eq!(ids(&mut store, 0), [1, 2, 3], "what waits is not written by a read");
-        store.flush_events().unwrap();
-        events.push(event(9));
-        let upto = EventId::new(99);
-        assert_eq!(store.events(EventId::default(), upto, None, 50).unwrap().events, events);
-        let of_run = store.events(EventId::new(1), upto, Some(ended.id), 50).unwrap().events;
-        assert_eq!(of_run, events[1..3]);
-        assert_eq!(store.events(EventId::default(), EventId::new(2), None, 1).unwrap().events, events[..1]);
-    }
-
-    #[test]
-    fn ten_thousand_are_kept_and_the_journal_says_which_are_gone() {
-        let mut store = Store::in_memory().unwrap();
-        store.begin_events().unwrap();
-        for chunk in 0..21 {
-            let events: Vec<_> = (0..500).map(|n| event(chunk * 500 + n + 1)).collect();
-            store.write_run(&run(1, false), &events).unwrap();
-            store.retain(Timestamp::UNIX_EPOCH).unwrap();
-        }
-        assert_eq!(ids(&mut store, 0).len(), 10_500);
-        store.write_run(&run(1, false), &[event(10_501)]).unwrap();
-        store.retain(Timestamp::UNIX_EPOCH).unwrap();
-        let left = ids(&mut store, 0);
-        assert_eq!((left.len(), left[0]), (10_000, 502));
-        assert_eq!(store.flush_events().unwrap(), EventId::new(501));
-    }
-
-    #[test]
-    fn an_end_whose_run_is_not_kept_any_more_goes_with_all_before_it() {
-        let mut store = Store::in_memory().unwrap();
-        let ended = run(1, true);
-        let end = Arc::new(Recorded {
-            id: EventId::new(2),
-            at: Timestamp::UNIX_EPOCH,
-            event: Event::RunEnded(Arc::clone(&ended)),
-        });
-        store.write_run(&ended, &[event(1), end, event(3)]).unwrap();
-        store.retain(Timestamp::UNIX_EPOCH + 31.hours() * 24).unwrap();
-        assert_eq!(ids(&mut store, 0), [3]);
-        assert_eq!(store.flush_events().unwrap(), EventId::new(2));
-    }
-
-    #[test]
-    fn a_process_never_gives_out_an_id_that_one_before_it_may_have_given() {
-        let mut store = Store::in_memory().unwrap();
-        let first = store.begin_events().unwrap().get();
-        store.write_run(&run(1, false), &[event(first + 1)]).unwrap();
-        // these die with the process
-        locked(&store.ledger.outbox).note((2..=BLOCK / 2).map(|n| event(first + n)));
-        let second = store.begin_events().unwrap().get();
-        assert!(second >= first + BLOCK / 2, "{first} {second}");
-        store.flush_events().unwrap();
-        assert_eq!(ids(&mut store, 0), [first + 1]);
-        // a process that gives out many sets more aside in time
-        store.write_run(&run(1, false), &[event(second + BLOCK - 1)]).unwrap();
-        assert!(store.begin_events().unwrap().get() > second + BLOCK);
-    }
-
-    #[test]
-    fn what_cannot_be_written_waits_and_when_it_is_too_much_the_journal_says_that_it_is_gone() {
-        let mut store = Store::in_memory().unwrap();
-        store.write_run(&run(1, false), &[event(1)]).unwrap();
-        store
-            .connection
-            .execute_batch("CREATE TEMP TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'full'); END")
-            .unwrap();
-        locked(&store.ledger.outbox).note([event(2)]);
-        assert!(store.flush_events().is_err() && store.write_run(&run(1, true), &[]).is_err());
-        assert_eq!(store.run(run(1, true).id).unwrap().unwrap(), *run(1, false), "both or neither");
-        assert_eq!(locked(&store.ledger.outbox).len(), 1);
-        store.connection.execute_batch("DROP TRIGGER full").unwrap();
-        store.write_run(&run(1, true), &[event(3)]).unwrap();
-        assert_eq!(ids(&mut store, 0), [1, 2, 3]);
-        locked(&store.ledger.outbox).note((4..5_000).map(event));
-        locked(&store.ledger.outbox).note([event(5_000)]);
-        assert_eq!(store.flush_events().unwrap(), EventId::new(4_999));
-        assert_eq!(ids(&mut store, 0), [5_000]);
-    }
-}
+mod tests;

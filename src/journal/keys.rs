@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan as _};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Transaction, params};
 
+use super::rows::{Unreadable, parsed, text};
 use super::runs::Rows;
-use super::store::{Store, clamp, damaged, failed};
+use super::store::{Store, clamp};
 use super::{JournalError, KnownRequest};
 use crate::domain::event::Recorded;
 use crate::domain::key::{Fingerprint, Keyed};
@@ -39,23 +40,17 @@ impl Store {
 
     pub(super) fn request_of(&mut self, keyed: &Keyed, now: Timestamp) -> Result<Option<KnownRequest>, JournalError> {
         // a run that the journal does not hold any more cannot be given again: then its key stands for nothing
-        let query = "SELECT request, run, idempotency_keys.created_at, ended_at IS NULL FROM idempotency_keys \
+        let query = "SELECT seq, request, run, idempotency_keys.created_at, ended_at IS NULL FROM idempotency_keys \
                      JOIN runs ON runs.id = run WHERE caller = ?1 AND key = ?2";
-        let row = self
-            .connection
-            .prepare_cached(query)
-            .and_then(|mut statement| {
-                let row = |row: &rusqlite::Row<'_>| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
-                };
-                statement.query_row(params![keyed.caller, keyed.key.as_str()], row).optional()
-            })
-            .map_err(failed)?;
-        let Some((request, run, created_at, in_flight)) = row else { return Ok(None) };
-        let created_at: Timestamp = created_at.parse().map_err(|_| damaged("a date"))?;
-        let run = RunId::parse(&run).ok_or_else(|| damaged("a run's id"))?;
-        let kept: bool = in_flight || created_at >= oldest(now);
-        Ok(kept.then(|| KnownRequest { request: Fingerprint::kept(&request), run }))
+        let known = self.rows("idempotency_keys", query, [&keyed.caller, keyed.key.as_str()], |row| {
+            let request = Fingerprint::kept(&text(row, 1)?);
+            let run = parsed(row, 2, "a run's id", RunId::parse)?;
+            let created_at: Timestamp = parsed(row, 3, "a date", |date| date.parse().ok())?;
+            let in_flight: bool = row.get(4)?;
+            Ok::<_, Unreadable>((in_flight || created_at >= oldest(now)).then_some(KnownRequest { request, run }))
+        })?;
+        // nor does a key that cannot be read stand for anything: a second run does no harm
+        Ok(known.into_iter().flatten().flatten().next())
     }
 }
 

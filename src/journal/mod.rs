@@ -3,19 +3,21 @@
 //! Owns the file, its lock and its retention. Every write is on disk when the call returns (WAL, `synchronous=FULL`).
 //! Losing the file loses history and never correctness: the engine acts on what Gitea and git hold. Holds no secret.
 
+mod crashes;
 mod deliveries;
 mod events;
+mod home;
+mod intents;
 mod keys;
 mod kinds;
-mod migrates;
 mod modes;
 mod notices;
+mod opening;
+mod rows;
 mod runs;
 mod store;
 mod worker;
 
-use std::fs::{self, File};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -32,90 +34,24 @@ use crate::domain::status::Facts;
 use events::Shared;
 use store::Store;
 
+pub use crashes::Crashed;
 pub use deliveries::KnownDelivery;
 pub use events::EventPage;
+pub use intents::{Intent, IntentId, KnownIntent};
 pub use kinds::{DEFAULT_BRANCH, DELETE, GIVE_BACK, MIGRATE, RENAME_ASIDE, SETTINGS, SYNC};
 pub use notices::{Outbox, Waiting};
+pub use opening::OpenError;
+pub use rows::Counter;
 pub use runs::Change;
 pub use worker::{Piece, Threads, Worker};
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite3";
-/// The lock's file beside it: held as long as the process lives, and released by the system however it ends.
-const LOCK: &str = "lock";
-
-/// Why the journal cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process holds it.
-    #[error("another process works on the state directory {0}; two writers would contradict each other")]
-    InUse(String),
-    /// The directory cannot be used.
-    #[error("the state directory {path} cannot be used: {source}")]
-    Directory {
-        /// Which.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It was written by another version.
-    #[error("the journal has schema {found}, and this version reads {known}: it was written by a newer cutover-api")]
-    Schema {
-        /// What it has.
-        found: i64,
-        /// What we read.
-        known: i64,
-    },
-    /// It is not a journal, or damaged.
-    #[error("the journal {path} cannot be opened: {source}")]
-    Database {
-        /// Which.
-        path: String,
-        /// Why.
-        source: rusqlite::Error,
-    },
-}
 
 /// A read or a write that failed; `Display` is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct JournalError(String);
-
-/// A call that changes something, about to be sent.
-#[derive(Clone, Debug)]
-pub struct Intent {
-    /// For which run.
-    pub run: RunId,
-    /// On which mirror.
-    pub mirror: MirrorName,
-    /// Which call, from a closed set.
-    pub kind: &'static str,
-    /// Our clock.
-    pub written_at: Timestamp,
-    /// Gitea's `Date` at the look that led to it.
-    pub gitea_date: Timestamp,
-    /// What it is about: the repository, by name and id.
-    pub about: serde_json::Value,
-}
-
-/// The number of a journalled intent.
-#[derive(Clone, Copy, Debug)]
-pub struct IntentId(i64);
-
-/// Any call that the journal knows of.
-#[derive(Clone, Debug)]
-pub struct KnownIntent {
-    /// By which run.
-    pub run: RunId,
-    /// Which call.
-    pub kind: String,
-    /// Gitea's `Date` when it was intended.
-    pub gitea_date: Timestamp,
-    /// What it was about; `Null`: a version that did not say.
-    pub about: serde_json::Value,
-    /// What was answered, if anything was.
-    pub answer: Option<serde_json::Value>,
-}
 
 /// A request that was accepted under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,8 +69,10 @@ pub struct Remembered {
     pub facts: Facts,
     /// What was sent about pruning.
     pub pruning: Option<PruneMemory>,
-    /// The latest word on how it is run.
+    /// The latest change of its mode.
     pub mode: Option<ModeChange>,
+    /// There is a change of its mode that cannot be read: what it was is not known.
+    pub mode_unreadable: bool,
 }
 
 /// A handle on the open journal; cheap to clone.
@@ -144,45 +82,38 @@ pub struct Journal {
     /// Beside the store, whose lock is held as long as a commit takes.
     outbox: Shared,
     worker: Arc<dyn Worker>,
-    /// Held, not read: dropping it releases the lock.
-    _lock: Option<Arc<File>>,
 }
 
 impl Journal {
-    /// Opens the journal in `directory`, which is made if it is not there, and locks it against a second process.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        let refused = |source| OpenError::Directory { path: directory.display().to_string(), source };
-        make_private(directory).map_err(refused)?;
-        let lock =
-            File::options().create(true).truncate(false).write(true).open(directory.join(LOCK)).map_err(refused)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.display().to_string())),
-            Err(fs::TryLockError::Error(source)) => return Err(refused(source)),
-        }
-        Ok(Self::of(Store::open(&directory.join(FILE))?, Some(Arc::new(lock))))
-    }
-
     /// A journal that lives as long as this handle: the same code on memory, for tests.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn in_memory() -> Result<Self, OpenError> {
-        Ok(Self::of(Store::in_memory()?, None))
+        Ok(Self::of(Store::in_memory()?))
     }
 
-    fn of(store: Store, lock: Option<Arc<File>>) -> Self {
+    fn of(store: Store) -> Self {
         let outbox = Arc::clone(&store.ledger.outbox);
-        Self { store: Arc::new(Mutex::new(store)), outbox, worker: Arc::new(Threads), _lock: lock }
+        Self { store: Arc::new(Mutex::new(store)), outbox, worker: Arc::new(Threads) }
     }
 
     /// The same journal, through a handle whose work is done by another worker.
     #[must_use]
     pub fn worked_by(&self, worker: Arc<dyn Worker>) -> Self {
         Self { worker, ..self.clone() }
+    }
+
+    /// Has rows that cannot be read counted from now on, each once.
+    ///
+    /// # Errors
+    /// An earlier use of the journal ended in a panic.
+    pub async fn count_unreadable_rows(&self, counter: Counter) -> Result<(), JournalError> {
+        self.with(move |store| {
+            store.damage.get_mut().counted_by(counter);
+            Ok(())
+        })
+        .await
     }
 
     /// Writes a run, new or changed, with the events that tell what is new of it.
@@ -204,6 +135,14 @@ impl Journal {
         events: Vec<Arc<Recorded>>,
     ) -> Result<(), JournalError> {
         self.with(move |store| store.accept(&run, keyed.as_ref(), &events)).await
+    }
+
+    /// The newest id that any process may have given to an event.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn latest_event(&self) -> Result<EventId, JournalError> {
+        self.with(Store::latest_event).await
     }
 
     /// Begins to give out ids for events: those of this process are above the one that this gives.
@@ -303,36 +242,12 @@ impl Journal {
         self.with(move |store| store.runs(limit, before)).await
     }
 
-    /// Runs that have not ended, oldest first.
+    /// Runs that have not ended, oldest first. One that cannot be read is in flight no longer.
     ///
     /// # Errors
-    /// The journal cannot be read.
-    pub async fn in_flight(&self) -> Result<Vec<Run>, JournalError> {
-        self.with(|store| store.in_flight()).await
-    }
-
-    /// Writes an intent. Nothing that changes Gitea is sent before this has returned.
-    ///
-    /// # Errors
-    /// It is not on disk.
-    pub async fn intend(&self, intent: Intent) -> Result<IntentId, JournalError> {
-        self.with(move |store| store.intend(&intent)).await
-    }
-
-    /// Adds the answer to an intent.
-    ///
-    /// # Errors
-    /// It is not on disk.
-    pub async fn answered(&self, intent: IntentId, answer: serde_json::Value) -> Result<(), JournalError> {
-        self.with(move |store| store.answered(intent.0, &answer)).await
-    }
-
-    /// The calls for a mirror that are known, newest first.
-    ///
-    /// # Errors
-    /// The journal cannot be read.
-    pub async fn intents(&self, mirror: MirrorName) -> Result<Vec<KnownIntent>, JournalError> {
-        self.with(move |store| store.intents(&mirror)).await
+    /// The journal cannot be read or written.
+    pub async fn in_flight(&self, now: Timestamp) -> Result<Vec<Run>, JournalError> {
+        self.with(move |store| store.in_flight(now)).await
     }
 
     /// What is known of a mirror.
@@ -389,10 +304,4 @@ impl Journal {
         self.worker.work(Box::new(piece)).await;
         told.await.map_err(|_| JournalError("the write ended in a panic".into()))?
     }
-}
-
-/// Makes a directory that only its owner may look into.
-fn make_private(directory: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }

@@ -1,11 +1,13 @@
 //! Words on how mirrors are run: written before they are carried out, and the latest kept for ever.
 
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Transaction, params};
 
 use super::JournalError;
-use super::store::{Store, failed, json, readable};
+use super::rows::{Unreadable, parse, parsed, text};
+use super::store::{Store, json};
 use crate::domain::mode::ModeChange;
 use crate::domain::names::MirrorName;
+use crate::domain::run::RunId;
 
 impl Store {
     pub(super) fn write_mode(&mut self, mirror: &MirrorName, change: &ModeChange) -> Result<(), JournalError> {
@@ -21,15 +23,17 @@ impl Store {
         })
     }
 
-    /// The latest word on a mirror. One that cannot be read counts for nothing: Gitea shows what was made of it.
-    pub(super) fn mode(&self, mirror: &MirrorName) -> Result<Option<ModeChange>, JournalError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body FROM mode_changes WHERE mirror = ?1 ORDER BY id DESC LIMIT 1")
-            .map_err(failed)?;
-        let body: Option<String> =
-            statement.query_row([mirror.as_str()], |row| row.get(0)).optional().map_err(failed)?;
-        Ok(body.and_then(|body| readable(&body)))
+    /// The latest change of a mirror's mode, and whether there is one that cannot be read. By the order of writing: an id that is damaged
+    /// must not bring an earlier change back.
+    pub(super) fn mode(&self, mirror: &MirrorName) -> Result<(Option<ModeChange>, bool), JournalError> {
+        let query = "SELECT id, body FROM mode_changes WHERE mirror = ?1 ORDER BY rowid DESC LIMIT 1";
+        let latest = self.rows("mode_changes", query, [mirror.as_str()], |row| {
+            let change: ModeChange = parse(&text(row, 1)?)?;
+            let same = parsed(row, 0, "an id", RunId::parse)? == change.id;
+            same.then_some(change).ok_or_else(|| Unreadable::new("two ids that differ"))
+        })?;
+        let is_unreadable = latest.iter().any(Option::is_none);
+        Ok((latest.into_iter().flatten().next(), is_unreadable))
     }
 }
 
@@ -37,7 +41,7 @@ impl Store {
 pub(super) fn drop_old(transaction: &Transaction<'_>, oldest: &str) -> Result<(), rusqlite::Error> {
     transaction
         .execute(
-            "DELETE FROM mode_changes WHERE at < ?1 AND id NOT IN (SELECT MAX(id) FROM mode_changes GROUP BY mirror)",
+            "DELETE FROM mode_changes WHERE at < ?1 AND rowid NOT IN (SELECT MAX(rowid) FROM mode_changes GROUP BY mirror)",
             [oldest],
         )
         .map(drop)
@@ -50,7 +54,6 @@ mod tests {
 
     use super::*;
     use crate::domain::mode::{Mode, Source};
-    use crate::domain::run::RunId;
 
     #[test]
     fn the_latest_word_comes_back_and_outlives_every_other() {
@@ -68,7 +71,7 @@ mod tests {
             applied_at: None,
             problem: None,
         };
-        assert_eq!(store.mode(&name("a")).unwrap(), None);
+        assert_eq!(store.mode(&name("a")).unwrap(), (None, false));
         store.write_mode(&name("a"), &change(1, Mode::Pinned)).unwrap();
         store.write_mode(&name("a"), &change(2, Mode::Severed)).unwrap();
         store.write_mode(&name("b"), &change(3, Mode::Pinned)).unwrap();
@@ -80,9 +83,9 @@ mod tests {
         assert_eq!(count(&store), 3);
         store.retain("2026-11-23T00:00:00Z".parse().unwrap()).unwrap();
         assert_eq!(count(&store), 2);
-        assert_eq!(store.mode(&name("a")).unwrap(), Some(carried));
-        assert_eq!(store.mode(&name("b")).unwrap(), Some(change(3, Mode::Pinned)));
+        assert_eq!(store.mode(&name("a")).unwrap(), (Some(carried), false));
+        assert_eq!(store.mode(&name("b")).unwrap(), (Some(change(3, Mode::Pinned)), false));
         store.connection.execute("UPDATE mode_changes SET body = '{}' WHERE mirror = 'b'", []).unwrap();
-        assert_eq!(store.mode(&name("b")).unwrap(), None);
+        assert_eq!(store.mode(&name("b")).unwrap(), (None, true));
     }
 }

@@ -3,12 +3,15 @@
 //! Owns how long they wait: a day, and [`KEPT`] of them. Whoever could not be told for a day asks for the status. What a
 //! clock has written that was ahead counts as of now: it must not hold back its mirror's notices until then.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Transaction, params};
+use serde::de::IgnoredAny;
 
-use super::store::{Store, clamp, damaged, failed};
+use super::rows::{Unreadable, parse, parsed, text};
+use super::store::{Store, clamp, failed};
 use super::{Journal, JournalError};
 use crate::domain::notice::Notice;
 
@@ -104,23 +107,36 @@ impl Store {
                 )
                 .map(drop)
         })?;
+        let next = self.next_notice()?;
         let waiting = count(self)?;
-        let next = self
-            .connection
-            .query_row(
-                "SELECT seq, id, mirror, body, tries, next_at FROM notices \
-                 WHERE seq IN (SELECT min(seq) FROM notices GROUP BY mirror) ORDER BY next_at, seq LIMIT 1",
-                [],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get::<_, String>(5)?)),
-            )
-            .optional()
-            .map_err(failed)?;
-        let next = next.map(|(seq, id, mirror, body, tries, next_at)| {
-            let next_at = next_at.parse().map_err(|_| damaged("a date"))?;
-            Ok(Waiting { seq, id, mirror, body, tries, next_at })
-        });
         let number = |count: i64| u64::try_from(count).unwrap_or_default();
-        Ok(Outbox { waiting: number(waiting), dropped: number(before - waiting), next: next.transpose()? })
+        Ok(Outbox { waiting: number(waiting), dropped: number(before - waiting), next })
+    }
+
+    /// The notice that is sent next. One that cannot be read is dropped: it must not hold back those after it.
+    fn next_notice(&mut self) -> Result<Option<Waiting>, JournalError> {
+        let query = "SELECT seq, id, mirror, body, tries, next_at FROM notices \
+                     WHERE seq IN (SELECT min(seq) FROM notices GROUP BY mirror) ORDER BY next_at, seq LIMIT 1";
+        loop {
+            let seq = Cell::new(None);
+            let next = self.rows("notices", query, [], |row| {
+                seq.set(Some(row.get::<_, i64>(0)?));
+                let body = text(row, 3)?;
+                parse::<IgnoredAny>(&body)?;
+                Ok::<_, Unreadable>(Waiting {
+                    seq: row.get(0)?,
+                    id: text(row, 1)?,
+                    mirror: text(row, 2)?,
+                    body,
+                    tries: row.get(4)?,
+                    next_at: parsed(row, 5, "a date", |date| date.parse().ok())?,
+                })
+            })?;
+            match (next.into_iter().next(), seq.get()) {
+                (Some(None), Some(seq)) => self.told(seq)?,
+                (next, _) => return Ok(next.flatten()),
+            }
+        }
     }
 
     pub(super) fn told(&mut self, seq: i64) -> Result<(), JournalError> {

@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use jiff::Timestamp;
+use rusqlite::{Row, Transaction, params};
 
 use super::JournalError;
-use super::store::{Store, clamp, failed, json, read};
+use super::rows::{Unreadable, name_of, parse, parsed, text};
+use super::store::{Store, clamp, failed, json};
 use crate::domain::event::Recorded;
 use crate::domain::names::MirrorName;
-use crate::domain::run::{Run, RunId};
+use crate::domain::run::{Part, Run, RunId};
 
 /// How much of a run is to be written.
 #[derive(Clone, Debug)]
@@ -76,44 +78,76 @@ impl Store {
         self.write_telling(events, |transaction| rows.put(transaction))
     }
 
+    /// One run; one that cannot be read is not known.
     pub(super) fn run(&self, id: RunId) -> Result<Option<Run>, JournalError> {
-        let mut statement = self.connection.prepare_cached("SELECT body FROM runs WHERE id = ?1").map_err(failed)?;
-        let body: Option<String> =
-            statement.query_row([id.to_string()], |row| row.get(0)).optional().map_err(failed)?;
-        body.map(|body| self.with_parts(&body)).transpose()
+        Ok(self.some_runs("WHERE id = ?1", params![id.to_string()], 1)?.into_iter().find_map(|(_, run)| run))
     }
 
     pub(super) fn runs(&self, limit: usize, before: Option<RunId>) -> Result<Vec<Run>, JournalError> {
         // a text above every UUID's, which has only hexadecimal digits
         let before = before.map_or_else(|| "z".to_owned(), |before| before.to_string());
-        self.bodies("SELECT body FROM runs WHERE id < ?1 ORDER BY id DESC LIMIT ?2", params![before, clamp(limit)])
+        let runs = self.some_runs("WHERE id < ?1 ORDER BY id DESC", params![before], limit)?;
+        Ok(runs.into_iter().filter_map(|(_, run)| run).collect())
     }
 
-    pub(super) fn in_flight(&self) -> Result<Vec<Run>, JournalError> {
-        self.bodies("SELECT body FROM runs WHERE ended_at IS NULL ORDER BY id", params![])
+    pub(super) fn in_flight(&mut self, now: Timestamp) -> Result<Vec<Run>, JournalError> {
+        let runs = self.some_runs("WHERE ended_at IS NULL ORDER BY id", params![], usize::MAX)?;
+        let (runs, lost): (Vec<_>, Vec<_>) = runs.into_iter().partition(|(_, run)| run.is_some());
+        if !lost.is_empty() {
+            // nothing is left of it that could be done; so it does not stay for ever
+            self.write(|transaction| {
+                let mut statement = transaction.prepare_cached("UPDATE runs SET ended_at = ?2 WHERE rowid = ?1")?;
+                lost.iter().try_for_each(|(row, _)| statement.execute(params![row, now.to_string()]).map(drop))
+            })?;
+        }
+        Ok(runs.into_iter().filter_map(|(_, run)| run).collect())
     }
 
-    fn bodies(&self, query: &str, parameters: impl rusqlite::Params) -> Result<Vec<Run>, JournalError> {
-        let mut statement = self.connection.prepare_cached(query).map_err(failed)?;
-        let rows = statement.query_map(parameters, |row| row.get::<_, String>(0)).map_err(failed)?;
-        let mut runs = Vec::new();
-        for body in rows {
-            // losing one costs history; refusing to start because of it would cost the service
-            match self.with_parts(&body.map_err(failed)?) {
-                Ok(run) => runs.push(run),
-                Err(error) => tracing::error!("a run is left out: {error}"),
-            }
+    /// Runs by their rows, until so many were read: losing one costs history, and refusing to start because of it would
+    /// cost the service.
+    fn some_runs(
+        &self,
+        which: &str,
+        parameters: impl rusqlite::Params,
+        limit: usize,
+    ) -> Result<Vec<(i64, Option<Run>)>, JournalError> {
+        let query = format!("SELECT id, rowid, body FROM runs {which}");
+        let mut statement = self.connection.prepare_cached(&query).map_err(failed)?;
+        let mut rows = statement.query(parameters).map_err(failed)?;
+        let (mut runs, mut read) = (Vec::new(), 0);
+        while read < limit
+            && let Some(row) = rows.next().map_err(failed)?
+        {
+            let name = name_of(row);
+            let run = self.kept("runs", &name, own_row(row));
+            let run = run.map(|run| self.with_parts(run)).transpose()?.flatten();
+            read += usize::from(run.is_some());
+            runs.push((row.get(1).map_err(failed)?, run));
         }
         Ok(runs)
     }
 
-    /// A run of its own row and those of its parts.
-    fn with_parts(&self, body: &str) -> Result<Run, JournalError> {
-        let mut run: Run = read(body)?;
-        let query = "SELECT body FROM parts WHERE run = ?1 ORDER BY place";
-        let mut statement = self.connection.prepare_cached(query).map_err(failed)?;
-        let rows = statement.query_map([run.id.to_string()], |row| row.get::<_, String>(0)).map_err(failed)?;
-        run.parts = rows.map(|part| read(&part.map_err(failed)?)).collect::<Result<_, _>>()?;
-        Ok(run)
+    /// A run and its parts; `None`: they are not all there.
+    fn with_parts(&self, mut run: Run) -> Result<Option<Run>, JournalError> {
+        let query = "SELECT run || ' ' || place, place, body FROM parts WHERE run = ?1 ORDER BY place";
+        let parts = self.rows("parts", query, [run.id.to_string()], |row| {
+            let part: Part = parse(&text(row, 2)?)?;
+            Ok((row.get::<_, i64>(1)?, part))
+        })?;
+        let all = parts.len();
+        let in_place = |(part, place): (Option<(i64, Part)>, i64)| part.filter(|(at, _)| *at == place);
+        run.parts = parts.into_iter().zip(0..).filter_map(in_place).map(|(_, part)| Arc::new(part)).collect();
+        // a run that has lost one of them would claim an end that it did not have, or never come to one
+        let whole = run.parts.len() == all && all > 0 && (run.parts.open() == 0) == run.finished_at.is_some();
+        let missing = || Unreadable::new("parts that are missing");
+        let name = run.id.to_string();
+        Ok(self.kept("runs", &name, whole.then_some(run).ok_or_else(missing)))
     }
+}
+
+/// A run without its parts.
+fn own_row(row: &Row<'_>) -> Result<Run, Unreadable> {
+    let run: Run = parse(&text(row, 2)?)?;
+    let same = parsed(row, 0, "an id", RunId::parse)? == run.id;
+    same.then_some(run).ok_or_else(|| Unreadable::new("two ids that differ"))
 }

@@ -1,29 +1,30 @@
 //! The statements. Everything here blocks and is called from where that is allowed.
 
+use std::cell::RefCell;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan as _};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
-use serde::de::DeserializeOwned;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::events::Ledger;
+use super::home::Home;
+use super::opening::{Closed, lacks_room};
+use super::rows::{Damage, parse, text};
 use super::runs::{Change, Rows, drop_parts};
-use super::{
-    Intent, IntentId, JournalError, KnownIntent, MIGRATE, OpenError, Remembered, deliveries, keys, modes, notices,
-};
+use super::{GIVE_BACK, JournalError, MIGRATE, OpenError, RENAME_ASIDE, Remembered, deliveries, keys, modes, notices};
 use crate::domain::event::Recorded;
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
 use crate::domain::notice::Notice;
-use crate::domain::run::RunId;
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
-const SCHEMA: i64 = 8;
+const SCHEMA: i64 = 9;
 
 /// From each version to the next: the first makes version 1 of an empty file.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
@@ -32,6 +33,7 @@ const STEPS: [&str; 8] = [
     include_str!("schema-6.sql"),
     include_str!("schema-7.sql"),
     include_str!("schema-8.sql"),
+    include_str!("schema-9.sql"),
 ];
 
 /// How many ended runs are kept, and for how many days.
@@ -41,16 +43,36 @@ const DAYS_KEPT: i64 = 30;
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) connection: Connection,
+    /// Nothing to look at where there is no file.
+    home: Home,
+    /// Held, not read: dropping it releases the lock.
+    pub(super) lock: Option<File>,
+    /// It stands for a journal that cannot be opened now.
+    pub(super) closed: Option<Closed>,
     /// Whether the latest write failed.
     broken: bool,
     pub(super) ledger: Ledger,
+    pub(super) damage: RefCell<Damage>,
 }
 
 impl Store {
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+    /// The journal at `path`, which the holder of `lock` alone writes.
+    pub(super) fn open(path: &Path, lock: &Path) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Database { path: path.display().to_string(), source };
-        let connection = Connection::open(path).map_err(refused)?;
-        Self::over(connection, refused)
+        let shared = || Self::over(Connection::open(path).map_err(refused)?, refused);
+        // where there is no room for the memory that connections share, or the file system has none, this one goes without
+        let alone = |error| match error {
+            OpenError::Database { source, .. } if lacks_room(&source) => {
+                let connection = Connection::open(path).map_err(refused)?;
+                connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(refused)?;
+                Self::over(connection, refused)
+            }
+            error => Err(error),
+        };
+        let mut store = shared().or_else(alone)?;
+        // only now are all its files there
+        store.home = Home::of(path, lock);
+        Ok(store)
     }
 
     pub(super) fn in_memory() -> Result<Self, OpenError> {
@@ -70,7 +92,15 @@ impl Store {
             let step = format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {version}; COMMIT;");
             connection.execute_batch(&step).map_err(&refused)?;
         }
-        Ok(Self { connection, broken: false, ledger: Ledger::default() })
+        Ok(Self {
+            connection,
+            home: Home::default(),
+            lock: None,
+            closed: None,
+            broken: false,
+            ledger: Ledger::default(),
+            damage: RefCell::default(),
+        })
     }
 
     /// One transaction, which is on disk when this returns.
@@ -87,6 +117,7 @@ impl Store {
         events: &[Arc<Recorded>],
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, JournalError> {
+        self.is_at_home()?;
         let batch = self.ledger.batch(events)?;
         let done = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -125,74 +156,17 @@ impl Store {
         })
     }
 
-    pub(super) fn intend(&mut self, intent: &Intent) -> Result<IntentId, JournalError> {
-        self.write(|transaction| {
-            transaction.execute(
-                "INSERT INTO intents (run, mirror, kind, written_at, gitea_date, about) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    intent.run.to_string(),
-                    intent.mirror.as_str(),
-                    intent.kind,
-                    intent.written_at.to_string(),
-                    intent.gitea_date.to_string(),
-                    intent.about.to_string(),
-                ],
-            )?;
-            Ok(IntentId(transaction.last_insert_rowid()))
-        })
-    }
-
-    pub(super) fn answered(&mut self, intent: i64, answer: &serde_json::Value) -> Result<(), JournalError> {
-        let answer = answer.to_string();
-        self.write(|transaction| {
-            transaction.execute("UPDATE intents SET answer = ?2 WHERE seq = ?1", params![intent, answer]).map(drop)
-        })
-    }
-
-    pub(super) fn intents(&mut self, mirror: &MirrorName) -> Result<Vec<KnownIntent>, JournalError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT run, kind, gitea_date, about, answer FROM intents WHERE mirror = ?1 ORDER BY seq DESC LIMIT 500")
-            .map_err(failed)?;
-        let text = |row: &rusqlite::Row<'_>, column: usize| row.get::<_, Option<String>>(column);
-        let rows = statement
-            .query_map(params![mirror.as_str()], |row| {
-                Ok((
-                    row.get::<_, String>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get::<_, String>(2)?,
-                    text(row, 3)?,
-                    text(row, 4)?,
-                ))
-            })
-            .map_err(failed)?;
-        rows.map(|row| {
-            let (run, kind, gitea_date, about, answer) = row.map_err(failed)?;
-            Ok(KnownIntent {
-                run: RunId::parse(&run).ok_or_else(|| damaged("a run's id"))?,
-                kind,
-                gitea_date: gitea_date.parse().map_err(|_| damaged("a date"))?,
-                about: about.map(|about| read(&about)).transpose()?.unwrap_or_default(),
-                answer: answer.map(|answer| read(&answer)).transpose()?,
-            })
-        })
-        .collect()
-    }
-
     pub(super) fn remembered(&mut self, mirror: &MirrorName) -> Result<Remembered, JournalError> {
-        let row: Option<(Option<String>, Option<String>)> = self
-            .connection
-            .query_row("SELECT facts, pruning FROM mirrors WHERE name = ?1", [mirror.as_str()], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()
-            .map_err(failed)?;
-        let mode = self.mode(mirror)?;
-        let Some((facts, pruning)) = row else { return Ok(Remembered { mode, ..Remembered::default() }) };
+        let query = "SELECT name, facts FROM mirrors WHERE name = ?1 AND facts IS NOT NULL";
+        let facts = self.rows("mirrors", query, [mirror.as_str()], |row| parse(&text(row, 1)?))?;
+        // not known is safe: it is sent again
+        let query = "SELECT name, pruning FROM mirrors WHERE name = ?1 AND pruning IS NOT NULL";
+        let pruning = self.rows("mirrors", query, [mirror.as_str()], |row| parse(&text(row, 1)?))?;
+        let (mode, unreadable) = self.mode(mirror)?;
         Ok(Remembered {
-            facts: facts.and_then(|facts| readable(&facts)).unwrap_or_default(),
-            // not known is safe: it is sent again
-            pruning: pruning.and_then(|pruning| readable(&pruning)),
+            facts: facts.into_iter().flatten().next().unwrap_or_default(),
+            pruning: pruning.into_iter().flatten().next(),
+            mode_unreadable: unreadable || self.closed.as_ref().is_some_and(|closed| !closed.is_new),
             mode,
         })
     }
@@ -209,7 +183,21 @@ impl Store {
         })
     }
 
+    /// Nothing may be promised by what is written where no later process reads.
+    fn is_at_home(&self) -> Result<(), JournalError> {
+        if let Some(closed) = &self.closed {
+            return Err(JournalError(closed.because.clone()));
+        }
+        let Some(lost) = self.home.lost() else { return Ok(()) };
+        Err(JournalError(format!(
+            "{} was deleted, moved or replaced under this process: it writes nothing more, and changes nothing in Gitea; \
+             restart it",
+            lost.display()
+        )))
+    }
+
     pub(super) fn is_writable(&mut self) -> Result<(), JournalError> {
+        self.is_at_home()?;
         if !self.broken {
             return Ok(());
         }
@@ -232,11 +220,12 @@ impl Store {
             if runs > 0 {
                 drop_parts(transaction)?;
             }
-            // a migrate's intent outlives its run: it is what tells our own placeholder from somebody else's
+            // what the latest migrate and the latest renames were about outlives their runs: it tells our own placeholder from
+            // somebody else's, and where the folder of a repository is
             transaction.execute(
                 "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND run NOT IN (SELECT id FROM mode_changes) AND \
-                 seq NOT IN (SELECT MAX(seq) FROM intents WHERE kind = ?1 GROUP BY mirror)",
-                params![MIGRATE],
+                 seq NOT IN (SELECT MAX(seq) FROM intents WHERE kind IN (?1, ?2, ?3) GROUP BY mirror, kind)",
+                params![MIGRATE, RENAME_ASIDE, GIVE_BACK],
             )?;
             Ok(runs)
         })?;
@@ -255,19 +244,6 @@ fn put_facts(transaction: &Transaction<'_>, mirror: &MirrorName, facts: &str) ->
 
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, JournalError> {
     serde_json::to_string(value).map_err(|_| JournalError("a value has no JSON form".into()))
-}
-
-pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, JournalError> {
-    serde_json::from_str(text).map_err(|_| damaged("a row"))
-}
-
-/// What can be read; what cannot is told to the log and forgotten.
-pub(super) fn readable<T: DeserializeOwned>(text: &str) -> Option<T> {
-    read(text).inspect_err(|error| tracing::error!("what was known of a mirror is forgotten: {error}")).ok()
-}
-
-pub(super) fn damaged(what: &str) -> JournalError {
-    JournalError(format!("the journal holds {what} that this version cannot read"))
 }
 
 pub(super) fn clamp(limit: usize) -> i64 {

@@ -143,6 +143,8 @@ families! {
         "What became of notifications: delivered, failed (one try, which is repeated), dropped (not taken for a day, or too many).";
     NOTIFICATIONS_WAITING = "cutover_notifications_pending", Kind::Gauge, [],
         "Notifications that wait to be taken; 0 where none are configured.";
+    JOURNAL_ROWS_UNREADABLE = "cutover_journal_rows_unreadable_total", Kind::Counter, ["table"],
+        "Rows of the journal that cannot be read, each once a start, by table; skipped, and proof of nothing. Should stay absent.";
     PANICS = "cutover_panics_total", Kind::Counter, [],
         "Panics caught: in answering a request, in a run or in an observation; should stay 0.";
     CA_BUNDLES = "cutover_ca_bundle_usable", Kind::Gauge, ["setting"],

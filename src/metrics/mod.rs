@@ -95,6 +95,7 @@ pub struct Metrics {
     webhooks: IntCounterVec,
     notifications: IntCounterVec,
     notifications_waiting: IntGauge,
+    journal_rows_unreadable: IntCounterVec,
     panics: IntCounterVec,
     ca_bundles: IntGaugeVec,
     /// Goes up with everything that is counted, but for scrapes.
@@ -146,6 +147,7 @@ impl Metrics {
             webhooks: counter(&registry, &families::WEBHOOKS),
             notifications: counter(&registry, &families::NOTIFICATIONS),
             notifications_waiting: gauge(&registry, &families::NOTIFICATIONS_WAITING),
+            journal_rows_unreadable: counter(&registry, &families::JOURNAL_ROWS_UNREADABLE),
             panics: counter(&registry, &families::PANICS),
             ca_bundles: gauges(&registry, &families::CA_BUNDLES),
             changes: AtomicU64::new(0),
@@ -193,6 +195,12 @@ impl Metrics {
             }
             End::Succeeded { .. } | End::Unverified { .. } | End::Canceled => {}
         }
+        self.changed();
+    }
+
+    /// A row of this table of the journal cannot be read.
+    pub fn journal_row_unreadable(&self, table: &str) {
+        self.journal_rows_unreadable.with_label_values(&[table]).inc();
         self.changed();
     }
 

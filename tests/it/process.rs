@@ -143,7 +143,7 @@ impl Service {
     }
 
     /// Sends SIGTERM and waits for the end: its exit code, and how long it took.
-    fn terminate(mut self) -> (Option<i32>, Duration) {
+    pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let began = now();
         self.signal("-TERM");
         let code = self.child.wait().unwrap().code();

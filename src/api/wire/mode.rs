@@ -53,7 +53,8 @@ pub(in crate::api) struct ModeBody {
 #[schema(as = ModeChange)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct ModeChangeBody {
-    /// Who has said so: a caller, the configuration, or somebody who has set the interval `0s` in Gitea.
+    /// Who has said so: a caller, the configuration, or somebody who has set the interval `0s` in Gitea; `journal`: the
+    /// record of the latest change cannot be read, and the mirror counts as severed until the mode is set anew.
     source: ModeSource,
     /// The name of the token that asked; null unless a caller has.
     #[schema(required = true)]

@@ -27,6 +27,9 @@ const NAMED: usize = 3;
 
 impl Table<'_> {
     pub(super) fn legacy(&self, repository: &Repository, date: Timestamp) -> Next {
+        if let Some(next) = self.interrupted_rename(repository) {
+            return next;
+        }
         let wanted = self.history.options.on_legacy.unwrap_or(self.spec.on_legacy);
         // one that this run has renamed, and whose name was taken by another, is no reason to rename that one, too
         let another = self.history.aside.as_ref().is_some_and(|aside| aside.repository != repository.id);
@@ -165,6 +168,7 @@ impl Table<'_> {
                 fail(giving_up.problem.clone())
             }
             RepositoryAnswer::Trouble(trouble) if in_time => self.wait_for_gitea(trouble, self.troubles()),
+            RepositoryAnswer::Absent if in_time && let Some(next) = self.interrupted_return() => next,
             RepositoryAnswer::Absent if in_time => match self.renaming(aside.name.as_str()) {
                 None => Next::Act(Action::GiveBack(aside.clone())),
                 Some(next @ Next::Wait(_)) => next,

@@ -5,14 +5,15 @@
 //! with [`Evidence`](super::evidence::Evidence).
 //!
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
-//! (`placeholder`), a regular repository in the way (`legacy`), a mirror that is there (`mirror`) and its settings
-//! (`settings`); `lag` waits for what a delivery names, `observe` concludes from looks alone, `pivot` is the gate before
-//! what makes a mirror, `patience` bounds each pause, and `failing` words the problems. `carrying` decides for a mode what
-//! [`decide`] decides for a run.
+//! (`placeholder`), a regular repository in the way (`legacy`), a rename of it that Gitea did not survive (`interrupted`), a
+//! mirror that is there (`mirror`) and its settings (`settings`); `lag` waits for what a delivery names, `observe` concludes
+//! from looks alone, `pivot` is the gate before what makes a mirror, `patience` bounds each pause, and `failing` words the
+//! problems. `carrying` decides for a mode what [`decide`] decides for a run.
 
 mod absent;
 mod carrying;
 mod failing;
+mod interrupted;
 mod lag;
 mod legacy;
 mod mirror;
@@ -77,6 +78,8 @@ pub enum Look {
     Ancestry,
     /// What stands under the name that a legacy repository was renamed to.
     Aside,
+    /// Its refs there.
+    AsideRefs,
     /// Whether the platform is past its pivot.
     Pivot,
 }
@@ -202,7 +205,7 @@ impl Table<'_> {
             }
             RepositoryAnswer::Trouble(trouble) => self.wait_for_gitea(trouble, self.troubles()),
             RepositoryAnswer::Refused(refusal) => fail(failing::refused(refusal)),
-            RepositoryAnswer::Absent => self.absent(),
+            RepositoryAnswer::Absent => self.interrupted_return().unwrap_or_else(|| self.absent()),
             RepositoryAnswer::Present(repository) if !repository.mirror => self.legacy(repository, *date),
             RepositoryAnswer::Present(repository)
                 if !self.spec.upstream.is_the_upstream_of(&repository.original_url) =>

@@ -45,6 +45,7 @@ impl Scene {
     fn plan(self) -> Planned {
         let observation = Observation {
             aside: None,
+            aside_refs: None,
             pivot: None,
             repository: Some(RepositorySeen { answer: self.repository, date: at(0), dated: true }),
             owner: Some(self.owner),

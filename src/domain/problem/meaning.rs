@@ -72,7 +72,7 @@ impl Code {
                 "Every stream of events holds a connection for as long as it is open, and those that may be held so are open now. All other calls are answered as ever."
             }
             Self::StateUnavailable => {
-                "The journal in the state directory cannot be read or written, so no run may be accepted: it could be lost. `/readyz` says the same, and the service's log has the cause."
+                "The journal in the state directory cannot be read or written, or was deleted or replaced under the service. So no run may be accepted: it could be lost. `/readyz` says the same, and the service's log has the cause."
             }
             Self::WebhookSecret => {
                 "Webhooks are configured for the mirror, and none of the files that hold their secrets can be used: missing, not readable, empty, or shorter than 32 characters. The delivery was not looked at; the service's log names each file."
@@ -137,6 +137,9 @@ impl Code {
             Self::RepositoryLimit => "Gitea refuses another repository for this owner: a limit or quota is reached.",
             Self::RepositoryFilesExist => {
                 "There is a folder of this name on Gitea's disk that its database does not know, such as after a restored backup. Gitea makes no repository over it."
+            }
+            Self::RepositoryFolderMissing => {
+                "Gitea renames a repository's folder first and writes the new name into its database after. It was stopped in between, while it renamed a repository for this service: the database has the old name, the folder the new one, and nothing of it can be read. Nothing is lost. Nothing is renamed or made there until the folder is back."
             }
             Self::RepositoryInvisible => {
                 "Gitea says that the repository exists when it is made, and that it does not when it is read: our token may not see it. It was not touched."
@@ -235,6 +238,9 @@ impl Code {
             }
             Self::DeadlineExceeded => {
                 "The run was given up at its deadline (`limits.run`). What Gitea has begun goes on, and the next run takes it up."
+            }
+            Self::RunCrashed => {
+                "The process ended three times in a row without a shutdown (killed, out of memory, power), each time while this run was in flight, and the run changed nothing in Gitea in between. It may be what ends the process, so it is not resumed again. Nothing is known to be wrong with the mirror."
             }
             Self::Superseded => {
                 "The service was started with a configuration that no longer has this mirror, while a run on it was waiting."

@@ -259,6 +259,11 @@ impl World {
         self.journal = Some(Journal::open(&self.path("state")).unwrap());
     }
 
+    /// The same, where the disk may take nothing now.
+    pub(crate) fn keep_the_journal_on_a_disk_that_may_be_full(&mut self) {
+        self.journal = Some(Journal::open_or_wait(&self.path("state")).unwrap());
+    }
+
     /// Ends the service as a crash does: nothing is waited for. The journal stays.
     pub(crate) fn crash(&mut self) {
         self.shutdown.force();

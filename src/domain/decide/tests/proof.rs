@@ -143,6 +143,7 @@ impl Conditions {
             upstream: Some(Seen { at: date, value: upstream }),
             local_refs: Some(Seen { at: date, value: local }),
             aside: None,
+            aside_refs: None,
             pivot: None,
         };
         decide(&spec, &seen, &history, &world.policy)

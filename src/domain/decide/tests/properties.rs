@@ -136,6 +136,7 @@ pub(super) fn any_observation() -> impl Strategy<Value = Observation> {
             upstream: upstream.map(|(at, value)| Seen { at, value }),
             local_refs: local_refs.map(|(at, value)| Seen { at, value }),
             aside: None,
+            aside_refs: None,
             pivot: None,
         })
 }

@@ -31,6 +31,21 @@ struct Patch {
 }
 
 impl Gitea {
+    /// Kills the server in the middle of its next rename: the folder has the new name then, the row the old one.
+    pub fn kill_in_next_rename(&self) {
+        self.state().dies_in_rename = true;
+    }
+
+    /// Moves the folder of a repository on the disk, as an administrator does.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such folder.
+    pub fn move_folder(&self, owner: &str, from: &str, to: &str) {
+        let moved = self.inner.store.rename(&self.git_dir_of(owner, from), &self.git_dir_of(owner, to));
+        moved.expect("the folder is there");
+    }
+
     pub(super) async fn patch_repository(&self, asked: &Asked, doer: Option<&Doer>) -> Result<Response, Refusal> {
         let repository = self.assigned(asked, doer, "write:repository")?;
         let doer = self.signed_in(doer)?;
@@ -79,7 +94,8 @@ impl Gitea {
     async fn rename(&self, owner: &Account, repository: &Repository, name: &str) -> Result<(), Refusal> {
         if !repository.name.eq_ignore_ascii_case(name) {
             self.name_is_allowed(name, false)?;
-            if self.state().repository(&owner.name, name).is_some() {
+            let has_folder = self.inner.store.exists(&self.git_dir_of(&owner.name, name));
+            if has_folder || self.state().repository(&owner.name, name).is_some() {
                 let text = format!("repository already exists [uname: {}, name: {name}]", owner.name);
                 return Err(self.unprocessable(&text));
             }
@@ -90,6 +106,10 @@ impl Gitea {
         if let Err(error) = moved.and_then(|moved| moved) {
             // A placeholder whose folder is gone cannot be renamed.
             return Err(self.unprocessable(&format!("rename repository directory: {error}")));
+        }
+        if std::mem::take(&mut self.state().dies_in_rename) {
+            self.kill();
+            std::future::pending::<()>().await;
         }
         let mut state = self.state();
         state.redirects.remove(&(owner.id, name.to_lowercase()));

@@ -88,6 +88,7 @@ pub(super) struct Mirror {
 pub(super) type Hook = Box<dyn FnOnce(&Gitea) + Send>;
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct State {
     pub(super) accounts: Vec<Account>,
     pub(super) tokens: HashMap<String, Token>,
@@ -105,6 +106,8 @@ pub(super) struct State {
     pub(super) working: bool,
     pub(super) stuck: bool,
     pub(super) down: bool,
+    /// Killed once the next rename has moved its folder.
+    pub(super) dies_in_rename: bool,
     pub(super) scripts: Vec<(CallKind, Fault, bool)>,
     pub(super) hooks: Vec<(CallKind, Hook)>,
     pub(super) calls: Vec<Call>,

@@ -111,6 +111,10 @@ impl World {
                 let to = local.commit_of(&self.spec.branch).unwrap().clone();
                 self.history.saw_ancestry(to, self.ancestry.clone());
             }
+            Look::AsideRefs => {
+                self.history.saw_aside_refs(&self.local);
+                seen.aside_refs = Some(self.local.clone());
+            }
             Look::Pivot => seen.pivot = Some(self.pivot.clone()),
             Look::Aside => {
                 let there = self.aside.as_ref().map(|(_, repository, _)| Box::new(repository.clone()));
