@@ -16,7 +16,7 @@
 //! | `clock` | nothing | wall time |
 //! | `telemetry` | nothing | the log |
 //! | `shutdown` | nothing | the two stages of ending |
-//! | `config` | `domain`, `transport` | options and files → a validated configuration; secrets re-read from files |
+//! | `config` | `domain`, `transport`, `telemetry` | options and files → a validated configuration; secrets re-read from files |
 //! | `metrics` | `domain` | every metric family |
 //! | `gitea` | `domain`, `transport` | the Gitea client, one outcome enum a call |
 //! | `git` | `domain`, `transport` | the ref lister |
@@ -28,7 +28,8 @@
 //! | `notify` | `domain`, `transport`, `journal`, `metrics`, `clock`, `shutdown` | outbound notifications |
 //! | `app` | everything | composition and exit codes |
 //!
-//! `config` asks `transport` whether a CA bundle and a proxy can be used, so that both are faults at start. `api` reads the clock because freshness is a value as of now, `kube` because a token ends at a time. `engine` knows
+//! `config` asks `transport` whether a CA bundle and a proxy can be used, and `telemetry` what a filter of the log is, so that all
+//! are faults at start. `api` reads the clock because freshness is a value as of now, `kube` because a token ends at a time. `engine` knows
 //! the platform by a trait of `domain`, which `app` fills with `kube`. Outside: only `domain` knows no runtime, no HTTP, no
 //! file and no clock; only `transport` holds an HTTP client; only `journal` holds SQLite; only `api` and `app` hold axum; only
 //! `app` accepts connections.

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal as _};
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The form of a line.
@@ -22,21 +23,19 @@ pub enum Format {
 /// The level where nothing is said.
 const DEFAULT: &str = "info";
 
-/// A filter that cannot be read; the default is used instead.
+/// A filter that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("CUTOVER_LOG is not a filter such as debug or info,cutover_api::gitea=debug: {0}; the level is info")]
+#[error(
+    "write a level (trace, debug, info, warn, error, off), or levels of targets as in info,cutover_api::gitea=debug: {0}"
+)]
 pub struct BadFilter(String);
 
 /// Sets the process's log up: in `format`, or by default as text on a terminal and as JSON elsewhere; `filter` is the
-/// value of `CUTOVER_LOG`.
-///
-/// # Errors
-/// [`BadFilter`]: the log is set up all the same, at the default level.
-pub fn init(format: Option<Format>, filter: Option<&str>) -> Result<(), BadFilter> {
+/// value of `CUTOVER_LOG`. One that cannot be read, which [`check`] tells, counts as the default.
+pub fn init(format: Option<Format>, filter: Option<&str>) {
     let default = if io::stderr().is_terminal() { Format::Text } else { Format::Json };
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let (filter, outcome) = filter_from(filter);
-    let subscriber = subscriber(format.unwrap_or(default), filter, colours, io::stderr);
+    let subscriber = subscriber(format.unwrap_or(default), filter_from(filter), colours, io::stderr);
     // a panic's own words may hold anything; where it was is enough to find it
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -44,17 +43,32 @@ pub fn init(format: Option<Format>, filter: Option<&str>) -> Result<(), BadFilte
     }));
     // a second call, as tests make it, leaves the first one's subscriber in place
     let _ = tracing::subscriber::set_global_default(subscriber);
-    outcome
 }
 
-fn filter_from(text: Option<&str>) -> (EnvFilter, Result<(), BadFilter>) {
-    let text = text.map(str::trim).filter(|text| !text.is_empty()).unwrap_or(DEFAULT);
-    let (filter, outcome) = match EnvFilter::builder().parse(text) {
-        Ok(filter) => (filter, Ok(())),
-        Err(error) => (EnvFilter::new(DEFAULT), Err(BadFilter(error.to_string()))),
-    };
-    let audit = "audit=info".parse().expect("this directive is well formed");
-    (filter.add_directive(audit), outcome)
+/// Whether a value of `CUTOVER_LOG` can be read.
+///
+/// # Errors
+/// [`BadFilter`]: it cannot.
+pub fn check(filter: &str) -> Result<(), BadFilter> {
+    parse(filter).map(drop)
+}
+
+fn parse(text: &str) -> Result<EnvFilter, BadFilter> {
+    let text = text.trim();
+    // a word alone would be taken for a target: all of it would be logged, and nothing else
+    for directive in text.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+        let word = !directive.contains(['=', '[']) && directive.parse::<LevelFilter>().is_err();
+        if word || directive.ends_with('=') {
+            return Err(BadFilter(format!("{directive} is no level")));
+        }
+    }
+    EnvFilter::builder().parse(text).map_err(|error| BadFilter(error.to_string()))
+}
+
+fn filter_from(text: Option<&str>) -> EnvFilter {
+    let text = text.filter(|text| !text.trim().is_empty()).unwrap_or(DEFAULT);
+    let filter = parse(text).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    filter.add_directive("audit=info".parse().expect("this directive is well formed"))
 }
 
 fn subscriber<W>(format: Format, filter: EnvFilter, colours: bool, writer: W) -> Box<dyn Subscriber + Send + Sync>
@@ -88,17 +102,16 @@ mod tests {
         }
     }
 
-    fn logged(format: Format, filter: Option<&str>) -> (String, Result<(), BadFilter>) {
+    fn logged(format: Format, filter: Option<&str>) -> String {
         let lines = Lines::default();
-        let (filter, outcome) = filter_from(filter);
+        let filter = filter_from(filter);
         let writer = lines.clone();
         tracing::subscriber::with_default(subscriber(format, filter, false, move || writer.clone()), || {
             tracing::info!(mirror = "openova", "Began a run");
             tracing::debug!("Looked");
             tracing::info!(target: "audit", principal = "ops", "Asked for a run");
         });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        (text, outcome)
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
     }
 
     #[test]
@@ -106,8 +119,7 @@ mod tests {
         for (filter, run, looked) in
             [(None, true, false), (Some(""), true, false), (Some("debug"), true, true), (Some("off"), false, false)]
         {
-            let (text, outcome) = logged(Format::Text, filter);
-            assert_eq!(outcome, Ok(()));
+            let text = logged(Format::Text, filter);
             assert_eq!((text.contains("Began a run"), text.contains("Looked")), (run, looked), "{filter:?}: {text}");
         }
     }
@@ -115,21 +127,46 @@ mod tests {
     #[test]
     fn the_audit_is_written_at_every_level() {
         for filter in ["off", "error", "audit=off", "audit=error,cutover_api=warn"] {
-            let (text, _) = logged(Format::Text, Some(filter));
+            let text = logged(Format::Text, Some(filter));
             assert!(text.contains("Asked for a run"), "{filter}: {text}");
         }
     }
 
     #[test]
-    fn a_bad_filter_is_reported_and_the_log_goes_on() {
-        let (text, outcome) = logged(Format::Text, Some("cutover_api=loud"));
-        assert!(outcome.unwrap_err().to_string().contains("CUTOVER_LOG"));
-        assert!(text.contains("Began a run"));
+    fn a_filter_is_made_of_levels_and_of_targets_with_levels() {
+        for good in [
+            "info",
+            "INFO",
+            "off",
+            "4",
+            "info,cutover_api::gitea=debug",
+            "",
+            " warn,cutover_api=trace ",
+            "cutover_api[request]=debug",
+            "info,[request{request_id}]=debug",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "verbose",
+            "loud",
+            "6",
+            "info,verbose",
+            "cutover_api",
+            "infos",
+            "cutover_api=loud",
+            "cutover_api=",
+            "=",
+            "a b",
+        ] {
+            assert!(check(bad).unwrap_err().to_string().contains("write a level"), "{bad}");
+            assert!(logged(Format::Text, Some(bad)).contains("Began a run"), "{bad}: the default counts");
+        }
     }
 
     #[test]
     fn a_json_line_is_flat_and_in_utc() {
-        let (text, _) = logged(Format::Json, None);
+        let text = logged(Format::Json, None);
         let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         assert_eq!(line["message"], "Began a run");
         assert_eq!(line["mirror"], "openova");

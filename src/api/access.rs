@@ -34,6 +34,12 @@ pub trait Authenticator: Send + Sync {
     /// # Errors
     /// Why the caller is refused; no text in it holds a secret.
     fn authenticate<'a>(&'a self, presented: &'a str) -> BoxFuture<'a, Result<Principal, Stranger>>;
+
+    /// Whether callers can be recognised now, as far as that can be said without asking anybody else.
+    ///
+    /// # Errors
+    /// Why they cannot be; no text in it holds a secret.
+    fn ready(&self) -> Result<(), String>;
 }
 
 /// Who is let in.
@@ -44,6 +50,16 @@ pub enum Access {
     Anonymous,
     /// Whoever presents a token.
     Tokens(Arc<dyn Authenticator>),
+}
+
+impl Access {
+    /// Whether callers can be recognised now.
+    pub(super) fn ready(&self) -> Result<(), Refusal> {
+        match self {
+            Self::Anonymous => Ok(()),
+            Self::Tokens(authenticator) => authenticator.ready().map_err(tokens_unreadable),
+        }
+    }
 }
 
 /// What a route asks of its caller.
@@ -97,7 +113,7 @@ impl Gate {
         let principal = match known {
             Ok(principal) => principal,
             Err(refusal) => {
-                // whoever presents nothing does not guess, nor does one whom Kubernetes knows or could not be asked about
+                // who presents nothing does not guess, nor does one whom Kubernetes knows or about whom nobody could say
                 let presents = request.headers().contains_key(header::AUTHORIZATION);
                 let guesses = presents && refusal.code() == Code::Unauthenticated;
                 return said(if guesses { slowed_down(&self.edge, peer(&request), refusal) } else { refusal });
@@ -232,10 +248,7 @@ async fn recognise(edge: &Edge, headers: &HeaderMap) -> Result<Principal, Refusa
 fn refused(edge: &Edge, stranger: Stranger) -> Refusal {
     let (reason, refusal) = match stranger {
         Stranger::Unknown => (AuthFailure::Invalid, Refusal::unauthenticated()),
-        Stranger::Unreadable(why) => {
-            tracing::error!(error = %why, "No caller can be let in: the tokens cannot be read");
-            (AuthFailure::Unavailable, Refusal::unauthenticated())
-        }
+        Stranger::Unreadable(why) => (AuthFailure::Unavailable, tokens_unreadable(why)),
         Stranger::NotListed { name } => {
             let detail = format!("Kubernetes knows this caller as {name}, and no list of this service has that name");
             (AuthFailure::Forbidden, Refusal::new(Code::Forbidden, detail))
@@ -247,6 +260,11 @@ fn refused(edge: &Edge, stranger: Stranger) -> Refusal {
     };
     edge.metrics.auth_failure(reason);
     refusal
+}
+
+fn tokens_unreadable(why: String) -> Refusal {
+    let detail = "the tokens file cannot be read; cutover-api's log has the cause, under this request id";
+    Refusal::new(Code::TokensUnreadable, detail).with_inside(why)
 }
 
 /// The one bearer token of a request, if it has exactly one and nothing else.

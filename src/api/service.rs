@@ -35,6 +35,7 @@ pub(super) async fn healthz() -> Json<Well> {
 )]
 pub(super) async fn readyz(State(state): State<ApiState>) -> Result<Json<Well>, Refusal> {
     state.engine.ready().await?;
+    state.access.ready()?;
     Ok(Json(Well { status: "ok" }))
 }
 

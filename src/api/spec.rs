@@ -79,8 +79,9 @@ const ANYWHERE: [Code; 5] =
     [Code::MalformedRequest, Code::OriginNotAllowed, Code::HostNotAllowed, Code::UriTooLong, Code::Internal];
 
 /// What recognising a caller can end with, besides.
-const GUARDED: [Code; 6] = [
+const GUARDED: [Code; 7] = [
     Code::Unauthenticated,
+    Code::TokensUnreadable,
     Code::RateLimited,
     Code::Forbidden,
     Code::KubernetesUnreachable,
@@ -92,8 +93,8 @@ const GUARDED: [Code; 6] = [
 pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     use Code::{
         ContentTooLarge, ConvertNotOffered, GiteaCredential, IdempotencyKeyReused, InvalidField, ModeRefuses, NotFound,
-        RequestTimeout, RunConflict, RunEnded, ShuttingDown, StateUnavailable, TooManyStreams, UnknownField,
-        UnknownMirror, UnsupportedMediaType, WebhookSecret,
+        RequestTimeout, RunConflict, RunEnded, ShuttingDown, StateUnavailable, TokensUnreadable, TooManyStreams,
+        UnknownField, UnknownMirror, UnsupportedMediaType, WebhookSecret,
     };
     let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
         let rule = Rule { needs, problems };
@@ -161,7 +162,12 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
         ],
     );
     router = add(router, routes!(service::healthz), OPEN, &[]);
-    router = add(router, routes!(service::readyz), OPEN, &[ShuttingDown, StateUnavailable, GiteaCredential]);
+    router = add(
+        router,
+        routes!(service::readyz),
+        OPEN,
+        &[ShuttingDown, StateUnavailable, GiteaCredential, TokensUnreadable],
+    );
     router = add(router, routes!(service::metrics), OPEN, &[]);
     router = add(router, routes!(service::openapi), OPEN, &[]);
     router = add(router, routes!(docs::docs), OPEN, &[]);

@@ -49,18 +49,11 @@ impl Callers {
         }
     }
 
+    /// A token that the file may list is not shown to Kubernetes: only one that it certainly does not.
     async fn recognise(&self, presented: &str) -> Result<Principal, Stranger> {
-        let unknown = match self.in_the_file(presented) {
-            Ok(principal) => return Ok(principal),
-            Err(stranger) => stranger,
-        };
-        match &self.reviews {
-            None => Err(unknown),
-            // what is wrong with our own file is told only where Kubernetes does not know the token either
-            Some(reviews) => reviews.authenticate(presented).await.map_err(|stranger| match stranger {
-                Stranger::Unknown => unknown,
-                known @ (Stranger::NotListed { .. } | Stranger::Unreadable(_) | Stranger::NotAsked { .. }) => known,
-            }),
+        match (self.in_the_file(presented), &self.reviews) {
+            (Err(Stranger::Unknown), Some(reviews)) => reviews.authenticate(presented).await,
+            (known, _) => known,
         }
     }
 }
@@ -68,8 +61,12 @@ impl Callers {
 impl Authenticator for Callers {
     fn authenticate_at_once(&self, presented: &str) -> Option<Result<Principal, Stranger>> {
         let known = self.in_the_file(presented);
-        // Kubernetes is asked about nobody whom the file lists
-        (known.is_ok() || self.reviews.is_none()).then_some(known)
+        let asks = self.reviews.is_some() && known == Err(Stranger::Unknown);
+        (!asks).then_some(known)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.file.as_deref().map_or(Ok(()), TokensFile::ready).map_err(|error| error.to_string())
     }
 
     fn authenticate<'a>(&'a self, presented: &'a str) -> BoxFuture<'a, Result<Principal, Stranger>> {

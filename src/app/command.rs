@@ -24,7 +24,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage.code()));
         }
     };
-    let variables = |name: &str| std::env::var(name).ok();
+    // a value that is no text is judged like any other: left out, it would count as not set
+    let variables = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     match command {
         Command::Serve(options) => serve(&options, &variables),
         Command::Client(command) => client(command).into(),
@@ -74,7 +75,7 @@ fn serve(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> ExitC
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,
     });
-    let log = telemetry::init(format, variables("CUTOVER_LOG").as_deref());
+    telemetry::init(format, variables("CUTOVER_LOG").as_deref());
     let loaded = match config::load(options, variables) {
         Ok(loaded) => loaded,
         Err(faults) => {
@@ -83,9 +84,6 @@ fn serve(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> ExitC
             return ExitStatus::Usage.into();
         }
     };
-    if let Err(bad_filter) = log {
-        tracing::warn!("{bad_filter}");
-    }
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -19,6 +19,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -50,6 +51,29 @@ const PARTING: Duration = Duration::from_millis(100);
 
 /// How long to wait when the system gives no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(50);
+
+/// What `accept` says of the connection that it would have given: it is gone, or a firewall forbids it (accept(2)).
+const OF_ONE_CONNECTION: [Errno; 13] = [
+    Errno::CONNABORTED,
+    Errno::CONNRESET,
+    Errno::TIMEDOUT,
+    Errno::INTR,
+    Errno::PERM,
+    Errno::PROTO,
+    Errno::NOPROTOOPT,
+    Errno::NETDOWN,
+    Errno::NETUNREACH,
+    Errno::HOSTDOWN,
+    Errno::HOSTUNREACH,
+    Errno::NONET,
+    Errno::OPNOTSUPP,
+];
+
+/// There are no descriptors or no memory for one more.
+const EXHAUSTED: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+
+/// How often it is logged that no connection can be accepted, while that lasts.
+const COMPLAINT: Duration = Duration::from_mins(1);
 
 /// Serves until the end begins, then until every connection has ended.
 pub(super) async fn serve(listener: TcpListener, router: Router, most: usize, shutdown: Shutdown) {
@@ -166,6 +190,8 @@ struct Connections {
 
 #[derive(Debug, Default)]
 struct Table {
+    /// When it was last logged that none can be accepted.
+    complained: Option<Instant>,
     next: u64,
     open: BTreeMap<u64, Open>,
 }
@@ -190,7 +216,11 @@ impl Connections {
     fn try_place(self: &Arc<Self>) -> Option<Place> {
         let mut table = self.table();
         if table.open.len() >= self.most {
-            table.evict_one()?;
+            // until it is closed it counts: its descriptor is still in use
+            if !table.open.values().any(|open| open.evict.is_cancelled()) {
+                table.evict_one();
+            }
+            return None;
         }
         let (id, evicted) = (table.next, CancellationToken::new());
         table.next += 1;
@@ -198,10 +228,23 @@ impl Connections {
         Some(Place { id, requests: Arc::default(), evicted, connections: Arc::clone(self) })
     }
 
-    /// The system gave no socket: most likely it has no more for us, so one of ours is given back.
+    /// No connection was accepted. One that broke before says nothing of the next. Otherwise the system has no descriptors
+    /// or no memory for more: one connection is given back, and what is left is left to the others for a moment.
     async fn accept_failed(&self, error: &std::io::Error) {
-        tracing::warn!(%error, "Could not accept a connection");
-        self.table().evict_one();
+        let errno = Errno::from_io_error(error);
+        if errno.is_some_and(|errno| OF_ONE_CONNECTION.contains(&errno)) {
+            return;
+        }
+        {
+            let mut table = self.table();
+            if table.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+                table.complained = Some(Instant::now());
+                tracing::warn!(%error, open = table.open.len(), "no connection can be accepted; idle ones make room");
+            }
+            if errno.is_some_and(|errno| EXHAUSTED.contains(&errno)) {
+                table.evict_one();
+            }
+        }
         sleep(NO_SOCKETS).await;
     }
 
@@ -211,11 +254,11 @@ impl Connections {
 }
 
 impl Table {
-    fn evict_one(&mut self) -> Option<()> {
-        let waiting = self.open.iter().filter(|(_, open)| open.stand != Stand::Answering);
-        let (&id, _) = waiting.min_by_key(|(_, open)| open.since)?;
-        self.open.remove(&id)?.evict.cancel();
-        Some(())
+    fn evict_one(&self) {
+        let waiting = self.open.values().filter(|open| open.stand != Stand::Answering && !open.evict.is_cancelled());
+        if let Some(longest) = waiting.min_by_key(|open| open.since) {
+            longest.evict.cancel();
+        }
     }
 }
 

@@ -133,7 +133,7 @@ impl Page {
                 OnLegacy::RenameAside => "is renamed, and the mirror made in its place (onLegacy: renameAside)",
             },
         );
-        let files: Vec<_> = mirror.webhook.paths().map(|path| path.to_string()).collect();
+        let files: Vec<_> = mirror.webhook.paths().map(ToString::to_string).collect();
         let webhooks = if files.is_empty() {
             "are not taken (webhook.secretFiles names none)".to_owned()
         } else {

@@ -11,6 +11,7 @@
 
 mod bytes;
 mod describe;
+mod descriptors;
 mod draft;
 mod environment;
 mod file;
@@ -24,6 +25,7 @@ mod rules;
 mod secret;
 mod serving;
 mod signing;
+mod text_file;
 mod tokens;
 mod tree;
 
@@ -42,6 +44,7 @@ pub use options::{AuthMode, EXAMPLES, LogFormat, Options};
 pub use report::{Fault, Faults, Place};
 pub use secret::{ConfiguredCredential, Secret};
 pub use signing::{NotificationsConfig, SigningFiles};
+pub use text_file::TextFile;
 pub use tokens::{TokensError, TokensFile};
 
 use crate::domain::credential::CredentialSource;
@@ -142,6 +145,7 @@ pub fn load(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> Re
 fn read(options: &Options, variables: environment::Variables<'_>, report: &mut Report) -> Option<Config> {
     let listen = serving::listen(options, report);
     serving::state_dir(options, report);
+    serving::log(variables, report);
     let draft = match options.config() {
         Some(path) => {
             environment::warn_that_ignored(variables, report);
@@ -165,6 +169,8 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
         outbound::judge_proxies(outbound, mirrors, notifications.as_ref(), report);
     }
     let (mut policy, connections) = limits?;
+    let served = mirrors.as_ref().map_or(0, Vec::len);
+    let connections = descriptors::fitting(connections, served, descriptors::limit(), report)?;
     let kubernetes = kubernetes.ok()?;
     policy.pivot = kubernetes.as_ref().and_then(|kubernetes| kubernetes.pivot);
     Some(Config {
@@ -192,10 +198,10 @@ fn read_draft(path: &Path, report: &mut Report) -> Option<draft::Draft> {
 /// The file's text, held as a secret: somebody may have put one there.
 fn read_file(path: &Path, report: &mut Report) -> Option<secrecy::SecretString> {
     let largest = u64::try_from(tree::LARGEST).unwrap_or(u64::MAX);
-    match secret::read_text_up_to(path, largest) {
+    match text_file::read_text(&text_file::System, path, largest) {
         Ok(text) => Some(text),
-        Err(what) => {
-            report.fault(Place::named("--config"), what);
+        Err(error) => {
+            report.fault(Place::named("--config"), error.to_string());
             None
         }
     }

@@ -357,7 +357,7 @@ fn secret(draft: &SecretDraft, variable: &'static str, report: &mut Report) -> F
             if let Some((ignored, _)) = inline {
                 report.warn(ignored, format!("this is ignored: {place} names a file"));
             }
-            Found::Secret(place.clone(), Secret::File(PathBuf::from(path)))
+            Found::Secret(place.clone(), Secret::file(PathBuf::from(path)))
         }
         (Field::Absent(_), Some((place, value))) => {
             Found::Secret(place.clone(), Secret::Variable(variable, value.clone()))

@@ -1,25 +1,22 @@
 //! Secrets in files, read again at each use, so that a rotated one needs no restart.
 //!
-//! Owns how such a file is read and what is refused in it. Keeps nothing in memory between uses, and says nothing of a
-//! file's content: an error names the file and what is wrong with it.
+//! Owns what is refused in such a file; how it is read, and what counts while it cannot be, is `text_file`'s. Says nothing of
+//! a file's content: an error names the file and what is wrong with it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::text_file::{self, TextFile};
 use crate::domain::credential::{Credential, CredentialError, CredentialSource};
-
-/// The largest file that is read: tokens files of hundreds of callers fit.
-const LARGEST: u64 = 64 * 1024;
 
 /// Where one secret is.
 #[derive(Clone, Debug)]
 pub enum Secret {
     /// In a file.
-    File(PathBuf),
+    File(Arc<TextFile>),
     /// In an environment variable: its name, and its value at start.
     Variable(&'static str, SecretString),
 }
@@ -28,7 +25,7 @@ impl fmt::Display for Secret {
     /// Its place, never its value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => path.display().fmt(f),
+            Self::File(file) => file.path().display().fmt(f),
             Self::Variable(name, _) => write!(f, "the variable {name}"),
         }
     }
@@ -48,9 +45,15 @@ pub(super) enum Kind {
 const SHORTEST_SIGNING: usize = 32;
 
 impl Secret {
+    /// In the file at `path`, which is not read yet.
+    #[must_use]
+    pub fn file(path: PathBuf) -> Self {
+        Self::File(Arc::new(TextFile::new(path)))
+    }
+
     pub(super) fn read(&self, kind: Kind) -> Result<SecretString, CredentialError> {
         let text = match self {
-            Self::File(path) => read_text(path).map_err(CredentialError)?,
+            Self::File(file) => file.read(text_file::LARGEST).map_err(|error| CredentialError(error.to_string()))?,
             Self::Variable(_, value) => value.clone(),
         };
         let text = text.expose_secret();
@@ -74,31 +77,6 @@ impl Secret {
     }
 }
 
-/// Reads a small file of text. The error names the file.
-pub(super) fn read_text(path: &Path) -> Result<SecretString, String> {
-    read_text_up_to(path, LARGEST)
-}
-
-/// Reads a file of text of at most so many bytes. The error names the file.
-pub(super) fn read_text_up_to(path: &Path, largest: u64) -> Result<SecretString, String> {
-    let name = path.display();
-    let cannot = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => format!("{name} does not exist"),
-        ErrorKind::PermissionDenied => format!("{name} may not be read by this user"),
-        _ => format!("{name} cannot be read: {error}"),
-    };
-    // a pipe without a writer would hold us for ever
-    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err(format!("{name} is not a file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path).map_err(cannot)?.take(largest + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > largest {
-        return Err(format!("{name} is larger than {} KiB", largest / 1024));
-    }
-    String::from_utf8(bytes).map(SecretString::from).map_err(|_| format!("{name} is not text in UTF-8"))
-}
-
 /// A credential, as it is configured.
 #[derive(Clone, Debug)]
 pub enum ConfiguredCredential {
@@ -117,7 +95,7 @@ impl ConfiguredCredential {
     /// A token in a file.
     #[must_use]
     pub fn token_file(path: PathBuf) -> Self {
-        Self::Token(Secret::File(path))
+        Self::Token(Secret::file(path))
     }
 }
 

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use url::{Host, Url};
 
+use super::environment::Variables;
 use super::kubernetes::Reported;
 use super::options::{AuthMode, Options};
 use super::report::{Place, Report};
 use super::tokens::TokensFile;
 use super::{AuthConfig, KubernetesConfig};
+use crate::telemetry;
 
 /// `--listen`.
 pub(super) fn listen(options: &Options, report: &mut Report) -> Option<SocketAddr> {
@@ -26,6 +28,13 @@ pub(super) fn listen(options: &Options, report: &mut Report) -> Option<SocketAdd
 pub(super) fn state_dir(options: &Options, report: &mut Report) {
     if options.state_dir.exists() && !options.state_dir.is_dir() {
         report.fault(Place::named("--state-dir"), "this is not a directory; name one, or one that can be made");
+    }
+}
+
+/// `CUTOVER_LOG`.
+pub(super) fn log(variables: Variables<'_>, report: &mut Report) {
+    if let Some(Err(bad)) = variables("CUTOVER_LOG").map(|filter| telemetry::check(&filter)) {
+        report.fault(Place::named("CUTOVER_LOG"), bad.to_string());
     }
 }
 
@@ -103,7 +112,7 @@ pub(super) fn auth(
 }
 
 fn usable(file: &TokensFile, place: &Place, report: &mut Report) -> bool {
-    let content = match file.read() {
+    let content = match file.content() {
         Ok(content) => content,
         Err(error) => {
             report.fault(place.clone(), error.to_string());

@@ -4,14 +4,13 @@
 //! signature is, `domain` knows.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::draft::NotificationsDraft;
 use super::network::{self, Reach};
 use super::report::{Field, Place, Report};
 use super::secret::{Kind, Secret};
-use crate::domain::credential::CredentialError;
 use crate::domain::url::ReceiverUrl;
 use crate::domain::webhook::{SecretSource, Secrets};
 
@@ -20,24 +19,20 @@ const MOST: usize = 8;
 
 /// The files of secrets under which webhooks may be signed: several, so that a secret can be changed on one side first.
 #[derive(Clone, Debug, Default)]
-pub struct SigningFiles(Vec<PathBuf>);
+pub struct SigningFiles(Vec<Secret>);
 
 impl SigningFiles {
     /// Where they are.
-    pub(super) fn paths(&self) -> impl Iterator<Item = std::path::Display<'_>> {
-        self.0.iter().map(|path| path.display())
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Secret> {
+        self.0.iter()
     }
-}
-
-fn read(path: &Path) -> Result<secrecy::SecretString, CredentialError> {
-    Secret::File(path.to_owned()).read(Kind::Signing)
 }
 
 impl SecretSource for SigningFiles {
     fn read(&self) -> Option<Secrets> {
         let mut secrets = Secrets::default();
-        for path in &self.0 {
-            match read(path) {
+        for file in &self.0 {
+            match file.read(Kind::Signing) {
                 Ok(secret) => secrets.good.push(secret),
                 Err(error) => secrets.bad.push(error),
             }
@@ -109,10 +104,11 @@ pub(super) fn webhook(draft: &[(Place, String)], report: &mut Report) -> Option<
             right = false;
             continue;
         }
-        if let Err(error) = read(Path::new(path)) {
+        let file = Secret::file(PathBuf::from(path));
+        if let Err(error) = file.read(Kind::Signing) {
             report.warn(place, format!("{error}; it is read again at each use"));
         }
-        files.push(PathBuf::from(path));
+        files.push(file);
     }
     if let Some((place, _)) = draft.get(MOST) {
         report.fault(place.clone(), "at most 8 secrets are tried for each delivery; leave out those that are not used");

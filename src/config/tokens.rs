@@ -2,7 +2,8 @@
 //!
 //! Owns its form and the comparison, which takes the same time whichever line matches or none. Holds digests, never a
 //! token. What was read is kept only as long as the file is certain to be the same: a look at it is a tenth of the work
-//! of reading it, and one look does for all callers of the same millisecond.
+//! of reading it, and one look does for all callers of the same millisecond. What counts while the file cannot be read is
+//! `text_file`'s.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -15,7 +16,7 @@ use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::secret::read_text;
+use super::text_file::{self, Files, LastContent, System, Unreadable, read_text};
 use crate::domain::access::{Principal, Role};
 
 type Hash = [u8; 32];
@@ -33,7 +34,8 @@ const LONGEST_TICK: Duration = Duration::from_secs(2);
 /// How long a look at the file holds: less than it takes to replace a file and then to call over a network.
 const LOOK_HOLDS: Duration = Duration::from_millis(1);
 
-/// The tokens file cannot be read; `Display` names it and what is wrong with it.
+/// The tokens file cannot be read, and has not been for longer than what it held counts; `Display` names it and what is
+/// wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TokensError(String);
@@ -42,6 +44,8 @@ pub struct TokensError(String);
 #[derive(Debug)]
 pub struct TokensFile {
     path: PathBuf,
+    files: Box<dyn Files>,
+    last: LastContent<Arc<Content>>,
     /// The digest of the content whose bad lines were logged, so that they are logged once.
     complained: Mutex<Option<Hash>>,
     kept: Mutex<Option<Kept>>,
@@ -112,7 +116,15 @@ impl TokensFile {
     /// The file at `path`, which is not read yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path, complained: Mutex::new(None), kept: Mutex::new(None), tick: LONGEST_TICK, look_holds: LOOK_HOLDS }
+        Self {
+            path,
+            files: Box::new(System),
+            last: LastContent::default(),
+            complained: Mutex::new(None),
+            kept: Mutex::new(None),
+            tick: LONGEST_TICK,
+            look_holds: LOOK_HOLDS,
+        }
     }
 
     /// Where it is.
@@ -124,9 +136,9 @@ impl TokensFile {
     /// Who holds this token, if anybody does.
     ///
     /// # Errors
-    /// When the file cannot be read now: then nobody is known.
+    /// When the file cannot be read: then nobody is known, and nobody unknown.
     pub fn authenticate(&self, presented: &str) -> Result<Option<Principal>, TokensError> {
-        let content = self.current()?;
+        let content = self.content()?;
         if presented.is_empty() || presented.len() > LONGEST_TOKEN {
             return Ok(None);
         }
@@ -141,24 +153,37 @@ impl TokensFile {
         Ok(found)
     }
 
-    /// What the file holds now: as it was read before, where that is certain to be the same.
+    /// What the file holds now: as it was read before, where that is certain to be the same, or where it cannot be read
+    /// just now.
+    ///
+    /// # Errors
+    /// As for [`authenticate`](Self::authenticate).
     #[expect(clippy::disallowed_methods, reason = "a file's times go on while a test's clock is paused")]
-    fn current(&self) -> Result<Arc<Content>, TokensError> {
+    pub(super) fn content(&self) -> Result<Arc<Content>, TokensError> {
         // one that cannot be looked at is told of by the read
-        let stamp = || std::fs::metadata(&self.path).ok().map(Stamp::from);
+        let stamp = || self.files.metadata(&self.path).ok().map(Stamp::from);
         let began = Instant::now();
         if let Some(content) = self.just_seen(began) {
             return Ok(content);
         }
         let before = stamp();
-        if let Some(content) = self.kept_of(before, began) {
-            return Ok(content);
-        }
-        let content = Arc::new(self.read()?);
-        if let Some(of) = before.filter(|_| before == stamp()) {
-            self.keep(of, began, &content);
-        }
-        Ok(content)
+        let read = match self.kept_of(before, began) {
+            Some(content) => Ok(content),
+            None => self.read().map(Arc::new).inspect(|content| {
+                if let Some(of) = before.filter(|_| before == stamp()) {
+                    self.keep(of, began, content);
+                }
+            }),
+        };
+        self.last.or_last(read).map_err(|error| TokensError(error.to_string()))
+    }
+
+    /// Whether callers can be recognised now.
+    ///
+    /// # Errors
+    /// As for [`authenticate`](Self::authenticate).
+    pub fn ready(&self) -> Result<(), TokensError> {
+        self.content().map(drop)
     }
 
     fn just_seen(&self, now: Instant) -> Option<Arc<Content>> {
@@ -182,8 +207,8 @@ impl TokensFile {
     }
 
     /// Reads and sorts the lines; bad ones are logged once for each content of the file.
-    pub(super) fn read(&self) -> Result<Content, TokensError> {
-        let text = read_text(&self.path).map_err(TokensError)?;
+    fn read(&self) -> Result<Content, Unreadable> {
+        let text = read_text(&*self.files, &self.path, text_file::LARGEST)?;
         let text = text.expose_secret();
         let content = parse(text);
         if !content.bad.is_empty() {
@@ -271,6 +296,10 @@ fn digest_from_hex(hex: &str) -> Option<Hash> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+    use tokio::time::advance;
+
+    use super::super::text_file::tests::Failing;
     use super::*;
 
     fn names(file: &TokensFile) -> Vec<Option<String>> {
@@ -284,7 +313,7 @@ mod tests {
         let path = folder.path().join("tokens");
         std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
         let file = TokensFile { tick: Duration::ZERO, look_holds: Duration::ZERO, ..TokensFile::new(path.clone()) };
-        let (one, two) = (file.current().unwrap(), file.current().unwrap());
+        let (one, two) = (file.content().unwrap(), file.content().unwrap());
         assert!(Arc::ptr_eq(&one, &two), "nothing has changed");
         assert_eq!(names(&file), [Some("a".to_owned()), None]);
         // as kubelet does it: another file takes the name
@@ -294,7 +323,53 @@ mod tests {
         assert_eq!(names(&file), [None, Some("b".to_owned())]);
         std::fs::write(&path, "").unwrap();
         assert_eq!(names(&file), [None, None]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_file_cannot_be_looked_at_its_last_content_counts_for_a_minute() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
+        // read each time, as within a tick, and from memory, as after it
+        for tick in [LONGEST_TICK, Duration::ZERO] {
+            let failing = Failing::default();
+            let files = Box::new(failing.clone());
+            let file = TokensFile { files, tick, look_holds: Duration::ZERO, ..TokensFile::new(path.clone()) };
+            assert_eq!(names(&file), [Some("a".to_owned()), None]);
+            failing.with(Some(Errno::MFILE));
+            assert_eq!(names(&file), [Some("a".to_owned()), None]);
+            advance(Duration::from_secs(59)).await;
+            assert_eq!(names(&file), [Some("a".to_owned()), None]);
+            advance(Duration::from_secs(1)).await;
+            for _ in 0..2 {
+                let error = file.authenticate("first-token-of-the-file").unwrap_err();
+                assert!(error.to_string().contains("Too many open files"), "{error}");
+                assert!(file.ready().is_err());
+            }
+            failing.with(None);
+            assert_eq!(names(&file), [Some("a".to_owned()), None]);
+            assert_eq!(file.ready(), Ok(()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_is_replaced_in_two_steps_is_never_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
+        let file = TokensFile { look_holds: Duration::ZERO, ..TokensFile::new(path.clone()) };
+        assert_eq!(names(&file), [Some("a".to_owned()), None]);
         std::fs::remove_file(&path).unwrap();
+        advance(Duration::from_secs(4)).await;
+        assert_eq!(names(&file), [Some("a".to_owned()), None]);
+        // as an editor without a newline at the end, and then emptied: both count at once
+        std::fs::write(&path, "operator b second-token-of-the-file").unwrap();
+        assert_eq!(names(&file), [None, Some("b".to_owned())]);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(names(&file), [None, None]);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(names(&file), [None, None], "an empty list is a list");
+        advance(Duration::from_secs(5)).await;
         assert!(file.authenticate("second-token-of-the-file").is_err());
     }
 
@@ -304,7 +379,7 @@ mod tests {
         let path = folder.path().join("tokens");
         std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
         let file = TokensFile::new(path);
-        let (one, two) = (file.current().unwrap(), file.current().unwrap());
+        let (one, two) = (file.content().unwrap(), file.content().unwrap());
         assert!(!Arc::ptr_eq(&one, &two));
     }
 }

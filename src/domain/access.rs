@@ -67,7 +67,7 @@ pub enum Stranger {
         /// Who it is.
         name: String,
     },
-    /// Our own list cannot be read; the text says why, for the log.
+    /// The tokens file cannot be read, so nobody knows whether it lists the token; the text says why, for the log.
     Unreadable(String),
     /// Kubernetes could not be asked: nobody knows whose token it is.
     NotAsked {

@@ -1,5 +1,5 @@
-//! Every failure that reaches a person: one table of codes, each with its title, status, remedy and whether asking
-//! again can help.
+//! Every failure that reaches a person: one table of codes in one file, each with its title, status, remedy and whether
+//! asking again can help.
 //!
 //! Owns the one list, in one file, from which the wire, the log, the metrics and the documentation take a problem's name. Holds no
 //! secret and no raw text of anybody else's: `detail` is made of redacted words and cut at 300 characters.
@@ -68,6 +68,8 @@ codes! {
         "Send a well-formed request: an empty body, or a JSON object such as {\"mirrors\": [\"openova\"]}.";
     Unauthenticated = "unauthenticated", 401, change, "No valid credential",
         "Send the header `Authorization: Bearer TOKEN` with a token from the service's tokens file (--tokens-file), or, where kubernetes.enabled is true, with one of a service account that it lists (`kubectl create token`).";
+    TokensUnreadable = "tokens-unreadable", 503, again, "The tokens file cannot be read",
+        "Look at the file that --tokens-file (CUTOVER_TOKENS_FILE) names, and at cutover-api's log for what is wrong with it. Bring it back, readable by cutover-api's user; it is read again at each use, so nothing has to be restarted. Then ask again.";
     SignatureInvalid = "signature-invalid", 401, change, "No valid signature",
         "Give the webhook, where it is sent from, the very secret that stands in a file of the mirror's `webhook.secretFiles` (without its line end, 32 characters or more); docs/webhooks.md shows it for each forge. Where the signature holds a time, set both clocks right.";
     Forbidden = "forbidden", 403, change, "This caller's role does not allow it",

@@ -40,6 +40,8 @@ NONSENSE = {
     "a webhook secret without a name": {"mirror.webhook.secretRefs": [{"key": "k"}]},
     "CA certificates in the values": {"caBundle": "-----BEGIN CERTIFICATE-----"},
     "another way to recognise callers": {"auth.mode": "basic"},
+    "a log level that is none": {"log.level": "loud"},
+    "a log level that is none, of a target": {"log.level": "info,cutover_api=loud"},
     "no connections": {"limits.connections": 0},
     "a limit as a number": {"limits.run": 30},
     "an origin with a path": {"server.origins": ["https://console.example.org/path"]},

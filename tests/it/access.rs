@@ -1,8 +1,12 @@
 //! Who may do what, over HTTP: tokens, roles, and what a refusal gives away.
 
+use std::time::Duration;
+
 use axum::body::Body;
+use cutover_api::api::Peer;
 use http::{Method, Request, StatusCode, header};
 use sha2::{Digest as _, Sha256};
+use tokio::time::advance;
 
 use crate::world::{Answer, OPERATOR, VIEWER, World, story};
 
@@ -113,6 +117,73 @@ fn tokens_are_read_anew_and_may_be_kept_as_digests() {
         std::fs::remove_file(world.path("tokens")).unwrap();
         let answer = with(&world, Method::GET, "/status", Some(&bearer(OPERATOR))).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "nor does a missing one");
+    });
+}
+
+#[test]
+fn a_tokens_file_that_cannot_be_read_is_an_outage_and_no_callers_fault() {
+    story(async |mut world| {
+        world.start().await;
+        // as the listener does it: failed attempts are counted by address
+        let ask = async |world: &World, token: &str| {
+            let mut request = Request::builder().uri("/status").header(header::HOST, "localhost");
+            request = request.header(header::AUTHORIZATION, bearer(token));
+            let request = request.extension(Peer([192, 0, 2, 1].into())).body(Body::empty()).unwrap();
+            world.send(request).await
+        };
+        let ready = async |world: &World| with(world, Method::GET, "/readyz", None).await;
+        assert_eq!(ask(&world, VIEWER).await.status, StatusCode::OK);
+        let tokens = std::fs::read(world.path("tokens")).unwrap();
+        std::fs::remove_file(world.path("tokens")).unwrap();
+        advance(Duration::from_secs(4)).await;
+        assert_eq!(ask(&world, VIEWER).await.status, StatusCode::OK, "a replacement may be under way");
+        assert_eq!(ready(&world).await.status, StatusCode::OK);
+        advance(Duration::from_secs(5)).await;
+        for token in std::iter::repeat_n("an-unknown-token", 30).chain([VIEWER]) {
+            let refused = ask(&world, token).await;
+            assert_eq!(
+                (refused.status, refused.problem().as_str()),
+                (StatusCode::SERVICE_UNAVAILABLE, "tokens-unreadable")
+            );
+            assert_eq!(
+                (&refused.json()["retryable"], &refused.headers[header::RETRY_AFTER]),
+                (&true.into(), &"5".parse().unwrap())
+            );
+            assert!(!refused.text.contains(world.path("tokens").to_str().unwrap()), "{}", refused.text);
+        }
+        assert_eq!(ready(&world).await.problem(), "tokens-unreadable");
+        // without a token there is nothing to judge
+        assert_eq!(with(&world, Method::GET, "/status", None).await.problem(), "unauthenticated");
+        assert_eq!(with(&world, Method::GET, "/healthz", None).await.status, StatusCode::OK);
+
+        std::fs::write(world.path("tokens"), &tokens).unwrap();
+        assert_eq!(ask(&world, VIEWER).await.status, StatusCode::OK, "what can be read counts at once");
+        assert_eq!(ready(&world).await.status, StatusCode::OK);
+        let unknown = ask(&world, "an-unknown-token").await;
+        assert_eq!(unknown.problem(), "unauthenticated", "none of the calls before was counted");
+        std::fs::write(world.path("tokens"), "").unwrap();
+        assert_eq!(ask(&world, VIEWER).await.problem(), "unauthenticated", "also when it is empty");
+        assert_eq!(ready(&world).await.status, StatusCode::OK);
+    });
+}
+
+#[test]
+fn many_clients_behind_one_address_share_failures_but_no_good_token_is_refused_for_them() {
+    story(async |mut world| {
+        world.start().await;
+        let ask = async |world: &World, method: Method, token: &str| {
+            let path = if method == Method::GET { "/status" } else { "/cutover/mirror" };
+            let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+            request = request.header(header::AUTHORIZATION, bearer(token)).header("x-forwarded-for", "198.51.100.7");
+            world.send(request.extension(Peer([192, 0, 2, 1].into())).body(Body::empty()).unwrap()).await
+        };
+        for attempt in 0..40 {
+            let refused = ask(&world, Method::GET, "a-bad-neighbours-token").await;
+            let expected = if attempt < 10 { "unauthenticated" } else { "rate-limited" };
+            assert_eq!(refused.problem(), expected, "{attempt}");
+            assert_eq!(ask(&world, Method::GET, VIEWER).await.status, StatusCode::OK, "{attempt}");
+        }
+        assert_eq!(ask(&world, Method::POST, OPERATOR).await.status, StatusCode::ACCEPTED);
     });
 }
 

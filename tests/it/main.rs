@@ -38,6 +38,7 @@ mod process;
 mod proxies;
 mod runs;
 mod simulation;
+mod start;
 mod state_directory;
 mod taking_out;
 mod tls;

@@ -19,6 +19,9 @@ impl Code {
             Self::Forbidden => {
                 "The caller is known and may not do this: the role is `viewer`, which may read and may not ask for runs; or Kubernetes knows the user, and the service's configuration lists it neither as an operator nor as a viewer."
             }
+            Self::TokensUnreadable => {
+                "The file that lists the callers is missing or cannot be read, so nobody can say whose token this is. What it held before counts for 5 seconds when it is missing, and for a minute when the system cannot look at it (no file descriptors, a failing disk). That time is over. No token is shown to Kubernetes meanwhile, and no call is counted as a failed one."
+            }
             Self::SignatureInvalid => {
                 "A webhook came without a signature, or with one that no configured secret gives: another secret, a body that was changed on the way, a signature of another kind than HMAC-SHA256, or one whose time is more than 5 minutes from this service's. The answer is the same for every reason. Nothing of the body was looked at."
             }
