@@ -245,6 +245,13 @@ impl History {
         }
     }
 
+    /// Takes note of a wait for the memory that a list takes: it is no part of the patience with upstream.
+    pub fn waited_for_memory(&mut self, time: Duration) {
+        if let Some(first) = &mut self.upstream_first_try {
+            *first = first.saturating_add(time);
+        }
+    }
+
     /// Takes note of a look at Gitea's refs; `proven`: they are as they must be.
     pub fn saw_local_refs(&mut self, spec: &MirrorSpec, seen: &LocalRefsAnswer, proven: bool) {
         self.note_lost_refs(spec, seen);

@@ -206,6 +206,8 @@ impl Driver {
         let dated = work.observation.repository.as_ref().is_some_and(|seen| seen.dated);
         work.history.sends_migrate(&self.spec, self.gitea_date(work), dated);
         let intent = self.intend(MIGRATE, if dated { Value::Null } else { json!({ "ownClock": true }) }, work).await?;
+        // a clone may take long, and upstream is read anew after it
+        work.give_up_lists();
         let limit = self.around.policy.migrate;
         let (answer, gitea_date) =
             self.around.gitea.migrate(&self.spec, interval, &*self.upstream_credential, limit).await;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, SemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
+use super::budget::Reservation;
 use super::facts::LastSeen;
 use super::observer::Observed;
 use super::surroundings::Surroundings;
@@ -24,9 +25,8 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::refs::{Comparison, ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
 use crate::domain::server::Server;
-use crate::domain::spec::{MirrorSpec, Policy, RunOptions};
+use crate::domain::spec::{MirrorSpec, RunOptions};
 use crate::domain::webhook::Pushes;
-use crate::git::Limits;
 use crate::journal::JournalError;
 
 /// What drivers and observations tell the coordinator.
@@ -45,7 +45,7 @@ pub(super) enum Event {
 }
 
 /// How often a driver that changes nothing says that it is at work.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+pub(super) const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// One mirror's work for one run.
 pub(super) struct Driver {
@@ -69,6 +69,10 @@ pub(super) struct Driver {
 pub(super) struct Work {
     began: Instant,
     pub(super) observation: Observation,
+    /// For the lists that are held in it.
+    pub(super) reserved: Option<Reservation>,
+    /// Lists of this work did not fit into less.
+    pub(super) needs_all_memory: bool,
     pub(super) history: History,
     pub(super) seen: LastSeen,
     phase: Option<(Phase, Option<Problem>)>,
@@ -77,7 +81,7 @@ pub(super) struct Work {
     /// When a new request last cut a wait short.
     pub(super) hurried: Option<Instant>,
     /// Until when upstream has asked this run to be left alone, and its answer.
-    resting: Option<(Instant, UpstreamAnswer)>,
+    pub(super) resting: Option<(Instant, UpstreamAnswer)>,
     /// The phase that a look belongs to: what was done or waited for just before.
     pub(super) looking: Phase,
 }
@@ -88,6 +92,8 @@ impl Work {
         Self {
             began,
             observation: Observation::default(),
+            reserved: None,
+            needs_all_memory: false,
             history,
             seen: LastSeen::default(),
             phase: None,
@@ -176,6 +182,7 @@ impl Driver {
         }
         loop {
             work.tick();
+            work.free_unused_memory();
             work.history.upstream_rest = self.around.rest_of(&self.spec.upstream.origin());
             work.history.hears_of(&self.pushes.borrow());
             match decide(&self.spec, &work.observation, &work.history, &self.around.policy) {
@@ -230,19 +237,11 @@ impl Driver {
             }
             Look::Upstream => {
                 self.enter(looking, None, work).await;
-                let answer = self.upstream(work).await;
-                work.seen.upstream(&self.spec, &answer);
-                work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
-                Self::saw_both(work);
+                self.read_upstream(work).await;
             }
             Look::LocalRefs => {
                 self.enter(looking, None, work).await;
-                let (gitea, spec, lister) = (&self.around.gitea, &self.spec, &self.around.lister);
-                let answer =
-                    lister.gitea(gitea.url(), &spec.owner, &spec.repo, gitea.credential(), self.limits()).await;
-                work.tick();
-                work.history.refs_by_api = false;
-                self.saw_local_refs(answer, work);
+                self.read_local_refs(work).await;
             }
             Look::LocalRefsByApi => {
                 let answer = self.around.gitea.refs(&self.spec).await;
@@ -284,25 +283,7 @@ impl Driver {
         }
     }
 
-    fn limits(&self) -> Limits {
-        let Policy { refs_time, refs_bytes, .. } = self.around.policy;
-        Limits { time: refs_time, bytes: refs_bytes }
-    }
-
-    /// Upstream's answer; the one before, for as long as that asks to be left alone.
-    async fn upstream(&self, work: &mut Work) -> UpstreamAnswer {
-        if let Some((_, answer)) = work.resting.as_ref().filter(|(until, _)| *until > Instant::now()) {
-            return answer.clone();
-        }
-        let answer = self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential, self.limits()).await;
-        work.tick();
-        work.resting =
-            self.around.origins.note(self.spec.upstream.origin(), &answer).map(|until| (until, answer.clone()));
-        work.history.saw_upstream(&answer);
-        answer
-    }
-
-    fn saw_local_refs(&self, answer: LocalRefsAnswer, work: &mut Work) {
+    pub(super) fn saw_local_refs(&self, answer: LocalRefsAnswer, work: &mut Work) {
         let compared = self.compared(&work.observation, &answer);
         let proven = compared.as_ref().is_some_and(|compared| compared.differing == 0);
         work.history.saw_local_refs(&self.spec, &answer, proven);
@@ -312,7 +293,7 @@ impl Driver {
     }
 
     /// Holds the lists, once both are here, against what deliveries name.
-    fn saw_both(work: &mut Work) {
+    pub(super) fn saw_both(work: &mut Work) {
         let Observation { upstream: Some(upstream), local_refs: Some(local), .. } = &work.observation else { return };
         if let (Some(list), Some(local)) = (upstream.value.list(), local.value.list()) {
             work.history.saw_both(&Seen { at: upstream.at, value: list }, local);

@@ -106,8 +106,9 @@ async fn look_and_plan(driver: &Driver, deadline: Instant) -> Result<Planned, Jo
                 if Instant::now() + pause >= deadline {
                     break;
                 }
-                sleep(pause).await;
+                work.give_up_lists();
                 work.observation.forget_upstream();
+                sleep(pause).await;
             }
             Next::Wait(Wait { awaited: Awaited::Upstream, .. }) if work.history.upstream_tries < GIVEN_UP => {
                 work.history.upstream_tries = GIVEN_UP;

@@ -7,6 +7,7 @@
 
 mod acting;
 mod asking;
+mod budget;
 mod carrying;
 mod coordinator;
 mod deliveries;
@@ -20,6 +21,7 @@ mod healing;
 mod ids;
 mod in_flight;
 mod jitter;
+mod lists;
 mod looks;
 mod modes;
 mod not_accepted;
@@ -55,6 +57,7 @@ use crate::gitea::Client;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
+use budget::Budget;
 use coordinator::Coordinator;
 use dry_run::DryRuns;
 use looks::Looks;
@@ -208,7 +211,9 @@ impl Engine {
     /// # Errors
     /// The journal cannot be read.
     pub async fn start(parts: Parts) -> Result<(Self, TaskTracker), JournalError> {
+        let budget = Arc::new(Budget::of(parts.policy.refs_bytes));
         let around = Surroundings {
+            budget,
             gitea: parts.gitea,
             lister: parts.lister,
             journal: parts.journal,

@@ -1,5 +1,6 @@
 //! A driver's pauses: each spread at random within its bounds, and those for Gitea cut short by a new request.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
@@ -18,15 +19,25 @@ impl Driver {
         self.enter(wait.phase, wait.because.map(|because| *because), work).await;
         let salt = (self.spec.name.as_str(), self.around.clock.now().as_nanosecond());
         let pause = jitter::spread(wait.least, wait.pause, salt);
-        tokio::select! {
-            biased;
-            () = self.hurried(wait.awaited, work.hurried) => work.hurried = Some(Instant::now()),
-            () = sleep(pause) => {}
-        }
         match wait.awaited {
             // an outage may take long, and what upstream showed before it is no ground for a change after it
             Awaited::Gitea | Awaited::Upstream => work.observation.forget_upstream(),
             Awaited::Work => work.observation.forget(),
+        }
+        work.free_unused_memory();
+        let mut hurried = pin!(self.hurried(wait.awaited, work.hurried));
+        let mut pause = pin!(sleep(pause));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut hurried => {
+                    work.hurried = Some(Instant::now());
+                    return;
+                }
+                () = &mut pause => return,
+                // upstream's list is kept as long as no other mirror needs the memory
+                () = self.around.budget.is_wanted(), if work.reserved.is_some() => work.give_up_lists(),
+            }
         }
     }
 

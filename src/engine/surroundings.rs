@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::origins::Origins;
 use crate::clock::Clock;
 use crate::domain::mode::ModeChange;
@@ -36,6 +37,8 @@ pub(super) struct Surroundings {
     pub(super) turns: Arc<Semaphore>,
     /// Of those that carry out modes.
     pub(super) mode_turns: Arc<Semaphore>,
+    /// The memory for lists of refs.
+    pub(super) budget: Arc<Budget>,
     /// Gitea, as it was seen last.
     pub(super) gitea_status: Arc<Mutex<GiteaStatus>>,
     /// Which upstream hosts are to be left alone.

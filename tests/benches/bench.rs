@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use cutover_api::domain::refs::{ObjectId, Prune, RefList, RefName, compare};
 use cutover_api::domain::webhook::sign;
 use serde_json::Value;
 use standin::{Gitea, Options, Served, Upstream};
@@ -310,8 +309,17 @@ impl Service {
 
     /// Resident memory, in MiB.
     pub(crate) fn resident_mib(&self) -> f64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that there was, in MiB.
+    pub(crate) fn peak_mib(&self) -> f64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(which)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_024.0
     }
 }
@@ -329,27 +337,6 @@ pub(crate) fn binary_size() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a size in megabytes needs no more digits")]
     let bytes = fs::metadata(BINARY).unwrap().len() as f64;
     bytes / 1_000_000.0
-}
-
-/// Two lists of so many refs compared and digested, the best of ten, in milliseconds.
-pub(crate) fn compare_refs(count: usize) -> f64 {
-    let list = || {
-        RefList::complete(
-            (0..count).map(|n| {
-                let name = RefName::parse(&format!("refs/heads/topic/{n:06}")).unwrap();
-                (name, ObjectId::parse(&format!("{n:040x}")).unwrap())
-            }),
-            None,
-        )
-    };
-    let (upstream, gitea) = (list(), list());
-    let one = || {
-        let began = now();
-        assert!(compare(&upstream, &gitea, Prune::Off).differing == 0);
-        assert_eq!(upstream.digest(), gitea.digest_restricted_to(&upstream));
-        milliseconds(began)
-    };
-    (0..10).map(|_| one()).fold(f64::INFINITY, f64::min)
 }
 
 /// What was measured, line by line.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench
+//! cargo bench -- memory    # how much memory lists of refs take, alone
 //! ```
 //!
 //! Machines are noisy, so nothing here is a test: a figure over its limit is printed as such and ends with status 1,
@@ -13,6 +14,7 @@
 
 mod bench;
 mod http;
+mod memory;
 mod scale;
 
 use std::process::ExitCode;
@@ -21,8 +23,13 @@ use std::time::Duration;
 use bench::{Bed, TOKEN, Table, median};
 
 fn main() -> ExitCode {
-    // `cargo test --benches` and `cargo bench` both hand over flags of libtest's; there is nothing to choose here
+    // `cargo test --benches` and `cargo bench` both hand over flags of libtest's; there is little to choose here
     let mut table = Table::default();
+    if std::env::args().any(|argument| argument == "memory") {
+        memory::figures(&mut table);
+        table.print();
+        return if table.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let bed = Bed::new(3);
 
     table.figure("release binary", bench::binary_size(), 14.0, "MB");
@@ -58,7 +65,7 @@ fn main() -> ExitCode {
     let (ours, raw) = (median(pushes.iter().map(|pair| pair.0)), median(pushes.iter().map(|pair| pair.1)));
     table.beside("push to proof, by webhook", ours, raw, 1.2 * raw);
 
-    table.figure("10,000 refs compared and digested", bench::compare_refs(10_000), 50.0, "ms");
+    table.figure("10,000 refs compared and digested", memory::compare_refs(10_000), 50.0, "ms");
     for path in ["/status", "/metrics"] {
         let share = http::beside_a_bare_handler(service.address, path, TOKEN);
         table.share(&format!("GET {path}"), share, 0.7);
@@ -73,6 +80,7 @@ fn main() -> ExitCode {
     #[expect(clippy::cast_precision_loss, reason = "there are few")]
     table.figure("runs that they made", runs as f64, 1.0, "");
 
+    memory::figures(&mut table);
     scale::figures(&mut table);
 
     table.print();

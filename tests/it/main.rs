@@ -25,6 +25,7 @@ mod kubernetes;
 mod layers;
 mod left_aside;
 mod main_job;
+mod memory;
 mod modes;
 mod monitoring;
 mod mutants;

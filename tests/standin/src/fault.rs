@@ -183,6 +183,43 @@ impl HttpBody for Staged {
     }
 }
 
+/// Sends so many bytes at a time, each after a pause.
+struct Trickling {
+    left: Bytes,
+    each: usize,
+    pause: Duration,
+    wait: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl HttpBody for Trickling {
+    type Data = Bytes;
+    type Error = BrokenBody;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BrokenBody>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        std::task::ready!(self.wait.as_mut().poll(context));
+        self.wait = Box::pin(tokio::time::sleep(self.pause));
+        let each = self.each.min(self.left.len());
+        let piece = self.left.split_to(each);
+        Poll::Ready(Some(Ok(http_body::Frame::data(piece))))
+    }
+}
+
+/// The same answer, slowly.
+pub(crate) async fn trickling(response: Response, each: usize, pause: Duration) -> Response {
+    let (parts, body) = response.into_parts();
+    let Ok(left) = body.collect().await.map(http_body_util::Collected::to_bytes) else {
+        return cut();
+    };
+    let wait = Box::pin(tokio::time::sleep(pause));
+    Response::from_parts(parts, Body::new(Trickling { left, each: each.max(1), pause, wait }))
+}
+
 /// The answer that stands for a cut connection.
 pub(crate) fn cut() -> Response {
     let mut response = Response::new(Body::new(Staged { wait: None, first: None, broken: true }));

@@ -114,12 +114,14 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
     let (mut v0_only, mut shallow) = (false, false);
     let (mut keep, mut age) = (None, None);
     let is_post = parts.method == http::Method::POST;
+    let mut trickle = None;
     for fault in faults {
         match fault {
             UpstreamFault::Delay(delay) => inner.clock.sleep(delay).await,
             UpstreamFault::V0Only => v0_only = true,
             UpstreamFault::Truncate(bytes) => keep = Some((bytes, false)),
             UpstreamFault::CutAfter(bytes) => keep = Some((bytes, true)),
+            UpstreamFault::Trickle(bytes, pause) => trickle = Some((bytes, pause)),
             UpstreamFault::Hang => std::future::pending().await,
             UpstreamFault::Unreached(why) => return fault::unreached(why),
             UpstreamFault::Drop => return fault::cut(),
@@ -182,6 +184,9 @@ async fn answer(inner: &Inner, parts: &Parts, body: Bytes, faults: Vec<UpstreamF
     }
     if shallow {
         response = with_a_shallow_line(response).await;
+    }
+    if let Some((bytes, pause)) = trickle {
+        return fault::trickling(without_length(response), bytes, pause).await;
     }
     match keep {
         Some((bytes, cut)) => fault::with_body(without_length(response), None, bytes, cut).await,

@@ -89,6 +89,8 @@ pub enum UpstreamFault {
     Truncate(usize),
     /// The first bytes of the right answer, then a broken connection.
     CutAfter(usize),
+    /// The right answer in pieces of so many bytes, each after this pause. By the clock of whoever serves.
+    Trickle(usize, Duration),
 }
 
 struct Script {
