@@ -27,6 +27,7 @@ use crate::domain::run::{End, Phase, RunId};
 use crate::domain::server::Server;
 use crate::domain::spec::{MirrorSpec, RunOptions};
 use crate::domain::webhook::Pushes;
+use crate::git::Limits;
 use crate::journal::JournalError;
 
 /// What drivers and observations tell the coordinator.
@@ -275,7 +276,9 @@ impl Driver {
             Look::AsideRefs => {
                 let Some(rename) = &work.history.unsettled_rename else { return };
                 let (gitea, name, lister) = (&self.around.gitea, &rename.aside.name, &self.around.lister);
-                let answer = lister.gitea(gitea.url(), &self.spec.owner, name, gitea.credential(), self.limits()).await;
+                // whether there is a folder is all that counts: no list is kept, and none needs a reservation
+                let limits = Limits { time: self.around.policy.refs_time, bytes: 0 };
+                let answer = lister.gitea(gitea.url(), &self.spec.owner, name, gitea.credential(), limits).await;
                 work.tick();
                 work.history.saw_aside_refs(&answer);
                 work.observation.aside_refs = Some(answer);
