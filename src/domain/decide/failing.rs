@@ -165,7 +165,7 @@ pub(super) fn upstream_rests(host: &str, until: Timestamp) -> Problem {
 /// Upstream does not show yet what a delivery names.
 pub(super) fn lagging(push: &Push) -> Problem {
     let Push { reference, after, .. } = push;
-    let detail = format!("a webhook says that {reference} is at {after}; upstream still shows the object of before");
+    let detail = format!("A webhook says that {reference} is at {after}; upstream still shows an older object.");
     Problem::new(Code::UpstreamLagging, detail)
 }
 
