@@ -16,23 +16,24 @@ fn name(number: usize) -> String {
     if number == 0 { "refs/heads/main".to_owned() } else { format!("refs/heads/{number:049}") }
 }
 
-/// Gitea and upstream in one: every repository is a mirror that is as it must be, with so many refs. Returns the address.
-fn serve(refs: usize) -> String {
+/// A server whose repositories have so many refs each: upstream or, given upstream's address, a Gitea in which each is a
+/// mirror that is as it must be. Returns its address.
+fn serve(upstream: Option<&str>, refs: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let own = address.clone();
+    let upstream = upstream.unwrap_or_default().to_owned();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let address = own.clone();
+            let upstream = upstream.clone();
             // a client that hangs up ends its thread
-            std::thread::spawn(move || while answer(&stream, &address, refs).is_some() {});
+            std::thread::spawn(move || while answer(&stream, &upstream, refs).is_some() {});
         }
     });
     address
 }
 
 /// Answers one request.
-fn answer(stream: &TcpStream, address: &str, refs: usize) -> Option<()> {
+fn answer(stream: &TcpStream, upstream: &str, refs: usize) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let mut lines = Vec::new();
     loop {
@@ -64,7 +65,7 @@ fn answer(stream: &TcpStream, address: &str, refs: usize) -> Option<()> {
         let text = format!(
             r#"{{"id":7,"full_name":"{full}","mirror":true,"mirror_interval":"10m0s","empty":false,"archived":false,
             "mirror_updated":"2026-01-01T00:00:00Z","created_at":"2026-01-01T00:00:00Z","default_branch":"main",
-            "original_url":"http://{address}/up/{name}"}}"#
+            "original_url":"http://{upstream}/up/{name}"}}"#
         );
         ("application/json", text)
     };
@@ -101,15 +102,16 @@ fn list(out: &mut impl Write, refs: usize) -> Option<()> {
 /// The most memory that a service takes that observes so many mirrors of so many refs a side, twice, in MiB.
 fn peak(mirrors: usize, refs: usize, reason: Option<&str>) -> f64 {
     let folder = TempDir::with_prefix("cutover-memory-").unwrap();
-    let address = serve(refs);
+    let upstream = serve(None, refs);
+    let gitea = serve(Some(&upstream), refs);
     fs::write(folder.path().join("gitea-token"), "0123456789").unwrap();
     fs::write(folder.path().join("tokens"), format!("operator bench {TOKEN}\n")).unwrap();
     let secret = folder.path().join("gitea-token");
-    let mut yaml = format!("gitea: {{ url: 'http://{address}', tokenFile: {} }}\n", secret.display());
+    let mut yaml = format!("gitea: {{ url: 'http://{gitea}', tokenFile: {} }}\n", secret.display());
     yaml += "observation: { ttl: 5s }\nmirrors:\n";
     for mirror in 0..mirrors {
         yaml += &format!(
-            "  - {{ name: m{mirror}, upstream: {{ url: 'http://{address}/up/m{mirror}' }}, target: {{ owner: ours, repo: m{mirror} }} }}\n"
+            "  - {{ name: m{mirror}, upstream: {{ url: 'http://{upstream}/up/m{mirror}' }}, target: {{ owner: ours, repo: m{mirror} }} }}\n"
         );
     }
     fs::write(folder.path().join("config.yaml"), yaml).unwrap();
