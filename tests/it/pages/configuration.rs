@@ -32,7 +32,7 @@ fn the_page_of_the_configuration_has_every_flag_with_its_variable_and_its_defaul
         })
         .collect();
     let first = |cell: &str| code(cell).first().map(ToString::to_string);
-    let documented: BTreeSet<_> = rows("Flags and their variables")
+    let documented: BTreeSet<_> = rows("Flags")
         .into_iter()
         .filter(|row| row[0].starts_with('`'))
         .map(|row| (first(&row[0]).unwrap(), first(&row[1]), first(&row[2])))
@@ -46,7 +46,7 @@ fn the_page_of_the_configuration_has_every_variable() {
     let list = source.split_once("const ALL").and_then(|(_, rest)| rest.split_once("];")).unwrap().0;
     let wanted: BTreeSet<_> = list.split('"').skip(1).step_by(2).collect();
     assert!(wanted.len() > 10, "{wanted:?}");
-    let table = rows("One mirror, by variables");
+    let table = rows("Environment variables");
     let documented: BTreeSet<_> = table.iter().flat_map(|row| code(&row[0])).collect();
     assert_eq!(documented, wanted);
 }
@@ -108,7 +108,7 @@ fn the_page_of_the_configuration_has_every_key_of_the_file_and_no_other() {
     let keys = keys();
     assert!(keys.len() > 20, "{keys:?}");
     let wanted: BTreeSet<_> = keys.iter().map(String::as_str).collect();
-    let table = rows("The file");
+    let table = rows("Configuration file");
     let documented: BTreeSet<_> = table.iter().flat_map(|row| code(&row[0])).collect();
     assert_eq!(documented, wanted);
 }
