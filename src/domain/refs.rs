@@ -8,12 +8,22 @@ mod name;
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub use list::{NotAdded, Ref, RefList, RefListBuilder};
 pub use name::{BadRefName, RefName, is_head_or_tag};
+
+/// What the reading of one list may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListLimits {
+    /// How long all its requests together may take, to the last byte of the list.
+    pub time: Duration,
+    /// How many bytes of memory the list may take.
+    pub bytes: usize,
+}
 
 /// The id of a git object: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

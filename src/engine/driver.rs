@@ -22,12 +22,12 @@ use crate::domain::names::MirrorName;
 use crate::domain::observation::{History, Observation, RepositorySeen};
 use crate::domain::platform::PivotAnswer;
 use crate::domain::problem::{Code, Problem};
+use crate::domain::refs::ListLimits;
 use crate::domain::refs::{Comparison, ObjectId, compare};
 use crate::domain::run::{End, Phase, RunId};
 use crate::domain::server::Server;
 use crate::domain::spec::{MirrorSpec, RunOptions};
 use crate::domain::webhook::Pushes;
-use crate::git::Limits;
 use crate::journal::JournalError;
 
 /// What drivers and observations tell the coordinator.
@@ -242,14 +242,9 @@ impl Driver {
             }
             Look::LocalRefs => {
                 self.enter(looking, None, work).await;
-                self.read_local_refs(work).await;
+                self.read_local_refs(false, work).await;
             }
-            Look::LocalRefsByApi => {
-                let answer = self.around.gitea.refs(&self.spec).await;
-                work.tick();
-                work.history.refs_by_api = true;
-                self.saw_local_refs(answer, work);
-            }
+            Look::LocalRefsByApi => self.read_local_refs(true, work).await,
             Look::Ancestry => {
                 self.enter(looking, None, work).await;
                 let Some((new, old)) = self.moved(work) else { return };
@@ -277,7 +272,7 @@ impl Driver {
                 let Some(rename) = &work.history.unsettled_rename else { return };
                 let (gitea, name, lister) = (&self.around.gitea, &rename.aside.name, &self.around.lister);
                 // whether there is a folder is all that counts: no list is kept, and none needs a reservation
-                let limits = Limits { time: self.around.policy.refs_time, bytes: 0 };
+                let limits = ListLimits { time: self.around.policy.refs_time, bytes: 0 };
                 let answer = lister.gitea(gitea.url(), &self.spec.owner, name, gitea.credential(), limits).await;
                 work.tick();
                 work.history.saw_aside_refs(&answer);

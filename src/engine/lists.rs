@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::driver::{Driver, TOLD_EVERY, Work};
 use crate::domain::answer::{LocalRefsAnswer, Oversize, UpstreamAnswer};
 use crate::domain::evidence::Seen;
+use crate::domain::refs::ListLimits;
 use crate::domain::refs::RefList;
-use crate::git::Limits;
 
 impl Work {
     /// Forgets both lists, and gives the memory back. They are read again when they are needed.
@@ -63,26 +63,31 @@ impl Driver {
         Some(answer)
     }
 
-    pub(super) async fn read_local_refs(&self, work: &mut Work) {
+    /// Reads Gitea's refs over git, or through its API.
+    pub(super) async fn read_local_refs(&self, by_api: bool, work: &mut Work) {
         work.observation.local_refs = None;
         let limits = self.reserve(work).await;
         let (gitea, spec, lister) = (&self.around.gitea, &self.spec, &self.around.lister);
-        let answer = lister.gitea(gitea.url(), &spec.owner, &spec.repo, gitea.credential(), limits).await;
+        let answer = if by_api {
+            gitea.refs(spec, limits).await
+        } else {
+            lister.gitea(gitea.url(), &spec.owner, &spec.repo, gitea.credential(), limits).await
+        };
         if matches!(answer, LocalRefsAnswer::Oversize(Oversize::List(_))) && self.reads_again(work) {
             return;
         }
         work.tick();
-        work.history.refs_by_api = false;
+        work.history.refs_by_api = by_api;
         self.saw_local_refs(answer, work);
         self.fit(work);
     }
 
     /// What a list may take, once memory for both is reserved. Waiting for that is shown as what the run is at, and counts
     /// neither as upstream's silence nor as part of the time for reading.
-    async fn reserve(&self, work: &mut Work) -> Limits {
+    async fn reserve(&self, work: &mut Work) -> ListLimits {
         let time = self.around.policy.refs_time;
         if let Some(reserved) = &work.reserved {
-            return Limits { time, bytes: reserved.share() };
+            return ListLimits { time, bytes: reserved.share() };
         }
         let began = Instant::now();
         let mut reserving = pin!(self.around.budget.reserve(&self.spec.name, work.needs_all_memory));
@@ -96,7 +101,7 @@ impl Driver {
         work.history.waited_for_memory(began.elapsed());
         let bytes = reserved.share();
         work.reserved = Some(reserved);
-        Limits { time, bytes }
+        ListLimits { time, bytes }
     }
 
     /// A list did not fit. Unless it had all the memory that a list may have, both are given up, and read again in that.

@@ -4,7 +4,6 @@
 //! on either side. Reports; decides nothing, retries nothing, and never runs git.
 
 mod classify;
-mod exchange;
 mod page;
 mod parse;
 mod pkt;
@@ -24,12 +23,10 @@ use crate::domain::answer::{
 };
 use crate::domain::credential::{Credential, CredentialSource, Redactor};
 use crate::domain::names::{OwnerName, RepoName};
-use crate::domain::refs::RefList;
+use crate::domain::refs::{ListLimits, RefList};
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
-use crate::transport::{Bundle, Call, Route, Transport, has_media_type, status_trouble};
+use crate::transport::{Bundle, Call, Exchange, Route, Transport, has_media_type, status_trouble};
 use classify::Answer;
-pub use exchange::Limits;
-use exchange::{Exchange, with_beginning};
 use parse::{Advertisement, NotAList, Unread};
 use pkt::Packets;
 
@@ -108,7 +105,7 @@ impl Lister {
         &self,
         url: &UpstreamUrl,
         credential: &dyn CredentialSource,
-        limits: Limits,
+        limits: ListLimits,
     ) -> UpstreamAnswer {
         let credential = match read(credential) {
             Ok(credential) => credential,
@@ -162,7 +159,7 @@ impl Lister {
         owner: &OwnerName,
         repo: &RepoName,
         credential: &dyn CredentialSource,
-        limits: Limits,
+        limits: ListLimits,
     ) -> LocalRefsAnswer {
         let credential = match read(credential) {
             Ok(credential) => credential,
@@ -267,8 +264,15 @@ impl Lister {
         let (bundle, timeout) = (remote.bundle.clone(), exchange.time());
         // the body is held to the limits of the reading, as it is read
         let call = Call { operation, route, request, bundle, timeout, largest: usize::MAX };
-        exchange.send(&*self.transport, call).await
+        let (head, pieces) = exchange.send(&*self.transport, call).await?.into_parts();
+        Ok((Response::from_parts(head, ()), Packets::of(pieces)))
     }
+}
+
+/// An answer that is not read as a list: its head, and as much of its body as it takes to say what it is.
+async fn with_beginning(answer: Response<()>, mut packets: Packets) -> Response<Bytes> {
+    let body = Bytes::copy_from_slice(packets.beginning().await);
+    answer.map(|()| body)
 }
 
 /// Where to read, and as whom.

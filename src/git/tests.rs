@@ -17,7 +17,7 @@ const MAIN: &str = "003daaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa refs/heads/main
 const UNBORN: &str = "002eunborn HEAD symref-target:refs/heads/main\n0000";
 
 /// As they are by default.
-const LIMITS: Limits = Limits { time: Duration::from_mins(1), bytes: 24 << 20 };
+const LIMITS: ListLimits = ListLimits { time: Duration::from_mins(1), bytes: 24 << 20 };
 
 /// Answers of `info/refs` and of `ls-refs`: status, media type, body.
 #[derive(Clone, Copy, Debug)]
@@ -235,7 +235,7 @@ async fn a_list_that_is_cut_off_is_no_shorter_list() {
 #[tokio::test]
 async fn a_list_that_does_not_fit_is_told_from_one_that_is_wrong() {
     let lister = lists(200, MAIN);
-    let room = Limits { bytes: 100, ..LIMITS };
+    let room = ListLimits { bytes: 100, ..LIMITS };
     let url = UpstreamUrl::parse("https://upstream.test/one").unwrap();
     assert_eq!(lister.upstream(&url, &NoCredential, room).await, UpstreamAnswer::Oversize(Oversize::List(0)));
 }

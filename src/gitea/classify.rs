@@ -18,7 +18,7 @@ use crate::domain::credential::Redactor;
 use crate::domain::duration::GoDuration;
 use crate::transport::{has_media_type, status_trouble};
 
-pub(super) use conflicts::{ancestry, convert, delete, refs};
+pub(super) use conflicts::{ancestry, convert, delete, no_refs};
 
 /// An answer, sorted as far as it can be without knowing the call.
 pub(super) enum Sorted {
@@ -111,8 +111,7 @@ fn other(status: u16, message: &str) -> Trouble {
 }
 
 /// An answer that is JSON, and does not describe what was asked for: another program's, or cut off.
-fn describes_no(response: &Response<Bytes>, what: &str) -> Trouble {
-    let status = response.status().as_u16();
+pub(super) fn describes_no(status: u16, what: &str) -> Trouble {
     Trouble::maybe_sent(TroubleKind::Foreign, format!("{status} with JSON that describes no {what}"))
 }
 
@@ -131,7 +130,7 @@ pub(super) fn version(response: &Response<Bytes>, redactor: &Redactor) -> Result
     match sort(response, redactor, false) {
         Sorted::Said { status: 200, .. } => serde_json::from_slice::<WireVersion>(response.body())
             .map(|wire| wire.version)
-            .map_err(|_| describes_no(response, "version")),
+            .map_err(|_| describes_no(response.status().as_u16(), "version")),
         Sorted::Trouble(trouble) => Err(trouble),
         Sorted::Said { status, message } => Err(other(status, &message)),
         Sorted::Renamed | Sorted::Refused(_) => {
@@ -154,9 +153,9 @@ pub(super) fn repository(response: &Response<Bytes>, redactor: &Redactor, asked:
                 Some(wire) if !wire.full_name.eq_ignore_ascii_case(asked) => RepositoryAnswer::Absent,
                 Some(wire) => match wire.read() {
                     Some(repository) => RepositoryAnswer::Present(Box::new(repository)),
-                    None => RepositoryAnswer::Trouble(describes_no(response, "repository")),
+                    None => RepositoryAnswer::Trouble(describes_no(response.status().as_u16(), "repository")),
                 },
-                None => RepositoryAnswer::Trouble(describes_no(response, "repository")),
+                None => RepositoryAnswer::Trouble(describes_no(response.status().as_u16(), "repository")),
             }
         }
         Sorted::Said { status, message } => RepositoryAnswer::Trouble(other(status, &message)),
@@ -169,7 +168,7 @@ pub(super) fn organisation(response: &Response<Bytes>, redactor: &Redactor) -> O
         Sorted::Said { status: 200, .. } => Some(if describes_an_owner(response) {
             OwnerAnswer::Organisation
         } else {
-            OwnerAnswer::Trouble(describes_no(response, "organisation"))
+            OwnerAnswer::Trouble(describes_no(response.status().as_u16(), "organisation"))
         }),
         Sorted::Said { status: 404, .. } => None,
         // the scope read:organization is not among those that the sequence needs
@@ -185,7 +184,7 @@ pub(super) fn organisation(response: &Response<Bytes>, redactor: &Redactor) -> O
 pub(super) fn user(response: &Response<Bytes>, redactor: &Redactor) -> OwnerAnswer {
     match sort(response, redactor, false) {
         Sorted::Said { status: 200, .. } if describes_an_owner(response) => OwnerAnswer::User,
-        Sorted::Said { status: 200, .. } => OwnerAnswer::Trouble(describes_no(response, "user")),
+        Sorted::Said { status: 200, .. } => OwnerAnswer::Trouble(describes_no(response.status().as_u16(), "user")),
         // without the scope read:user nobody can tell; creating the organisation finds out
         Sorted::Said { status: 403 | 404, .. } | Sorted::Refused(Refusal::Scope { .. }) => OwnerAnswer::Absent,
         Sorted::Renamed => OwnerAnswer::Renamed,
@@ -199,7 +198,9 @@ pub(super) fn user(response: &Response<Bytes>, redactor: &Redactor) -> OwnerAnsw
 pub(super) fn create_organisation(response: &Response<Bytes>, redactor: &Redactor) -> CreateOrganisationAnswer {
     match sort(response, redactor, false) {
         Sorted::Said { status: 201, .. } if describes_an_owner(response) => CreateOrganisationAnswer::Created,
-        Sorted::Said { status: 201, .. } => CreateOrganisationAnswer::Unknown(describes_no(response, "organisation")),
+        Sorted::Said { status: 201, .. } => {
+            CreateOrganisationAnswer::Unknown(describes_no(response.status().as_u16(), "organisation"))
+        }
         Sorted::Said { status: 422, message } if message.contains("already exists") => CreateOrganisationAnswer::Taken,
         Sorted::Said { status: 422, message } => CreateOrganisationAnswer::NameRefused { message },
         // Gitea up to 1.24 and Forgejo print `%!s(<nil>)` here, later ones a sentence
@@ -215,7 +216,9 @@ pub(super) fn create_organisation(response: &Response<Bytes>, redactor: &Redacto
 pub(super) fn migrate(response: &Response<Bytes>, redactor: &Redactor) -> MigrateAnswer {
     match sort(response, redactor, false) {
         Sorted::Said { status: 201, .. } if described(response).is_some() => MigrateAnswer::Created,
-        Sorted::Said { status: 201, .. } => MigrateAnswer::Unknown(describes_no(response, "repository")),
+        Sorted::Said { status: 201, .. } => {
+            MigrateAnswer::Unknown(describes_no(response.status().as_u16(), "repository"))
+        }
         // only a no of Gitea's is an end of the clone
         Sorted::Said { status: status @ ..400, message } => MigrateAnswer::Unknown(other(status, &message)),
         Sorted::Said { status: 403, message } => {
@@ -295,7 +298,9 @@ fn may_pass(message: &str) -> bool {
 pub(super) fn patch(response: &Response<Bytes>, redactor: &Redactor) -> PatchAnswer {
     match sort(response, redactor, false) {
         Sorted::Said { status: 200, .. } if described(response).is_some() => PatchAnswer::Done,
-        Sorted::Said { status: 200, .. } => PatchAnswer::Unknown(describes_no(response, "repository")),
+        Sorted::Said { status: 200, .. } => {
+            PatchAnswer::Unknown(describes_no(response.status().as_u16(), "repository"))
+        }
         // Gitea up to 1.21, which has words for it
         Sorted::Said { status: 422, message } if message.contains("repo is not a mirror") => PatchAnswer::NotAMirror,
         Sorted::Said { status: 422, message } => match message.split_once("below minimum interval: ") {

@@ -1,22 +1,17 @@
 //! The calls that only conflicts and modes need: deleting our own placeholder, renaming aside and back, making a mirror a
-//! regular repository, refs through the API, and whether history was rewritten.
+//! regular repository, and whether history was rewritten.
 //!
 //! The one `DELETE` of this program is here, and takes a [`Proof`]. Each change reads the id just before it is sent.
 
 use http::Method;
 
 use super::{Answered, CHANGE, Client, READ, classify, wire};
-use crate::domain::answer::{
-    AncestryAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, PatchAnswer, Repository, RepositoryAnswer,
-};
+use crate::domain::answer::{AncestryAnswer, ConvertAnswer, DeleteAnswer, PatchAnswer, Repository, RepositoryAnswer};
 use crate::domain::aside::Aside;
 use crate::domain::names::RepoName;
 use crate::domain::proof::Proof;
-use crate::domain::refs::{ObjectId, RefList, RefListBuilder, is_head_or_tag};
+use crate::domain::refs::ObjectId;
 use crate::domain::spec::MirrorSpec;
-
-/// The largest list of refs that is read: about a hundred thousand of them.
-const LARGEST_LIST: usize = 64 * 1024 * 1024;
 
 impl Client {
     /// `DELETE` of the placeholder that `proof` is about, if it is there still and still a placeholder.
@@ -94,15 +89,6 @@ impl Client {
         }
     }
 
-    /// `GET /repos/{owner}/{repo}/git/refs`: all heads and tags, where git over HTTP is switched off.
-    pub async fn refs(&self, spec: &MirrorSpec) -> LocalRefsAnswer {
-        let path = format!("/repos/{}/git/refs", spec.full_name());
-        match self.send_up_to("get_refs", Method::GET, &path, None::<&()>, READ, LARGEST_LIST).await {
-            Ok(Answered { response, redactor }) => classify::refs(&response, &redactor),
-            Err(trouble) => LocalRefsAnswer::Trouble(trouble),
-        }
-    }
-
     /// `GET /repos/{owner}/{repo}/commits`: whether `old` is an ancestor of `new`.
     ///
     /// Not `/compare`: for unrelated histories some servers answer it as for a fast-forward, and many answer nothing
@@ -115,21 +101,6 @@ impl Client {
             Err(trouble) => AncestryAnswer::Trouble(trouble),
         }
     }
-}
-
-/// The heads and tags of an answer of `/git/refs`; `None`: something in it is no ref.
-pub(super) fn read_refs(body: &[u8]) -> Option<RefList> {
-    let refs = match serde_json::from_slice(body).ok()? {
-        wire::WireRefs::Several(refs) => refs,
-        wire::WireRefs::One(one) => vec![one],
-    };
-    let mut list = RefListBuilder::new(usize::MAX);
-    for wire::WireRef { name, object } in refs {
-        if is_head_or_tag(name.as_bytes()) {
-            list.push(name.as_bytes(), object.sha.as_bytes()).ok()?;
-        }
-    }
-    list.finish(None).ok()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 
 mod classify;
 mod conflicts;
+mod refs;
 mod wire;
 
 use std::sync::Arc;
@@ -240,18 +241,6 @@ impl Client {
         body: Option<&(impl Serialize + Sync)>,
         timeout: Duration,
     ) -> Result<Answered, Trouble> {
-        self.send_up_to(operation, method, path, body, timeout, LARGEST).await
-    }
-
-    async fn send_up_to(
-        &self,
-        operation: &'static str,
-        method: Method,
-        path: &str,
-        body: Option<&(impl Serialize + Sync)>,
-        timeout: Duration,
-        largest: usize,
-    ) -> Result<Answered, Trouble> {
         let json = |body| Bytes::from(serde_json::to_vec(body).expect("our own wire types are always JSON"));
         let body = body.map(json);
         let mut used = self.read_credential()?;
@@ -261,7 +250,14 @@ impl Client {
             let request = self.request(&method, path, body.clone(), used.as_ref())?;
             let by_password = matches!(used, Some(Credential::Basic { .. }));
             let timeout = if by_password && timeout == READ { READ_WITH_PASSWORD } else { timeout };
-            let call = Call { operation, route: Route::Direct, request, bundle: self.bundle.clone(), timeout, largest };
+            let call = Call {
+                operation,
+                route: Route::Direct,
+                request,
+                bundle: self.bundle.clone(),
+                timeout,
+                largest: LARGEST,
+            };
             let response = match self.transport.send(call).await {
                 // a call that may take longer than a change has another reason to
                 Err(trouble) if by_password && trouble.kind == TroubleKind::Timeout && timeout <= CHANGE => {
@@ -269,20 +265,20 @@ impl Client {
                 }
                 answer => answer?,
             };
-            if response.status() != 401 {
-                return Ok(self.answered(response, known));
+            if response.status() == 401
+                && let Some(replaced) = self.replacement_of(used.as_ref())?
+            {
+                used = Some(replaced);
+                continue;
             }
-            let now = self.read_credential()?;
-            let replaced = match (&used, &now) {
-                (Some(used), Some(now)) => !used.same_as(now),
-                (None, Some(_)) => true,
-                (_, None) => false,
-            };
-            if !replaced {
-                return Ok(self.answered(response, known));
-            }
-            used = now;
+            return Ok(self.answered(response, known));
         }
+    }
+
+    /// The credential that is there now, where a request was refused with another one, or without one.
+    fn replacement_of(&self, used: Option<&Credential>) -> Result<Option<Credential>, Trouble> {
+        let now = self.read_credential()?;
+        Ok(now.filter(|now| used.is_none_or(|used| !used.same_as(now))))
     }
 
     /// Tells a Gitea that hangs in the check of a password from one that hangs.

@@ -129,14 +129,7 @@ pub(super) struct WireName<'a> {
     pub(super) name: &'a str,
 }
 
-/// `/git/refs`: a list, or one ref alone.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum WireRefs {
-    Several(Vec<WireRef>),
-    One(WireRef),
-}
-
+/// One ref of `/git/refs`.
 #[derive(Debug, Deserialize)]
 pub(super) struct WireRef {
     #[serde(rename = "ref")]

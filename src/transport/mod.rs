@@ -6,6 +6,7 @@
 
 mod bundle;
 mod clients;
+mod exchange;
 mod failure;
 mod http_transport;
 mod proxies;
@@ -27,6 +28,7 @@ use crate::domain::answer::{Sent, Trouble, TroubleKind};
 
 pub use bundle::Bundle;
 pub use clients::Outbound;
+pub use exchange::Exchange;
 pub use http_transport::HttpTransport;
 pub use proxies::{Proxies, Proxy};
 

@@ -211,3 +211,26 @@ fn too_many_refs_are_the_mirrors_own_matter_and_not_its_neighbours() {
         assert!(readers.most() <= 2);
     });
 }
+
+#[test]
+fn refs_that_come_through_giteas_api_are_held_to_the_same_limit() {
+    story(async |mut world| {
+        let prefix = prefix();
+        world.upstream.branches("one", &prefix, "main", 2 * MANY);
+        world.gitea().configure(|settings| settings.http_git_disabled = true);
+        world.start().await;
+        world.expect("created").await;
+        // what is deleted upstream is kept in Gitea: less than half, which would be suspect
+        let refs = world.upstream.heads_and_tags("one");
+        let deleted: Vec<_> = refs.keys().filter(|name| name.contains(&prefix)).take(MANY - 500).collect();
+        assert_eq!(deleted.len(), MANY - 500);
+        for name in deleted {
+            world.upstream.delete_ref("one", name);
+        }
+        world.expect("noop").await;
+        let yaml = world.yaml() + "limits: { refsBytes: 1MiB }\n";
+        world.start_with(&yaml).await;
+        let problem = world.expect_failure("too-many-refs").await;
+        assert_eq!(problem["reason"], "gitea", "{problem:#}");
+    });
+}

@@ -6,8 +6,9 @@ use std::time::Duration;
 use cutover_api::domain::answer::UpstreamAnswer;
 use cutover_api::domain::credential::NoCredential;
 use cutover_api::domain::names::BranchName;
+use cutover_api::domain::refs::ListLimits;
 use cutover_api::domain::url::UpstreamUrl;
-use cutover_api::git::{Limits, Lister};
+use cutover_api::git::Lister;
 use cutover_api::transport::HttpTransport;
 use serde_json::Value;
 use standin::{Reader, UpstreamFault};
@@ -250,7 +251,7 @@ async fn no_list_is_taken_from_what_an_earlier_answer_left_on_its_connection() {
         }
         for _ in 0..3 {
             let commit = upstream.commit("one", "main", 1);
-            let limits = Limits { time: Duration::from_mins(1), bytes: 1 << 20 };
+            let limits = ListLimits { time: Duration::from_mins(1), bytes: 1 << 20 };
             let answer = lister.upstream(&url, &NoCredential, limits).await;
             let UpstreamAnswer::List(list) = answer else { panic!("by v0: {v0}: {answer:?}") };
             let main = list.commit_of(&BranchName::parse("main").unwrap()).map(|id| id.as_str().to_owned());

@@ -7,7 +7,6 @@ use super::{Sorted, described, describes_no, other, sort};
 use crate::domain::answer::{AncestryAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, Refusal};
 use crate::domain::credential::Redactor;
 use crate::domain::refs::{ObjectId, RefList};
-use crate::gitea::conflicts::read_refs;
 use crate::gitea::wire::WireCommit;
 use crate::transport::has_media_type;
 
@@ -37,7 +36,7 @@ pub(in crate::gitea) fn convert(response: &Response<Bytes>, redactor: &Redactor)
     match sort(response, redactor, false) {
         Sorted::Said { status: 200, .. } => match described(response) {
             Some(repository) if !repository.mirror => ConvertAnswer::Done,
-            Some(_) | None => ConvertAnswer::Unknown(describes_no(response, "regular repository")),
+            Some(_) | None => ConvertAnswer::Unknown(describes_no(response.status().as_u16(), "regular repository")),
         },
         Sorted::Said { status: 405, .. } => ConvertAnswer::NotOffered,
         Sorted::Said { status: 422, .. } => ConvertAnswer::NotAMirror,
@@ -49,13 +48,9 @@ pub(in crate::gitea) fn convert(response: &Response<Bytes>, redactor: &Redactor)
     }
 }
 
-/// `GET /repos/{owner}/{repo}/git/refs` of a repository that was just seen, asked because git over HTTP is switched off.
-pub(in crate::gitea) fn refs(response: &Response<Bytes>, redactor: &Redactor) -> LocalRefsAnswer {
+/// `GET /repos/{owner}/{repo}/git/refs` of a repository that was just seen, where the answer is no 200 in JSON.
+pub(in crate::gitea) fn no_refs(response: &Response<Bytes>, redactor: &Redactor) -> LocalRefsAnswer {
     match sort(response, redactor, false) {
-        Sorted::Said { status: 200, .. } => match read_refs(response.body()) {
-            Some(list) => LocalRefsAnswer::List(list),
-            None => LocalRefsAnswer::Trouble(describes_no(response, "refs")),
-        },
         // a repository without a single ref; one that is not there was told by the look before
         Sorted::Said { status: 404, .. } => LocalRefsAnswer::List(RefList::default()),
         Sorted::Renamed => LocalRefsAnswer::Gone,
@@ -75,7 +70,9 @@ pub(in crate::gitea) fn ancestry(response: &Response<Bytes>, old: &ObjectId, red
             match commits.as_deref() {
                 Some([]) => AncestryAnswer::FastForward,
                 Some([commit]) if commit.sha == old.as_str() => AncestryAnswer::Rewritten,
-                Some(_) | None => AncestryAnswer::Trouble(describes_no(response, "history of the commit")),
+                Some(_) | None => {
+                    AncestryAnswer::Trouble(describes_no(response.status().as_u16(), "history of the commit"))
+                }
             }
         }
         // the old commit was garbage-collected, or a right is missing

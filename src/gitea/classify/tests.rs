@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::answer::{AncestryAnswer, ConvertAnswer, DeleteAnswer, LocalRefsAnswer, Sent};
 use crate::domain::credential::Credential;
-use crate::domain::refs::RefList;
 
 const JSON: &str = "application/json;charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";

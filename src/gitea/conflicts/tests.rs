@@ -10,7 +10,7 @@ use http::{Response, header};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::answer::{MigrateAnswer, Trouble};
+use crate::domain::answer::{LocalRefsAnswer, MigrateAnswer, Trouble};
 use crate::domain::credential::NoCredential;
 use crate::domain::proof::{Case, Intended};
 use crate::domain::tests::spec;

@@ -43,19 +43,6 @@ fn a_server_without_the_call_that_converts_answers_in_plain_text_and_a_proxys_pa
 }
 
 #[test]
-fn refs_come_as_a_list_or_as_one_object_and_none_as_a_404() {
-    let one = format!(r#"{{"ref":"refs/heads/main","object":{{"type":"commit","sha":"{}"}}}}"#, "a".repeat(40));
-    for body in [one.clone(), format!("[{one}]")] {
-        let LocalRefsAnswer::List(list) = refs(&answer(200, JSON, body), &none()) else { panic!("no list") };
-        assert_eq!((list.len(), list.branches()), (1, 1));
-    }
-    assert_eq!(refs(&says(404, "not found"), &none()), LocalRefsAnswer::List(RefList::default()));
-    for lost in [answer(200, JSON, "[{"), answer(200, HTML, "<html>"), says(500, "")] {
-        assert!(matches!(refs(&lost, &none()), LocalRefsAnswer::Trouble(_)), "{lost:?}");
-    }
-}
-
-#[test]
 fn history_is_rewritten_where_the_old_commit_is_listed_and_unknown_where_gitea_has_it_no_more() {
     let old = ObjectId::parse(&"a".repeat(40)).unwrap();
     let commits = |ids: &[&str]| {
