@@ -22,8 +22,12 @@ pub struct Seen<T> {
 ///
 /// One that is read back from the journal is held to what every proof fulfils.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written")]
-pub struct Evidence {
+#[serde(try_from = "Readings", into = "Readings")]
+pub struct Evidence(Readings);
+
+/// What two readings showed, as the journal has it. On its own it proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Readings {
     refs: usize,
     /// `None`: written by a version that did not count them.
     #[serde(default)]
@@ -41,46 +45,20 @@ pub struct Evidence {
     gitea_read_at: Timestamp,
 }
 
-/// An [`Evidence`] as the journal has it.
-#[derive(Deserialize)]
-struct Written {
-    refs: usize,
-    /// `None`: written by a version that did not count them.
-    #[serde(default)]
-    branches: Option<usize>,
-    upstream_digest: Digest,
-    gitea_digest: Digest,
-    only_in_gitea: usize,
-    tracked_branch: String,
-    tracked_commit: ObjectId,
-    rewritten: Option<bool>,
-    /// Left out by versions that did not look at it.
-    #[serde(default)]
-    upstream_shallow: bool,
-    upstream_read_at: Timestamp,
-    gitea_read_at: Timestamp,
+impl From<Evidence> for Readings {
+    fn from(evidence: Evidence) -> Self {
+        evidence.0
+    }
 }
 
-impl TryFrom<Written> for Evidence {
+impl TryFrom<Readings> for Evidence {
     type Error = &'static str;
 
-    fn try_from(written: Written) -> Result<Self, &'static str> {
-        if written.refs == 0 || written.upstream_digest != written.gitea_digest {
+    fn try_from(readings: Readings) -> Result<Self, &'static str> {
+        if readings.refs == 0 || readings.upstream_digest != readings.gitea_digest {
             return Err("this is no proof");
         }
-        Ok(Self {
-            refs: written.refs,
-            branches: written.branches,
-            upstream_digest: written.upstream_digest,
-            gitea_digest: written.gitea_digest,
-            only_in_gitea: written.only_in_gitea,
-            tracked_branch: written.tracked_branch,
-            tracked_commit: written.tracked_commit,
-            rewritten: written.rewritten,
-            upstream_shallow: written.upstream_shallow,
-            upstream_read_at: written.upstream_read_at,
-            gitea_read_at: written.gitea_read_at,
-        })
+        Ok(Self(readings))
     }
 }
 
@@ -118,7 +96,7 @@ impl Evidence {
         if comparison.differing > 0 || upstream_digest != gitea_digest {
             return Err(NotProven::Differing(comparison));
         }
-        Ok(Self {
+        Ok(Self(Readings {
             refs: upstream.value.len(),
             branches: Some(upstream.value.branches()),
             upstream_digest,
@@ -130,79 +108,79 @@ impl Evidence {
             upstream_shallow: upstream.value.is_shallow(),
             upstream_read_at: upstream.at,
             gitea_read_at: gitea.at,
-        })
+        }))
     }
 
     /// How many heads and tags upstream has.
     #[must_use]
     pub const fn refs(&self) -> usize {
-        self.refs
+        self.0.refs
     }
 
     /// How many of them are branches: what a later list of upstream's is held against.
     #[must_use]
     pub const fn branches(&self) -> Option<usize> {
-        self.branches
+        self.0.branches
     }
 
     /// The digest of upstream's list.
     #[must_use]
     pub const fn upstream_digest(&self) -> &Digest {
-        &self.upstream_digest
+        &self.0.upstream_digest
     }
 
     /// The digest of Gitea's, restricted to the names that upstream has.
     #[must_use]
     pub const fn gitea_digest(&self) -> &Digest {
-        &self.gitea_digest
+        &self.0.gitea_digest
     }
 
     /// How many refs only Gitea has.
     #[must_use]
     pub const fn only_in_gitea(&self) -> usize {
-        self.only_in_gitea
+        self.0.only_in_gitea
     }
 
     /// The branch that had to be there.
     #[must_use]
     pub fn tracked_branch(&self) -> &str {
-        &self.tracked_branch
+        &self.0.tracked_branch
     }
 
     /// Its commit, on both sides.
     #[must_use]
     pub const fn tracked_commit(&self) -> &ObjectId {
-        &self.tracked_commit
+        &self.0.tracked_commit
     }
 
     /// Whether a sync of the run replaced history: `None` where nobody can tell.
     #[must_use]
     pub const fn rewritten(&self) -> Option<bool> {
-        self.rewritten
+        self.0.rewritten
     }
 
     /// Whether upstream said that its history is not whole: its refs are proven, commits before its boundary are nowhere.
     #[must_use]
     pub const fn upstream_shallow(&self) -> bool {
-        self.upstream_shallow
+        self.0.upstream_shallow
     }
 
     /// When upstream's list was read.
     #[must_use]
     pub const fn upstream_read_at(&self) -> Timestamp {
-        self.upstream_read_at
+        self.0.upstream_read_at
     }
 
     /// When Gitea's list was read.
     #[must_use]
     pub const fn gitea_read_at(&self) -> Timestamp {
-        self.gitea_read_at
+        self.0.gitea_read_at
     }
 
     /// The moment for which the proof holds: the older of the two readings.
     #[must_use]
     pub fn proven_at(&self) -> Timestamp {
-        self.upstream_read_at.min(self.gitea_read_at)
+        self.0.upstream_read_at.min(self.0.gitea_read_at)
     }
 }
 

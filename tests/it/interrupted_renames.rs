@@ -41,9 +41,11 @@ fn name_in(rename: &str) -> String {
 #[track_caller]
 fn demand_the_way_back(problem: &Value, from: &str, to: &str) {
     let (detail, remedy) = (problem["detail"].as_str().unwrap(), problem["remedy"].as_str().unwrap());
-    let (from, to) = (format!("openova/{from}.git").to_lowercase(), format!("openova/{to}.git").to_lowercase());
-    assert!(detail.contains(&from), "{problem}");
-    assert!(remedy.contains(&format!("mv {from} {to}")) && remedy.contains("2. Start the run again."), "{problem}");
+    let (from, to) = (format!("openova/{from}").to_lowercase(), format!("openova/{to}").to_lowercase());
+    assert!(detail.contains(&format!("{from}.git")), "{problem}");
+    for part in [&format!("`mv {from}.git {to}.git`"), &format!("({from}.wiki.git)"), "2. Start the run again."] {
+        assert!(remedy.contains(part), "{problem}");
+    }
     assert_eq!(problem["retryable"], false);
 }
 
@@ -73,6 +75,20 @@ fn a_rename_aside_that_gitea_did_not_survive_is_told_until_the_folder_is_back() 
             assert_eq!(world.gitea().heads_and_tags("openova", &kept), held);
         });
     }
+}
+
+#[test]
+fn the_folders_of_a_repository_with_git_within_its_name_are_named_right() {
+    story_on(Profile::Gitea126, async |mut world| {
+        world.gitea().add_org("openova", "bot");
+        world.gitea().add_repository("openova", "site.github.io");
+        let yaml = world.yaml_of(&[("one", "one", "site.github.io", "onLegacy: renameAside")]);
+        world.start_with(&yaml).await;
+        keep_gitea_up(&world);
+        world.gitea().kill_in_next_rename();
+        let problem = world.expect_failure("repository-folder-missing").await;
+        demand_the_way_back(&problem, &name_in(&renames(&world)[0]), "site.github.io");
+    });
 }
 
 #[test]

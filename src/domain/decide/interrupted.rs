@@ -71,13 +71,13 @@ impl Table<'_> {
 
     fn folder_missing(&self, row: &RepoName, folder: &RepoName) -> Problem {
         // Gitea's folders have names in lower case
-        let on_disk = |name: &RepoName| format!("{}/{name}.git", self.spec.owner).to_lowercase();
+        let on_disk = |name: &RepoName| format!("{}/{name}", self.spec.owner).to_lowercase();
         let (from, to) = (on_disk(folder), on_disk(row));
-        let detail = format!("Gitea was stopped while it renamed {}/{row}: its folder is now {from}", self.spec.owner);
+        let detail =
+            format!("Gitea was stopped while it renamed {}/{row}: its folder is now {from}.git", self.spec.owner);
         Problem::new(Code::RepositoryFolderMissing, detail).with_remedy(&format!(
-            "1. On Gitea's host, in its repository root ([repository] ROOT in app.ini), move the folder back: `mv {from} {to}`, \
-             and the folder of its wiki ({}), if there is one. 2. Start the run again.",
-            from.replace(".git", ".wiki.git")
+            "1. On Gitea's host, in its repository root ([repository] ROOT in app.ini), move the folder back: `mv {from}.git {to}.git`, \
+             and the folder of its wiki ({from}.wiki.git), if there is one. 2. Start the run again."
         ))
     }
 }

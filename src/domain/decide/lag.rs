@@ -13,27 +13,28 @@ use crate::domain::run::{End, Phase};
 /// How long upstream is read again.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How long before the run's limit the last reading is.
-const BEFORE_THE_LIMIT: Duration = Duration::from_secs(1);
-
 impl Table<'_> {
     /// What to do while a list is older than a push; `None`: none is.
     pub(super) fn until_shown(&self) -> Option<Next> {
         let (lag, push) = (self.history.lag?, self.history.pushes.lagging()?);
         let because = failing::lagging(push);
-        let patience = PATIENCE.min(self.policy.run.saturating_sub(BEFORE_THE_LIMIT + lag.since));
-        let waited = lag.read_at.saturating_sub(lag.since);
-        let Some(left) = patience.checked_sub(waited).filter(|left| !left.is_zero()) else {
+        let patience = PATIENCE.saturating_sub(lag.read_at.saturating_sub(lag.since));
+        if patience.is_zero() || self.until_a_last_look().is_zero() {
             return Some(Next::End(Box::new(End::Unverified { problem: because })));
-        };
-        let pause = backoff::exponential(lag.readings + 2).min(left);
-        Some(match pause.checked_sub(self.history.since(lag.read_at)).filter(|left| !left.is_zero()) {
+        }
+        let pause = backoff::exponential(lag.readings + 2).min(patience);
+        Some(match self.left_of(pause, lag.read_at) {
             Some(pause) => {
                 let (awaited, because) = (Awaited::Work, Some(Box::new(because)));
                 Next::Wait(Wait { phase: Phase::Verifying, pause, least: pause, awaited, because })
             }
             None => Next::Look(Look::Upstream),
         })
+    }
+
+    /// What is left of a pause that began then; `None`: it is over.
+    fn left_of(&self, pause: Duration, began: Duration) -> Option<Duration> {
+        pause.checked_sub(self.history.since(began)).filter(|left| !left.is_zero())
     }
 
     /// Whether refs differ only where Gitea has a push already that upstream's list does not show yet: a sync would bring
@@ -56,7 +57,6 @@ impl Table<'_> {
     /// The pause before the next sync then; `None`: it is over.
     pub(super) fn before_the_next_sync(&self, sync: &Sync) -> Option<Next> {
         let pause = backoff::exponential(self.history.barren_syncs + 1);
-        let left = pause.checked_sub(self.history.since(sync.moved_at?)).filter(|left| !left.is_zero())?;
-        Some(super::wait(Phase::Syncing, left))
+        Some(super::wait(Phase::Syncing, self.left_of(pause, sync.moved_at?)?))
     }
 }
