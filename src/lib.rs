@@ -6,7 +6,7 @@
 //! every one of them → domain, which imports nothing of ours
 //! ```
 //!
-//! Who may import whom is law, and a test (`tests/it/layers.rs`) reads this table and the sources and holds one to the
+//! Who may import whom is law, and a test (`tests/it/sources/layers.rs`) reads this table and the sources and holds one to the
 //! other. A rule that is in the way of something better is changed here, with its reason.
 //!
 //! | module | may import, of ours | owns |

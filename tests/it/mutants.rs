@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::layers::rust_files;
+use crate::sources::rust_files;
 
 /// The lines that one place of a mutant looks for, without their indentation.
 fn sought(place: &str) -> Vec<&str> {
