@@ -62,104 +62,104 @@ families! {
         "Build of the running program; always 1.";
 
     MIRROR_PHASE = "cutover_mirror_phase", Kind::Gauge, ["mirror", "phase"],
-        "1 for the phase in which the mirror is; `idle` when nothing is under way. The other phases are absent.";
+        "1 for the current phase of the mirror; `idle` without a run. The other phases are absent.";
     MIRROR_MODE = "cutover_mirror_mode", Kind::Gauge, ["mirror", "mode"],
-        "1 for how the mirror is run: follow, pinned, severed. The other modes are absent.";
+        "1 for the current mode of the mirror: follow, pinned, severed. The other modes are absent.";
     MIRROR_MODE_APPLIED = "cutover_mirror_mode_applied", Kind::Gauge, ["mirror"],
-        "1 if Gitea was seen to stand as the mode says, 0 while that is being carried out or could not be; absent while the mode has never been another than `follow`.";
+        "1 if Gitea has the settings of the mode, 0 if they are not applied yet or could not be; absent if the mode was always `follow`.";
     MIRROR_FRESHNESS = "cutover_mirror_freshness", Kind::Gauge, ["mirror", "state"],
-        "1 for what is known about the distance to upstream, 0 for the others: fresh, behind, unknown.";
+        "1 for the current freshness, 0 for the other values: fresh, behind, unknown.";
     MIRROR_LAST_SUCCESS = "cutover_mirror_last_success_timestamp_seconds", Kind::Gauge, ["mirror"],
-        "Unix time for which the refs were last proven equal to upstream's; absent if never.";
+        "Unix time of the last proof that the refs equal upstream's; absent if never proven.";
     MIRROR_LAST_RUN_SUCCESS = "cutover_mirror_last_run_success", Kind::Gauge, ["mirror"],
-        "1 if the latest attempt ended with a proof, 0 if not; absent before the first.";
+        "1 if the latest attempt on the mirror succeeded, 0 if not; absent before the first attempt.";
     MIRROR_FAILURES = "cutover_mirror_consecutive_failures", Kind::Gauge, ["mirror"],
-        "How many attempts in a row have failed.";
+        "Number of failed attempts in a row.";
     MIRROR_BEHIND_SINCE = "cutover_mirror_behind_since_timestamp_seconds", Kind::Gauge, ["mirror"],
-        "Unix time at which refs were first seen to differ since the last proof; absent unless the mirror is behind.";
+        "Unix time of the first observed difference since the last proof; absent unless the mirror is behind.";
     MIRROR_OBSERVED = "cutover_mirror_last_observation_timestamp_seconds", Kind::Gauge, ["mirror"],
-        "Unix time at which both sides were last looked at, by an attempt or because somebody read the status, whatever that came to; absent before.";
+        "Unix time of the latest observation of both sides, by an attempt or after a status read, with any result; absent before the first.";
     MIRROR_INTERVAL = "cutover_mirror_interval_seconds", Kind::Gauge, ["mirror"],
-        "How often Gitea is to ask upstream by itself, as configured.";
+        "Configured interval at which Gitea pulls from upstream.";
     MIRROR_REFS = "cutover_mirror_refs", Kind::Gauge, ["mirror", "side"],
-        "Heads and tags as last seen, by side: upstream, gitea; absent until seen.";
+        "Number of branches and tags at the latest observation, by side: upstream, gitea; absent before the first.";
     MIRROR_REFS_DIFFERING = "cutover_mirror_refs_differing", Kind::Gauge, ["mirror"],
-        "Refs that are not as they must be, missing ones included; absent while nobody knows.";
+        "Number of refs in Gitea that differ from upstream, including missing ones; absent while unknown.";
     RUNS_TOTAL = "cutover_mirror_runs_total", Kind::Counter, ["mirror", "status", "outcome"],
-        "Attempts on a mirror that have ended, however many runs waited for it, by how (succeeded, unverified, failed, canceled) and by what a success did; `none` without one.";
+        "Ended attempts on a mirror, by status (succeeded, unverified, failed, canceled) and by outcome of a success, else `none`. Runs that share an attempt count once.";
     RUN_FAILURES = "cutover_mirror_run_failures_total", Kind::Counter, ["reason"],
-        "Attempts on a mirror that have failed, by the problem's code.";
+        "Failed attempts on a mirror, by the code of the problem.";
     RUN_DURATION = "cutover_mirror_run_duration_seconds", Kind::Histogram(RUNS), ["outcome"],
-        "How long an attempt on a mirror took, by what a success did, else by how it ended.";
+        "Duration of an attempt on a mirror, by the outcome of a success, else by the status.";
     REWRITES = "cutover_mirror_rewrites_total", Kind::Counter, [],
         "Proven attempts whose sync replaced the history of the tracked branch.";
     HEALS = "cutover_mirror_heals_total", Kind::Counter, [],
-        "Runs begun by the service itself, since a mirror was seen behind for too long.";
+        "Automatic resyncs: runs that cutover-api started because a mirror stayed behind.";
     OBSERVATIONS = "cutover_observations_total", Kind::Counter, ["result"],
-        "Observations that have ended, by what they came to: fresh, behind, unknown. Attempts are not among them.";
+        "Ended observations, by result: fresh, behind, unknown. Attempts are not counted.";
 
     RUN_TIMEOUT = "cutover_run_timeout_seconds", Kind::Gauge, [],
-        "The longest a run may take.";
+        "Time limit of a run (`limits.run`).";
     RUN_SINCE = "cutover_run_in_flight_since_timestamp_seconds", Kind::Gauge, [],
-        "Unix time at which the run that was accepted last began; absent unless it is under way.";
+        "Start time of the run that was accepted last, as a Unix time; absent unless it is in flight.";
 
     GITEA_UP = "cutover_gitea_up", Kind::Gauge, [],
         "1 if Gitea's API gave a usable answer to the latest request, 0 if not; absent before the first.";
     GITEA_INFO = "cutover_gitea_info", Kind::Gauge, ["flavour", "version"],
-        "What Gitea says that it is; always 1; absent until it has said so.";
+        "Kind and version of the server, as reported by Gitea; always 1; absent until known.";
     GITEA_LAST_SUCCESS = "cutover_gitea_last_success_timestamp_seconds", Kind::Gauge, [],
         "Unix time of the latest usable answer of Gitea's API; absent before the first.";
     GITEA_REQUESTS = "cutover_gitea_requests_total", Kind::Counter, ["operation", "code"],
-        "Requests to Gitea; `code` is the status, `error` if no whole answer came, `other` outside 100 to 599.";
+        "Requests to Gitea; `code` is the HTTP status, `error` without a complete response, `other` outside 100 to 599.";
     GITEA_DURATION = "cutover_gitea_request_duration_seconds", Kind::Histogram(CALLS), ["operation"],
-        "How long requests to Gitea took, until the whole answer was here.";
+        "Duration of requests to Gitea, until the response was complete.";
     UPSTREAM_REQUESTS = "cutover_upstream_requests_total", Kind::Counter, ["code"],
         "Requests to upstream; `code` as in cutover_gitea_requests_total.";
 
     KUBERNETES_REQUESTS = "cutover_kubernetes_requests_total", Kind::Counter, ["operation", "code"],
         "Requests to the Kubernetes API server; `code` as in cutover_gitea_requests_total. Absent unless kubernetes.enabled.";
     PLATFORM_COMPLETE = "cutover_platform_cutover_complete", Kind::Gauge, [],
-        "1 if the platform's status says that its cutover is complete, 0 if not; absent until it was read.";
+        "1 if the platform's status ConfigMap says that its cutover is complete, 0 if not; absent until first read.";
     PLATFORM_WRITES = "cutover_platform_status_writes_total", Kind::Counter, ["result"],
-        "Successes that the platform's status was told of, by what became of that: written, failed.";
+        "Successes to write to the platform's status ConfigMap, by result: written, failed.";
 
     HTTP_REQUESTS = "cutover_http_requests_total", Kind::Counter, ["method", "route", "code"],
-        "Requests answered, by matched route; `other` for unknown paths, `OTHER` for unusual methods, code `499` when the caller had gone before the answer.";
+        "Answered requests, by matched route; `other` for unknown paths, `OTHER` for unusual methods, code `499` if the caller disconnected before the response.";
     HTTP_DURATION = "cutover_http_request_duration_seconds", Kind::Histogram(ANSWERS), ["method", "route"],
-        "How long answers took, until their headers were sent.";
+        "Duration of requests, until the response headers were sent.";
     HTTP_IN_FLIGHT = "cutover_http_requests_in_flight", Kind::Gauge, [],
-        "Requests now being answered, without streams of events.";
+        "Requests in progress, without event streams.";
     SSE_CONNECTIONS = "cutover_sse_connections", Kind::Gauge, [],
-        "Open streams of events.";
+        "Open event streams.";
     SSE_EVENTS = "cutover_sse_events_total", Kind::Counter, ["event"],
-        "Events told, by kind, each once however many streams there are; snapshots and the last words of streams each time.";
+        "Events, by kind, each counted once for all streams. Snapshots and the last event of a stream are counted per stream.";
     SSE_DISCONNECTS = "cutover_sse_disconnects_total", Kind::Counter, ["reason"],
-        "Streams of events that are over: client (it has gone), lagged (it did not keep up), shutdown, ended (with its run).";
+        "Closed event streams, by reason: client (the client disconnected), lagged (it was too slow), shutdown, ended (with its run).";
     AUTH_FAILURES = "cutover_auth_failures_total", Kind::Counter, ["reason"],
-        "Refused callers: missing (no credential), invalid (not accepted), forbidden (the role does not reach), unavailable (our tokens cannot be read, or Kubernetes could not be asked).";
+        "Refused callers, by reason: missing (no credential), invalid (not accepted), forbidden (the role is not enough), unavailable (the tokens file cannot be read, or the token review failed).";
     WEBHOOKS = "cutover_webhooks_total", Kind::Counter, ["vendor", "result"],
-        "Webhooks received, by what sent them (github, gitlab, gitea, forgejo, bitbucket, generic) and what became of them: started (a new run), joined (a run in flight), ignored, duplicate, refused (no good signature), failed.";
+        "Received webhooks, by sender (github, gitlab, gitea, forgejo, bitbucket, generic) and result: started (a new run), joined (a run in flight), ignored, duplicate, refused (no valid signature), failed.";
     NOTIFICATIONS = "cutover_notifications_total", Kind::Counter, ["result"],
-        "What became of notifications: delivered, failed (one try, which is repeated), dropped (not taken for a day, or too many).";
+        "Notifications, by result: delivered, failed (one attempt, to be repeated), dropped (not delivered for a day, or too many).";
     NOTIFICATIONS_WAITING = "cutover_notifications_pending", Kind::Gauge, [],
-        "Notifications that wait to be taken; 0 where none are configured.";
+        "Notifications that wait for delivery; 0 without a receiver.";
     JOURNAL_ROWS_UNREADABLE = "cutover_journal_rows_unreadable_total", Kind::Counter, ["table"],
-        "Rows of the journal that cannot be read, each once a start, by table; skipped, and proof of nothing. Should stay absent.";
+        "Unreadable rows of the journal, by table, each counted once per start. They are skipped and prove nothing. Should stay absent.";
     PANICS = "cutover_panics_total", Kind::Counter, [],
-        "Panics caught: in answering a request, in a run or in an observation; should stay 0.";
+        "Caught panics, in a request, a run or an observation; should stay 0.";
     CA_BUNDLES = "cutover_ca_bundle_usable", Kind::Gauge, ["setting"],
-        "1 if the file of CA certificates that a setting names (gitea.caFile, mirrors[0].upstream.caFile, SSL_CERT_FILE) could be used when it was last looked at, 0 if not: its last good content is then in force. Absent before the first call that needs it.";
+        "1 if the CA file of the setting (gitea.caFile, mirrors[0].upstream.caFile, SSL_CERT_FILE) was usable at the last check, 0 if not; its last good content then stays in force. Absent before the first call that needs it.";
 
     PROCESS_START = "process_start_time_seconds", Kind::Gauge, [],
-        "Unix time at which the process was started.";
+        "Start time of the process, as a Unix time.";
     PROCESS_CPU = "process_cpu_seconds_total", Kind::Counter, [],
-        "User and system processor time used.";
+        "User and system CPU time.";
     PROCESS_RESIDENT = "process_resident_memory_bytes", Kind::Gauge, [],
-        "Resident memory.";
+        "Resident memory size.";
     PROCESS_OPEN_FDS = "process_open_fds", Kind::Gauge, [],
         "Open file descriptors.";
     PROCESS_MAX_FDS = "process_max_fds", Kind::Gauge, [],
-        "The most file descriptors that may be open; absent without a limit.";
+        "Maximum number of open file descriptors; absent without a limit.";
 }
 
 /// The table as `docs/metrics.md`.
@@ -167,11 +167,11 @@ families! {
 pub fn table() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         Generated from the program's own table by `metrics::table()`; a test compares the two. `GET /metrics` answers \
-         in Prometheus's text\nformat, without a token.\n\n\
-         A value that nobody knows is absent, never 0. Counters with labels are there once they have counted. Labels come from closed \
-         sets and from\nthe configuration: no URL, branch, commit, user or error text is ever in one. Moments are Unix times; let the query \
-         subtract.\n\n\
+         `GET /metrics` answers in Prometheus's text format, without a token. This page is generated by `metrics::table()`.\n\n\
+         - Unknown values are absent, not 0. Labelled counters appear after their first event.\n\
+         - Timestamps are Unix seconds: compute ages in the query.\n\
+         - Label values come from closed sets and from the configuration. No label has a URL, branch, commit, user or \
+         error text.\n\n\
          | Name | Type | Labels | Help |\n|---|---|---|---|\n",
     );
     for family in FAMILIES {
