@@ -1,7 +1,7 @@
-{{/* The pods that ask the service: the platform's step and the auto-trigger. Neither holds a credential of Gitea or upstream. */}}
+{{/* The client pods: the platform's step and the auto-trigger. Neither has a credential of Gitea or upstream. */}}
 
 {{/*
-A projected token for the audience that is demanded. Without audiences the pod's own token does, at its usual place.
+A projected token for the configured audience. Without audiences, the pod uses its default token.
 */}}
 {{- define "cutover-api.audienceVolume" -}}
 - name: token

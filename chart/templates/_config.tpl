@@ -1,5 +1,5 @@
 {{/*
-The mirrors as a list, in the form of `mirrors`: what it holds, or the one that upstream, gitea and mirror describe.
+The list of mirrors, in the form of `mirrors`. Without `mirrors`, the one mirror of upstream, gitea and mirror.
 */}}
 {{- define "cutover-api.mirrors" -}}
 {{- $mirrors := .Values.mirrors -}}
@@ -12,14 +12,14 @@ The mirrors as a list, in the form of `mirrors`: what it holds, or the one that 
 {{- dict "mirrors" $mirrors | toYaml -}}
 {{- end -}}
 
-{{/* The directory of a mirror's Secrets. */}}
+{{/* The mount path of a mirror's Secrets. */}}
 {{- define "cutover-api.upstreamPath" -}}
 /run/secrets/upstream/{{ . }}
 {{- end -}}
 
 {{/*
-The service's configuration, in the keys of its own file. What stands at the program's default for a key that younger
-versions only know is left out, so that an older image of the same chart reads it.
+cutover-api's configuration file. A newer key with the program's default is omitted, so that an older image can read the
+file.
 */}}
 {{- define "cutover-api.config" -}}
 {{- $root := . -}}

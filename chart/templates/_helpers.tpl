@@ -1,10 +1,10 @@
-{{/* Names, labels, the image, and small things that several objects share. */}}
+{{/* Names, labels, the image, and other parts that several objects share. */}}
 
 {{- define "cutover-api.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* At most 49 letters, so that every ending of ours fits into 63. */}}
+{{/* At most 49 characters, so that the chart's suffixes fit into 63. */}}
 {{- define "cutover-api.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 49 | trimSuffix "-" -}}
@@ -30,7 +30,7 @@
 {{- printf "%s-auto-trigger" (include "cutover-api.fullname" .) -}}
 {{- end -}}
 
-{{/* Immutable: name and instance, nothing else. */}}
+{{/* Selector labels: name and instance only, because a selector is immutable. */}}
 {{- define "cutover-api.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "cutover-api.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -38,7 +38,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/*
 Labels of an object. Takes a dict: root, component; optionally partOf and more (a map). The chart's own win over
-commonLabels, which the schema also holds: nothing but the step may look like a step of the cut-over.
+commonLabels. The schema refuses them there, too: only the step may have the labels of a step of the cut-over.
 */}}
 {{- define "cutover-api.labels" -}}
 {{- $root := .root -}}
@@ -55,13 +55,13 @@ commonLabels, which the schema also holds: nothing but the step may look like a 
 {{- mergeOverwrite (dict) $root.Values.commonLabels (default (dict) .more) $own | toYaml -}}
 {{- end -}}
 
-{{/* Labels of a pod: without the chart's version, since a new chart is no reason to end a run. */}}
+{{/* Labels of a pod. They omit the chart's version, so that a new chart version alone does not restart the pod. */}}
 {{- define "cutover-api.podLabels" -}}
 {{- $own := include "cutover-api.labels" . | fromYaml -}}
 {{- omit $own "helm.sh/chart" | toYaml -}}
 {{- end -}}
 
-{{/* global.imageRegistry takes the registry's place; a digest wins over a tag. */}}
+{{/* The image: global.imageRegistry replaces image.registry, a digest takes precedence over a tag. */}}
 {{- define "cutover-api.image" -}}
 {{- $registry := default .Values.image.registry .Values.global.imageRegistry | trimSuffix "/" -}}
 {{- $name := .Values.image.repository -}}
@@ -84,7 +84,7 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{/* The pod's security context of the pods that write nothing: no group for volumes. */}}
+{{/* The security context of pods that write nothing: without fsGroup. */}}
 {{- define "cutover-api.clientPodSecurityContext" -}}
 {{- omit .Values.podSecurityContext "fsGroup" "fsGroupChangePolicy" | toYaml -}}
 {{- end -}}
@@ -97,7 +97,7 @@ imagePullSecrets:
 {{- printf "http://%s:%v" (include "cutover-api.serviceHost" .) .Values.service.port -}}
 {{- end -}}
 
-{{/* The Secret of the tokens file; empty: there is none. */}}
+{{/* The name of the Secret with the tokens file; empty: none. */}}
 {{- define "cutover-api.tokensSecret" -}}
 {{- if eq .Values.auth.mode "tokens" -}}
 {{- if .Values.auth.tokensSecretRef.name -}}
@@ -109,7 +109,7 @@ imagePullSecrets:
 {{- end -}}
 
 {{/*
-Whether an object of somebody else's API is rendered: "true" or "". Takes a dict: root, mode, api, what.
+Whether to render an object of an optional API: "true" or "". Takes a dict: root, mode, api, what.
 */}}
 {{- define "cutover-api.rendered" -}}
 {{- if or (eq .mode "alwaysRender") (.root.Capabilities.APIVersions.Has .api) -}}
@@ -120,7 +120,7 @@ true
 {{- end -}}
 
 {{/*
-Whether clients of ours take an unverified end for a good one: said, or where a policy keeps the service from upstream.
+Whether the step and the trigger accept an unverified run: as configured, else if a policy blocks upstream.
 */}}
 {{- define "cutover-api.acceptUnverified" -}}
 {{- $said := .Values.cutoverStep.acceptUnverified -}}

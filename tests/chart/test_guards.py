@@ -101,7 +101,7 @@ def test_the_notes_say_what_to_do_next_and_warn():
                   "https://github.com/openova-io/openova -> openova/openova", "gitea-admin-secret"):
         assert words in plain
     assert "WARNING" not in plain and "NOTE" not in plain
-    assert "everybody who reaches the Service is an operator" in notes({"auth.mode": "none", "auth.allowAnonymous": True})
+    assert "every caller that reaches the Service is an operator" in notes({"auth.mode": "none", "auth.allowAnonymous": True})
     assert "loses the history" in notes({"persistence.enabled": False})
     missing = notes({"serviceMonitor.enabled": True})
     assert "serviceMonitor.enabled is set" in missing and "prometheusRule" not in missing
