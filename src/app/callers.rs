@@ -16,7 +16,7 @@ use crate::transport::Transport;
 /// Who is let in.
 pub(super) fn access(config: &Config, transport: &Arc<dyn Transport>, clock: &Arc<dyn Clock>) -> Access {
     let AuthConfig::Tokens(file) = &config.auth else { return Access::Anonymous };
-    let kubernetes = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.knows_anybody());
+    let kubernetes = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.lists_users());
     let reviews = kubernetes.map(|kubernetes| {
         let callers = kube::Callers {
             audiences: kubernetes.audiences.clone(),

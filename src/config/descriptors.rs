@@ -5,7 +5,7 @@
 
 use rustix::process::{Resource, getrlimit};
 
-use super::report::{Place, Report};
+use super::report::{Place, Report, Reported};
 
 /// For the journal, the listener, the runtime, files of secrets, and name servers.
 const OWN: u64 = 64;
@@ -24,20 +24,24 @@ pub(super) fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// As many of the configured connections as there are descriptors for; `None`: too few for a service, which is reported.
-pub(super) fn fitting(connections: usize, mirrors: usize, limit: Option<u64>, report: &mut Report) -> Option<usize> {
-    let Some(limit) = limit else { return Some(connections) };
+/// As many of the configured connections as there are descriptors for; too few for a service are a fault.
+pub(super) fn fitting(
+    connections: usize,
+    mirrors: usize,
+    limit: Option<u64>,
+    report: &mut Report,
+) -> Result<usize, Reported> {
+    let Some(limit) = limit else { return Ok(connections) };
     let kept = OWN + OF_A_MIRROR * AT_ONCE.min(mirrors as u64);
     let fitting = limit.saturating_sub(kept);
     if connections as u64 <= fitting {
-        return Some(connections);
+        return Ok(connections);
     }
     let place = Place::named("limits.connections");
     let raise = "raise the limit (`ulimit -n`, LimitNOFILE of systemd)";
     if fitting < FEWEST.min(connections as u64) {
         let needed = kept + FEWEST;
-        report.fault(place, format!("this process may open {limit} files and needs {needed}; {raise}"));
-        return None;
+        return Err(report.fault(&place, format!("this process may open {limit} files and needs {needed}; {raise}")));
     }
     report.warn(
         &place,
@@ -46,7 +50,7 @@ pub(super) fn fitting(connections: usize, mirrors: usize, limit: Option<u64>, re
              journal, Gitea and upstream; {raise}"
         ),
     );
-    usize::try_from(fitting).ok()
+    Ok(usize::try_from(fitting).unwrap_or(connections))
 }
 
 #[cfg(test)]
@@ -72,8 +76,9 @@ mod tests {
         ] {
             let mut report = Report::default();
             let case = format!("{connections} {mirrors} {limit:?}");
-            assert_eq!(fitting(connections, mirrors, limit, &mut report), expected, "{case}");
-            let said = report.finish(expected);
+            let served = fitting(connections, mirrors, limit, &mut report);
+            assert_eq!(served.ok(), expected, "{case}");
+            let said = report.finish(served);
             match expected {
                 None => assert!(said.unwrap_err().to_string().contains("ulimit -n"), "{case}"),
                 Some(fitting) => assert_eq!(said.unwrap().1.len(), usize::from(fitting != connections), "{case}"),

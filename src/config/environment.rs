@@ -1,13 +1,16 @@
 //! One mirror from environment variables, as the one-shot Job that this service replaces had it.
 //!
-//! Owns the names of the variables. A variable that is set to nothing counts as not set: charts render such. Judges
-//! no value: `rules` does.
+//! Owns the names of the variables, and the defaults that only they have. A variable that is set to nothing counts as not
+//! set: charts render such. Judges no value: the rules do.
 
-use super::draft::{
-    CredentialDraft, Defaults, Draft, KubernetesDraft, LimitsDraft, MirrorDraft, NotificationsDraft, ObservationDraft,
-    SecretDraft,
-};
-use super::report::{Field, Place, Report};
+use secrecy::SecretString;
+
+use super::located::{Field, Locate as _, Located};
+use super::report::{Place, Report};
+use super::settings::{GiteaSettings, MirrorSettings, Settings, TargetSettings, UpstreamSettings};
+
+const UPSTREAM_URL: &str = "https://github.com/openova-io/openova";
+const NAME: &str = "openova";
 
 /// Every variable that describes Gitea, upstream or the mirror.
 const ALL: [&str; 15] = [
@@ -35,82 +38,95 @@ fn lookup(variables: Variables<'_>, name: &str) -> Option<String> {
     variables(name).filter(|value| !value.is_empty())
 }
 
-fn field(variables: Variables<'_>, name: &str) -> Field<String> {
-    let place = Place::named(name);
-    match lookup(variables, name) {
-        Some(value) => Field::Given(place, value),
-        None => Field::Absent(place),
-    }
+/// A credential for Gitea whose parts are in the variables themselves.
+#[derive(Debug, Default)]
+pub(super) struct InlineCredential {
+    pub(super) token: Option<InlineSecret>,
+    pub(super) username: Option<InlineSecret>,
+    pub(super) password: Option<InlineSecret>,
+}
+
+/// A variable and its value.
+#[derive(Clone, Debug)]
+pub(super) struct InlineSecret {
+    pub(super) variable: &'static str,
+    pub(super) value: SecretString,
 }
 
 /// Reads the variables.
-pub(super) fn draft(variables: Variables<'_>, report: &mut Report) -> Draft {
-    let text = |name: &str| field(variables, name);
-    let file = |name: &str| SecretDraft { file: text(name), inline: None };
-    let mut either = |name: &str, secret: bool| {
-        let inline = lookup(variables, name).map(|value| (Place::named(name), value.into()));
-        if inline.is_some() && secret {
+pub(super) fn read(variables: Variables<'_>, report: &mut Report) -> (Settings, InlineCredential) {
+    for name in ["GITEA_TOKEN", "GITEA_PASSWORD"] {
+        if lookup(variables, name).is_some() {
             let what = format!(
-                "a secret in the environment is seen by whoever may look at this process; better put \
-                it into a file and name that in {name}_FILE"
+                "other processes of this user can read a secret in the environment; put it into a file and name that in \
+                 {name}_FILE"
             );
             report.warn(&Place::named(name), what);
         }
-        SecretDraft { file: text(&format!("{name}_FILE")), inline }
-    };
-    let gitea_credential = CredentialDraft {
-        token: either("GITEA_TOKEN", true),
-        username: either("GITEA_USERNAME", false),
-        password: either("GITEA_PASSWORD", true),
-    };
+    }
     for name in ["UPSTREAM_TOKEN", "UPSTREAM_USERNAME", "UPSTREAM_PASSWORD"] {
         if lookup(variables, name).is_some() {
-            report.warn(
-                &Place::named(name),
-                format!("this variable is not read; put the value into a file and name that in {name}_FILE"),
-            );
+            let what = format!("this variable is not read; put the value into a file and name that in {name}_FILE");
+            report.warn(&Place::named(name), what);
         }
     }
-    let mirror = MirrorDraft {
-        name: Field::Absent(Place::named("GITEA_REPO")),
-        url: text("UPSTREAM_REPO_URL"),
-        branch: text("UPSTREAM_BRANCH"),
-        owner: text("GITEA_ORG"),
-        repo: text("GITEA_REPO"),
-        interval: text("MIRROR_INTERVAL"),
-        prune: Field::Absent(Place::named("prune")),
-        private: Field::Absent(Place::named("private")),
-        mode: Field::Absent(Place::named("mode")),
-        on_legacy: Field::Absent(Place::named("onLegacy")),
-        webhook_secrets: Vec::new(),
-        credential: CredentialDraft {
-            token: file("UPSTREAM_TOKEN_FILE"),
-            username: file("UPSTREAM_USERNAME_FILE"),
-            password: file("UPSTREAM_PASSWORD_FILE"),
-        },
-        ca_file: Field::Absent(Place::named("upstream.caFile")),
-        defaults: Defaults::All,
+    let text = |name: &str| Located::new(Place::named(name), lookup(variables, name));
+    let text_or = |name: &str, default: &str| {
+        Located::new(Place::named(name), Some(lookup(variables, name).unwrap_or_else(|| default.to_owned())))
     };
-    Draft {
-        gitea_url: text("GITEA_INTERNAL_URL"),
-        gitea_credential,
-        gitea_ca_file: Field::Absent(Place::named("gitea.caFile")),
-        mirrors: vec![mirror],
-        mirrors_place: None,
-        observation: ObservationDraft::absent(),
-        limits: LimitsDraft::absent(),
-        notifications: NotificationsDraft::absent(),
-        hosts: Vec::new(),
-        origins: Vec::new(),
-        kubernetes: KubernetesDraft::absent(),
-    }
+    let repo = text_or("GITEA_REPO", NAME);
+    let mirror = MirrorSettings {
+        name: mirror_name(&repo),
+        upstream: Located::from(UpstreamSettings {
+            url: text_or("UPSTREAM_REPO_URL", UPSTREAM_URL),
+            branch: text("UPSTREAM_BRANCH"),
+            token_file: text("UPSTREAM_TOKEN_FILE"),
+            username_file: text("UPSTREAM_USERNAME_FILE"),
+            password_file: text("UPSTREAM_PASSWORD_FILE"),
+            ..UpstreamSettings::default()
+        }),
+        target: Located::from(TargetSettings { owner: text_or("GITEA_ORG", NAME), repo }),
+        interval: text("MIRROR_INTERVAL"),
+        ..MirrorSettings::default()
+    };
+    let gitea = GiteaSettings {
+        url: text("GITEA_INTERNAL_URL"),
+        token_file: text("GITEA_TOKEN_FILE"),
+        username_file: text("GITEA_USERNAME_FILE"),
+        password_file: text("GITEA_PASSWORD_FILE"),
+        ..GiteaSettings::default()
+    };
+    let mut settings = Settings {
+        gitea: Located::from(gitea),
+        mirrors: Located::from(vec![Located::from(mirror)]),
+        ..Settings::default()
+    };
+    settings.locate("", None);
+    let inline = |variable| lookup(variables, variable).map(|value| InlineSecret { variable, value: value.into() });
+    let inline = InlineCredential {
+        token: inline("GITEA_TOKEN"),
+        username: inline("GITEA_USERNAME"),
+        password: inline("GITEA_PASSWORD"),
+    };
+    (settings, inline)
 }
 
-/// With a file, the variables count for nothing, which somebody may not expect.
+/// The repository's name, made into a DNS label: the mirror of the environment has no name of its own.
+fn mirror_name(repo: &Field<String>) -> Field<String> {
+    let repo_name = repo.value.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let label: String = repo_name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    let label = label.trim_matches('-');
+    Located::new(repo.place.clone(), Some(if label.is_empty() { NAME } else { label }.to_owned()))
+}
+
+/// Warns about each variable that is ignored because there is a file.
 pub(super) fn warn_that_ignored(variables: Variables<'_>, report: &mut Report) {
     for name in ALL {
         if lookup(variables, name).is_some() {
-            report.warn(&Place::named(name), "this variable is ignored: the configuration is taken from --config");
+            report.warn(
+                &Place::named(name),
+                "this variable is ignored: the configuration comes from the file of --config",
+            );
         }
     }
 }

@@ -6,12 +6,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use url::{Host, Url};
+use url::Url;
 
-use super::draft::{Draft, KubernetesDraft};
 use super::environment::Variables;
-use super::report::{Field, Place, Report};
+use super::located::{Field, Located};
+use super::network;
+use super::report::{Place, Report, Reported};
 use super::secret::ConfiguredCredential;
+use super::settings::KubernetesSettings;
+use super::values;
 use crate::domain::credential::CredentialSource;
 use crate::domain::spec::{Allowed, PivotPolicy};
 
@@ -52,9 +55,9 @@ pub struct KubernetesConfig {
 }
 
 impl KubernetesConfig {
-    /// Whether anybody can be let in by a token of Kubernetes.
+    /// Whether a token of Kubernetes can make its user a caller.
     #[must_use]
-    pub fn knows_anybody(&self) -> bool {
+    pub fn lists_users(&self) -> bool {
         !(self.operators.is_empty() && self.viewers.is_empty())
     }
 }
@@ -74,94 +77,68 @@ impl std::fmt::Display for ConfigMapName {
     }
 }
 
-/// Something is wrong, and reported.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reported;
-
 /// The section, if it is switched on.
 pub(super) fn section(
-    draft: &Draft,
+    settings: &KubernetesSettings,
     variables: Variables<'_>,
     report: &mut Report,
 ) -> Result<Option<KubernetesConfig>, Reported> {
-    let draft = &draft.kubernetes;
-    let enabled = draft.enabled.or(report, || Some(false), |enabled| Ok::<_, &str>(*enabled));
-    let users = users(draft, report);
-    let audiences = audiences(&draft.audiences, report);
-    let status = draft.status.or(report, || Some(Some(default_status())), |text| config_map(text));
-    let pivot = pivot(draft, status.as_ref().map(|(_, status)| status.is_some()), report);
-    let files = files(draft, report);
-    let given = api_server(&draft.api_server, report);
-    let (place, enabled) = enabled.ok_or(Reported)?;
-    if !enabled {
-        if !(draft.operators.is_empty() && draft.viewers.is_empty()) {
-            report.warn(&place, "this is false, so that the users of operators and viewers are not let in");
+    let users = users(settings, report);
+    let audiences = audiences(&settings.audiences, report);
+    let status = settings.status_config_map.or(report, Some(default_status()), |text| config_map(text));
+    let pivot = pivot(settings, status.as_ref().is_ok_and(Option::is_none), report);
+    let token_file = file(&settings.token_file, TOKEN_FILE, report);
+    let ca_file = file(&settings.ca_file, CA_FILE, report);
+    let given = settings.api_server.check(report, |text| origin(text));
+    if !settings.enabled.unwrap_or(false) {
+        if !(settings.operators.is_empty() && settings.viewers.is_empty()) {
+            let what = "with false, the users in operators and viewers are not let in";
+            report.warn(&settings.enabled.place, what);
         }
         return Ok(None);
     }
     let api_server = match given? {
         Some(url) => url,
-        None => in_cluster(&place, variables, report).ok_or(Reported)?,
+        None => in_cluster(&settings.enabled.place, variables, report)?,
     };
-    let ((operators, viewers), (token_file, ca_file)) = users.zip(files).ok_or(Reported)?;
+    let (token_file, ca_file) = (token_file?, ca_file?);
     let credential = ConfiguredCredential::token_file(token_file);
     for (place, missing) in [
-        (&draft.token_file, credential.read().err().map(|error| error.to_string())),
-        (&draft.ca_file, (!ca_file.is_file()).then(|| format!("{} is not a file", ca_file.display()))),
+        (&settings.token_file.place, credential.read().err().map(|error| error.to_string())),
+        (&settings.ca_file.place, (!ca_file.is_file()).then(|| format!("{} is not a file", ca_file.display()))),
     ] {
         if let (Some(missing), true) = (missing, api_server.starts_with("https:")) {
-            report.warn(&place_of(place), format!("{missing}; it is read again at each use"));
+            report.warn(place, format!("{missing}; it is read again at each use"));
         }
     }
+    let (operators, viewers) = users?;
     Ok(Some(KubernetesConfig {
         api_server,
         credential_from: credential.to_string(),
         credential: Arc::new(credential),
         ca_file,
-        audiences: audiences.ok_or(Reported)?,
+        audiences: audiences?,
         operators,
         viewers,
-        status: status.ok_or(Reported)?.1,
+        status: status?,
         pivot: pivot?,
     }))
 }
 
-fn place_of<T>(field: &Field<T>) -> Place {
-    match field {
-        Field::Given(place, _) | Field::Absent(place) => place.clone(),
-        Field::Bad => Place::named("kubernetes"),
-    }
-}
-
-/// The address of which the kubelet tells every container.
-fn in_cluster(place: &Place, variables: Variables<'_>, report: &mut Report) -> Option<String> {
+/// The address that the kubelet gives to every container.
+fn in_cluster(place: &Place, variables: Variables<'_>, report: &mut Report) -> Result<String, Reported> {
     let variable = |name: &str| variables(name).filter(|value| !value.is_empty());
     let (Some(host), Some(port)) = (variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")) else {
-        report.fault(
-            place.clone(),
-            "this is true outside a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT, which Kubernetes sets \
-             in every container, are not set; write false, or name the API server in kubernetes.apiServer",
-        );
-        return None;
+        let what = "this is true outside a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT, which Kubernetes \
+                    sets in every container, are not set; write false, or name the API server in kubernetes.apiServer";
+        return Err(report.fault(place, what));
     };
     let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
-    let url = origin(&format!("https://{host}:{port}")).ok();
-    if url.is_none() {
-        report.fault(
-            Place::named("KUBERNETES_SERVICE_HOST"),
-            "this and KUBERNETES_SERVICE_PORT are no host and port; Kubernetes sets them, so take them out of the pod's \
-             own env",
-        );
-    }
-    url
-}
-
-/// `None`: not given.
-fn api_server(field: &Field<String>, report: &mut Report) -> Result<Option<String>, Reported> {
-    if let Field::Absent(_) = field {
-        return Ok(None);
-    }
-    field.or(report, || None, |text| origin(text)).map(|(_, url)| Some(url)).ok_or(Reported)
+    origin(&format!("https://{host}:{port}")).map_err(|_| {
+        let what = "this and KUBERNETES_SERVICE_PORT are not a host and a port; Kubernetes sets them, so remove them from \
+                    the env of the pod";
+        report.fault(&Place::named("KUBERNETES_SERVICE_HOST"), what)
+    })
 }
 
 /// Scheme, host and port, and nothing else.
@@ -172,71 +149,58 @@ fn origin(text: &str) -> Result<String, &'static str> {
     if !bare || url.password().is_some() || url.port() == Some(0) {
         return Err(WRONG);
     }
-    let here = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => return Err(WRONG),
-    };
-    match url.scheme() {
-        "https" => Ok(url.origin().ascii_serialization()),
-        // `kubectl proxy`
-        "http" if here => Ok(url.origin().ascii_serialization()),
-        "http" => Err("tokens go there: write https; http only on this machine, such as for kubectl proxy"),
+    match (url.scheme(), url.host()) {
+        // `kubectl proxy` listens on http
+        ("http", Some(host)) if !network::is_loopback(&host) => {
+            Err("tokens are sent there: write https; http is allowed on this machine only, such as for kubectl proxy")
+        }
+        ("https" | "http", Some(_)) => Ok(url.origin().ascii_serialization()),
         _ => Err(WRONG),
     }
 }
 
-fn files(draft: &KubernetesDraft, report: &mut Report) -> Option<(PathBuf, PathBuf)> {
-    let mut file = |field: &Field<String>, default: &str| {
-        let path = |text: &String| {
-            if text.trim().is_empty() || text.chars().any(char::is_control) {
-                Err("write the path of a file, or leave the key out for the one that Kubernetes mounts")
-            } else {
-                Ok(PathBuf::from(text))
-            }
-        };
-        field.or(report, || Some(PathBuf::from(default)), path).map(|(_, path)| path)
-    };
-    let (token, ca) = (file(&draft.token_file, TOKEN_FILE), file(&draft.ca_file, CA_FILE));
-    Some((token?, ca?))
+fn file(field: &Field<String>, default: &str, report: &mut Report) -> Result<PathBuf, Reported> {
+    field.or(report, PathBuf::from(default), |text| values::path(text))
 }
 
-/// What depends on the pivot; `None`: nothing. `status`: whether there is one.
-fn pivot(draft: &KubernetesDraft, status: Option<bool>, report: &mut Report) -> Result<Option<PivotPolicy>, Reported> {
-    let guard = draft.guard.or(report, || Some(true), |guard| Ok::<_, &str>(*guard));
+/// The rules past the pivot; `None`: the guard is off.
+fn pivot(
+    settings: &KubernetesSettings,
+    has_no_status: bool,
+    report: &mut Report,
+) -> Result<Option<PivotPolicy>, Reported> {
     let mut allowed = |field: &Field<String>, default| {
-        let word = |text: &String| Allowed::from_label(text).ok_or("write allow or refuse");
-        field.or(report, || Some(default), word).map(|(_, allowed)| allowed)
+        field.or(report, default, |text| Allowed::from_label(text).ok_or("write allow or refuse"))
     };
-    let without_status = allowed(&draft.absent_status, Allowed::Refuse);
-    let syncing = allowed(&draft.sync_past_pivot, Allowed::Allow);
-    let (place, guard) = guard.ok_or(Reported)?;
-    if guard && status == Some(false) {
+    let without_status = allowed(&settings.absent_status, Allowed::Refuse);
+    let syncing = allowed(&settings.sync_past_pivot, Allowed::Allow);
+    let guard = settings.past_pivot_guard.unwrap_or(true);
+    if guard && has_no_status {
         let what = "the guard reads the status: name it in kubernetes.statusConfigMap, or write false here";
-        report.fault(place, what);
-        return Err(Reported);
+        return Err(report.fault(&settings.past_pivot_guard.place, what));
     }
-    let (without_status, syncing) = without_status.zip(syncing).ok_or(Reported)?;
+    let (without_status, syncing) = (without_status?, syncing?);
     Ok(guard.then_some(PivotPolicy { without_status, syncing }))
 }
 
 /// Operators and viewers.
-fn users(draft: &KubernetesDraft, report: &mut Report) -> Option<(Vec<String>, Vec<String>)> {
-    let mut seen: Vec<(&Place, &str)> = Vec::new();
-    let mut good = true;
-    for (place, name) in draft.operators.iter().chain(&draft.viewers) {
+fn users(settings: &KubernetesSettings, report: &mut Report) -> Result<(Vec<String>, Vec<String>), Reported> {
+    let mut users: Vec<&Located<String>> = Vec::new();
+    let mut result = Ok(());
+    for name in settings.operators.iter().chain(&settings.viewers) {
         if let Err(what) = user(name) {
-            report.fault(place.clone(), what);
-            good = false;
-        } else if let Some((other, _)) = seen.iter().find(|(_, other)| other == name) {
-            report.fault(place.clone(), format!("this user stands at {other} already; an operator may also read"));
-            good = false;
+            result = Err(report.fault(&name.place, what));
+        } else if let Some(other) = users.iter().find(|other| other.value == name.value) {
+            let what = format!("this user is listed at {} already; an operator may also read", other.place);
+            result = Err(report.fault(&name.place, what));
         }
-        seen.push((place, name));
+        users.push(name);
     }
-    let names = |list: &[(Place, String)]| list.iter().map(|(_, name)| name.clone()).collect();
-    good.then(|| (names(&draft.operators), names(&draft.viewers)))
+    result.map(|()| (texts(&settings.operators), texts(&settings.viewers)))
+}
+
+fn texts(list: &[Located<String>]) -> Vec<String> {
+    list.iter().map(|text| text.value.clone()).collect()
 }
 
 fn user(name: &str) -> Result<(), &'static str> {
@@ -254,9 +218,9 @@ fn user(name: &str) -> Result<(), &'static str> {
         Err("this is a group; write the exact name of each user, such as \
              system:serviceaccount:catalyst:catalyst-api")
     } else if name == "system:anonymous" {
-        Err("this is whoever shows no credential; --auth none lets everybody in")
+        Err("this is every caller without a credential; use --auth none to let them in")
     } else if name.contains('*') {
-        Err("there are no patterns here: write the exact name of each user")
+        Err("patterns are not supported: write the exact name of each user")
     } else if name.is_empty() || name.len() > LONGEST_USER || name.trim() != name || name.chars().any(char::is_control)
     {
         Err("write a user's name as Kubernetes knows it, such as system:serviceaccount:catalyst:catalyst-api")
@@ -265,20 +229,18 @@ fn user(name: &str) -> Result<(), &'static str> {
     }
 }
 
-fn audiences(given: &[(Place, String)], report: &mut Report) -> Option<Vec<String>> {
-    let mut good = true;
-    for (index, (place, audience)) in given.iter().enumerate() {
-        let plain =
-            !audience.is_empty() && audience.len() <= LONGEST_USER && audience.chars().all(|c| !c.is_whitespace());
-        if !plain || audience.chars().any(char::is_control) {
-            report.fault(place.clone(), "write an audience without spaces, such as cutover-api");
-            good = false;
-        } else if given[..index].iter().any(|(_, other)| other == audience) {
-            report.fault(place.clone(), "this audience stands here a second time");
-            good = false;
+fn audiences(given: &[Located<String>], report: &mut Report) -> Result<Vec<String>, Reported> {
+    let mut result = Ok(());
+    for (index, audience) in given.iter().enumerate() {
+        let plain = (1..=LONGEST_USER).contains(&audience.len())
+            && audience.chars().all(|c| !c.is_whitespace() && !c.is_control());
+        if !plain {
+            result = Err(report.fault(&audience.place, "write an audience without spaces, such as cutover-api"));
+        } else if given[..index].iter().any(|other| other.value == audience.value) {
+            result = Err(report.fault(&audience.place, "this audience is listed twice"));
         }
     }
-    good.then(|| given.iter().map(|(_, audience)| audience.clone()).collect())
+    result.map(|()| texts(given))
 }
 
 fn default_status() -> ConfigMapName {

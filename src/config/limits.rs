@@ -1,107 +1,87 @@
-//! The limits of the engine: how long things may take, and how old what is shown may be.
+//! The rules for `limits` and `observation`.
 //!
-//! Owns their bounds. Judges values, whatever they were written in.
+//! Owns the bounds. The defaults are the policy's own.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::bytes;
-use super::draft::{LimitsDraft, ObservationDraft};
-use super::report::{Field, Report};
-use super::rules::duration;
+use super::located::Field;
+use super::report::{Report, Reported};
+use super::settings::{LimitSettings, ObservationSettings};
+use super::values::duration;
 use crate::domain::duration::GoDuration;
 use crate::domain::spec::Policy;
 
 /// Gitea's own limit of a clone, `[git.timeout] MIGRATE`, by default.
 const GITEA_CLONE_LIMIT: Duration = Duration::from_mins(10);
 
-/// How much memory the refs of one side may take: from a few thousand refs to some millions.
+/// From a few thousand refs a side to some millions.
 const REFS_BYTES: RangeInclusive<usize> = 1 << 20..=1 << 30;
 
-/// `limits` and `observation`.
+const CONNECTIONS: usize = 256;
+
+const TEN_SECONDS: Duration = Duration::from_secs(10);
+const MINUTE: Duration = Duration::from_mins(1);
+const LONGEST: Duration = Duration::from_hours(2);
+
+/// `limits` and `observation`: the policy, and how many connections may be open.
 pub(super) fn limits(
-    draft: &LimitsDraft,
-    observation: &ObservationDraft,
+    limits: &LimitSettings,
+    observation: &ObservationSettings,
     report: &mut Report,
-) -> Option<(Policy, usize)> {
+) -> Result<(Policy, usize), Reported> {
     let default = Policy::default();
-    let between = |field: &Field<String>, default: Duration, least: Duration, most: Duration, report: &mut Report| {
-        field.or(
-            report,
-            || Some(default),
-            |text| {
-                let duration = duration(text).map_err(str::to_owned)?.get();
-                if (least..=most).contains(&duration) {
-                    Ok(duration)
-                } else {
-                    Err(format!("this is between {} and {}", GoDuration::new(least), GoDuration::new(most)))
-                }
-            },
-        )
-    };
-    let (minute, longest) = (Duration::from_mins(1), Duration::from_hours(2));
-    let run = between(&draft.run, default.run, minute, longest, report);
-    let migrate = between(&draft.migrate, default.migrate, minute, longest, report);
-    let sync = between(&draft.sync, default.sync, minute, longest, report);
-    let dead = between(&draft.dead_placeholder, default.dead_placeholder, Duration::from_secs(10), longest, report);
-    let refs_time =
-        between(&draft.refs_time, default.refs_time, Duration::from_secs(10), Duration::from_mins(10), report);
-    let refs_bytes = draft.refs_bytes.or(
-        report,
-        || Some(default.refs_bytes),
-        |text| match bytes::parse(text) {
-            Ok(size) if REFS_BYTES.contains(&size) => Ok(size),
-            Ok(_) => Err(format!(
-                "this is between {} and {}",
-                bytes::show(*REFS_BYTES.start()),
-                bytes::show(*REFS_BYTES.end())
-            )),
-            Err(wrong) => Err(wrong.to_owned()),
-        },
-    );
-    // below a few seconds every reader would ask upstream; above an hour what is shown is of no use
-    let ttl = between(&observation.ttl, default.observed_for, Duration::from_secs(5), Duration::from_hours(1), report);
-    let month = Duration::from_hours(30 * 24);
-    let heal_after = match &observation.heal_after {
-        Field::Absent(_) => Some(None),
-        given @ (Field::Given(..) | Field::Bad) => {
-            between(given, minute, minute, month, report).map(|(_, after)| Some(after))
-        }
-    };
-    let connections = draft.connections.or(
-        report,
-        || Some(256),
-        |count| match usize::try_from(*count) {
-            Ok(count @ 1..=65_536) => Ok(count),
-            _ => Err("this is between 1 and 65536"),
-        },
-    );
-    if let Some((place, dead)) = &dead
-        && *dead < GITEA_CLONE_LIMIT
-    {
-        report.warn(
-            place,
-            "Gitea itself lets a clone take 10m0s by default: one that is still running may count as dead",
-        );
-    }
-    if let Some((_, run)) = &run {
-        for (place, limit) in [&migrate, &sync].into_iter().flatten() {
-            if limit > run {
-                report
-                    .warn(place, format!("a run ends after {}, so that this is never reached", GoDuration::new(*run)));
+    let mut between = |field: &Field<String>, bounds: RangeInclusive<Duration>| {
+        field.check(report, |text| {
+            let duration = duration(text).map_err(str::to_owned)?.get();
+            if bounds.contains(&duration) {
+                return Ok(duration);
             }
+            let [least, most] = [*bounds.start(), *bounds.end()].map(GoDuration::new);
+            Err(format!("write a duration between {least} and {most}"))
+        })
+    };
+    let run = between(&limits.run, MINUTE..=LONGEST);
+    let migrate = between(&limits.migrate, MINUTE..=LONGEST);
+    let sync = between(&limits.sync, MINUTE..=LONGEST);
+    let dead_placeholder = between(&limits.dead_placeholder, TEN_SECONDS..=LONGEST);
+    let refs_time = between(&limits.refs_time, TEN_SECONDS..=Duration::from_mins(10));
+    // a shorter one asks upstream at each read of the status; a longer one shows a status that is of no use
+    let ttl = between(&observation.ttl, Duration::from_secs(5)..=Duration::from_hours(1));
+    let heal_after = between(&observation.heal_after, MINUTE..=Duration::from_hours(30 * 24));
+    let refs_bytes = limits.refs_bytes.or(report, default.refs_bytes, |text| {
+        let size = bytes::parse(text).map_err(str::to_owned)?;
+        if REFS_BYTES.contains(&size) {
+            return Ok(size);
         }
-    }
+        let [least, most] = [*REFS_BYTES.start(), *REFS_BYTES.end()].map(bytes::show);
+        Err(format!("write a size between {least} and {most}"))
+    });
+    let connections = limits.connections.or(report, CONNECTIONS, |count| match usize::try_from(*count) {
+        Ok(count @ 1..=65_536) => Ok(count),
+        _ => Err("write a number between 1 and 65536"),
+    });
     let policy = Policy {
-        run: run?.1,
-        migrate: migrate?.1,
-        sync: sync?.1,
-        dead_placeholder: dead?.1,
-        refs_time: refs_time?.1,
-        refs_bytes: refs_bytes?.1,
-        observed_for: ttl?.1,
+        run: run?.unwrap_or(default.run),
+        migrate: migrate?.unwrap_or(default.migrate),
+        sync: sync?.unwrap_or(default.sync),
+        dead_placeholder: dead_placeholder?.unwrap_or(default.dead_placeholder),
+        refs_time: refs_time?.unwrap_or(default.refs_time),
+        refs_bytes: refs_bytes?,
+        observed_for: ttl?.unwrap_or(default.observed_for),
         heal_after: heal_after?,
         pivot: None,
     };
-    Some((policy, connections?.1))
+    if policy.dead_placeholder < GITEA_CLONE_LIMIT {
+        let what = "Gitea lets a clone take 10m0s by default, so that one that still runs may count as dead";
+        report.warn(&limits.dead_placeholder.place, what);
+    }
+    for (field, limit) in [(&limits.migrate, policy.migrate), (&limits.sync, policy.sync)] {
+        if limit > policy.run {
+            let run = GoDuration::new(policy.run);
+            report.warn(&field.place, format!("this limit has no effect: a run ends after {run}"));
+        }
+    }
+    Ok((policy, connections?))
 }

@@ -1,22 +1,22 @@
-//! From flags, a file and the environment to a validated configuration, or to everything that is wrong with it.
+//! The configuration: flags, a file and the environment, read once at start.
 //!
 //! Owns the names and the defaults of all settings, and how secrets are read from files (at each use). Never prints a
-//! secret, never asks the network, and never stops at the first fault. `main` calls [`load`] once, at start.
+//! secret, never calls the network, and reports all faults of meaning together. `main` calls [`load`] once.
 //!
 //! ```text
-//! YAML → tree → file ──┐
-//!                      ├→ draft → rules → Config
-//! variables → environment ┘
+//! file → yaml ─────────────┐
+//!                          ├→ settings → rules → Config
+//! variables → environment ─┘
 //! ```
 
 mod bytes;
+mod credential;
 mod describe;
 mod descriptors;
-mod draft;
 mod environment;
-mod file;
 mod kubernetes;
 mod limits;
+mod located;
 mod network;
 mod options;
 mod outbound;
@@ -24,10 +24,12 @@ mod report;
 mod rules;
 mod secret;
 mod serving;
+mod settings;
 mod signing;
 mod text_file;
 mod tokens;
-mod tree;
+mod values;
+mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -51,9 +53,11 @@ use crate::domain::credential::CredentialSource;
 use crate::domain::spec::{MirrorSpec, Policy};
 use crate::domain::url::GiteaUrl;
 use crate::transport::{Bundle, Outbound};
+use environment::InlineCredential;
 use outbound::Bundles;
-use report::Report;
-use serving::Identity;
+use report::{Report, Reported};
+use rules::MirrorRules;
+use settings::Settings;
 
 /// Everything that is configured, and right.
 #[derive(Clone, Debug)]
@@ -142,45 +146,49 @@ pub fn load(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> Re
     report.finish(config).map(|(config, warnings)| Loaded { config, warnings })
 }
 
-fn read(options: &Options, variables: environment::Variables<'_>, report: &mut Report) -> Option<Config> {
+fn read(options: &Options, variables: environment::Variables<'_>, report: &mut Report) -> Result<Config, Reported> {
     let listen = serving::listen(options, report);
     serving::state_dir(options, report);
     serving::log(variables, report);
-    let draft = match options.config() {
+    let settings = match options.config() {
         Some(path) => {
             environment::warn_that_ignored(variables, report);
-            read_draft(path, report)
+            read_file(path, report).map(|settings| (settings, InlineCredential::default()))
         }
-        None => Some(environment::draft(variables, report)),
+        None => Ok(environment::read(variables, report)),
     };
-    let kubernetes = draft.as_ref().map(|draft| kubernetes::section(draft, variables, report));
-    let auth = serving::auth(options, listen, Identity::of(kubernetes.as_ref()), report);
-    let (draft, kubernetes) = (draft?, kubernetes?);
+    let kubernetes = match &settings {
+        Ok((settings, _)) => kubernetes::section(&settings.kubernetes, variables, report),
+        Err(Reported) => Err(Reported),
+    };
+    let auth = serving::auth(options, listen.ok(), &kubernetes, report);
+    let (settings, inline) = settings?;
     let mut bundles = Bundles::default();
-    let gitea = rules::gitea(&draft, &mut bundles, report);
-    let gitea_url = gitea.as_ref().map(|gitea| gitea.url.as_str());
-    let mirrors = rules::mirrors(&draft, gitea_url, listen, &mut bundles, report);
-    let limits = limits::limits(&draft.limits, &draft.observation, report);
-    let hosts = serving::hosts(&draft.hosts, report);
-    let origins = serving::origins(&draft.origins, report);
-    let notifications = signing::notifications(&draft.notifications, listen, report);
+    let gitea = rules::gitea(&settings.gitea, &inline, &mut bundles, report);
+    let gitea_url = gitea.as_ref().ok().map(|gitea| gitea.url.as_str());
+    let mirrors = MirrorRules::new(gitea_url, listen.ok(), &mut bundles, report).mirrors(&settings.mirrors);
+    let limits = limits::limits(&settings.limits, &settings.observation, report);
+    let hosts = serving::hosts(&settings.server.hosts, report);
+    let origins = serving::origins(&settings.server.origins, report);
+    let notifications = signing::notifications(&settings.notifications, listen.ok(), report);
     let outbound = outbound::outbound(variables, report);
-    if let (Some(outbound), Some(mirrors)) = (&outbound, &mirrors) {
-        outbound::judge_proxies(outbound, mirrors, notifications.as_ref(), report);
+    if let (Ok(outbound), Ok(mirrors)) = (&outbound, &mirrors) {
+        let notifications = notifications.as_ref().ok().and_then(Option::as_ref);
+        outbound::judge_proxies(outbound, mirrors, notifications, report);
     }
     let (mut policy, connections) = limits?;
     let served = mirrors.as_ref().map_or(0, Vec::len);
     let connections = descriptors::fitting(connections, served, descriptors::limit(), report)?;
-    let kubernetes = kubernetes.ok()?;
+    let kubernetes = kubernetes?;
     policy.pivot = kubernetes.as_ref().and_then(|kubernetes| kubernetes.pivot);
-    Some(Config {
+    Ok(Config {
         gitea: gitea?,
         mirrors: mirrors?,
         policy,
         listen: listen?,
         state_dir: options.state_dir.clone(),
         auth: auth?,
-        notifications,
+        notifications: notifications?,
         connections,
         hosts,
         origins,
@@ -190,19 +198,9 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
     })
 }
 
-fn read_draft(path: &Path, report: &mut Report) -> Option<draft::Draft> {
-    let text = read_file(path, report)?;
-    Some(file::draft(tree::parse(text.expose_secret(), &path.display().to_string(), report)?, report))
-}
-
-/// The file's text, held as a secret: somebody may have put one there.
-fn read_file(path: &Path, report: &mut Report) -> Option<secrecy::SecretString> {
-    let largest = u64::try_from(tree::LARGEST).unwrap_or(u64::MAX);
-    match text_file::read_text(&text_file::System, path, largest) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            report.fault(Place::named("--config"), error.to_string());
-            None
-        }
-    }
+/// The text is held as a secret: one may be in the wrong place.
+fn read_file(path: &Path, report: &mut Report) -> Result<Settings, Reported> {
+    let text = text_file::read_text(&text_file::System, path, yaml::LARGEST as u64)
+        .map_err(|error| report.fault(&Place::named("--config"), error.to_string()))?;
+    yaml::read(text.expose_secret(), &path.display().to_string(), report)
 }

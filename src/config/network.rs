@@ -85,28 +85,30 @@ pub(super) fn same_server(one: &str, other: &str) -> bool {
     one.port_or_known_default() == other.port_or_known_default() && place(&one) == place(&other)
 }
 
-/// Whether an address leads to the port that we listen on.
-pub(super) fn is_ourselves(address: &str, listen: SocketAddr) -> bool {
+/// Whether an address leads to the port that cutover-api listens on.
+pub(super) fn is_own_address(address: &str, listen: SocketAddr) -> bool {
     let Ok(url) = Url::parse(address) else { return false };
     let here = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback() || IpAddr::V4(ip) == listen.ip(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback() || IpAddr::V6(ip) == listen.ip(),
-        Some(Host::Domain(name)) => is_localhost(name),
-        None => false,
+        Some(Host::Ipv4(ip)) if IpAddr::V4(ip) == listen.ip() => true,
+        Some(Host::Ipv6(ip)) if IpAddr::V6(ip) == listen.ip() => true,
+        host => host.is_some_and(|host| is_loopback(&host)),
     };
     here && url.port_or_known_default() == Some(listen.port())
 }
 
-fn is_localhost(name: &str) -> bool {
-    name == "localhost" || name.strip_suffix(".localhost").is_some()
+/// Whether a host is this machine, as far as its spelling tells.
+pub(super) fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+    }
 }
 
 /// A host, such that names that are certain to be the same are equal.
 fn place(url: &Url) -> String {
     match url.host() {
-        Some(Host::Ipv4(ip)) if ip.is_loopback() => "loopback".to_owned(),
-        Some(Host::Ipv6(ip)) if ip.is_loopback() => "loopback".to_owned(),
-        Some(Host::Domain(name)) if is_localhost(name) => "loopback".to_owned(),
+        Some(host) if is_loopback(&host) => "loopback".to_owned(),
         Some(Host::Domain(name)) => {
             // the cluster's DNS takes a service's name with and without these
             let name = name.strip_suffix(".cluster.local").unwrap_or(name);
@@ -158,8 +160,10 @@ mod tests {
         assert!(!same_server("http://localhost:3000", "http://localhost:3001/a"));
         assert!(!same_server("https://github.com", "https://github.com.evil.test/a"));
         let listen = "0.0.0.0:8080".parse().unwrap();
-        assert!(is_ourselves("http://127.0.0.1:8080/a", listen) && is_ourselves("http://localhost:8080/a", listen));
-        assert!(!is_ourselves("http://127.0.0.1:8081/a", listen) && !is_ourselves("http://10.0.0.1:8080/a", listen));
-        assert!(is_ourselves("http://10.0.0.1:8080/a", "10.0.0.1:8080".parse().unwrap()));
+        assert!(is_own_address("http://127.0.0.1:8080/a", listen) && is_own_address("http://localhost:8080/a", listen));
+        assert!(
+            !is_own_address("http://127.0.0.1:8081/a", listen) && !is_own_address("http://10.0.0.1:8080/a", listen)
+        );
+        assert!(is_own_address("http://10.0.0.1:8080/a", "10.0.0.1:8080".parse().unwrap()));
     }
 }

@@ -10,7 +10,8 @@ use url::Url;
 
 use super::MirrorConfig;
 use super::environment::Variables;
-use super::report::{Field, Place, Report};
+use super::located::Field;
+use super::report::{Place, Report, Reported};
 use super::signing::NotificationsConfig;
 use crate::domain::url::UpstreamUrl;
 use crate::transport::{Bundle, Outbound};
@@ -23,54 +24,36 @@ pub(super) struct Bundles {
 }
 
 impl Bundles {
-    /// The bundle that a field names. `None`: it is wrong, and was reported; `Some(None)`: none is named.
-    #[expect(clippy::option_option, reason = "as every rule of this module: wrong, or right and possibly absent")]
-    pub(super) fn open(&mut self, field: &Field<String>, report: &mut Report) -> Option<Option<Arc<Bundle>>> {
-        let (place, path) = match field {
-            Field::Given(place, path) => (place, PathBuf::from(path)),
-            Field::Absent(_) => return Some(None),
-            Field::Bad => return None,
-        };
+    /// The bundle that a field names, if it names one.
+    pub(super) fn open(&mut self, field: &Field<String>, report: &mut Report) -> Result<Option<Arc<Bundle>>, Reported> {
+        let Some(path) = field.as_ref().map(PathBuf::from) else { return Ok(None) };
         if let Some(bundle) = self.opened.get(&path) {
-            return Some(Some(Arc::clone(bundle)));
+            return Ok(Some(Arc::clone(bundle)));
         }
-        match Bundle::open(place.path(), vec![path.clone()]) {
-            Ok(bundle) => {
-                if bundle.holds_a_private_key() {
-                    report.warn(place, "the file holds a private key, which a CA bundle never needs; take it out");
-                }
-                let bundle = Arc::new(bundle);
-                self.opened.insert(path, Arc::clone(&bundle));
-                Some(Some(bundle))
-            }
-            Err(wrong) => {
-                report.fault(place.clone(), wrong);
-                None
-            }
+        let bundle = Bundle::open(field.place.path(), vec![path.clone()]);
+        let bundle = Arc::new(bundle.map_err(|wrong| report.fault(&field.place, wrong))?);
+        if bundle.holds_a_private_key() {
+            report.warn(&field.place, "the file holds a private key, which a CA bundle never needs; remove it");
         }
+        self.opened.insert(path, Arc::clone(&bundle));
+        Ok(Some(bundle))
     }
 
     /// One upstream has one bundle, whatever number of mirrors it has.
     pub(super) fn agree(&mut self, url: &UpstreamUrl, place: &Place, field: &Field<String>, report: &mut Report) {
-        let path = if let Field::Given(_, path) = field { Some(PathBuf::from(path)) } else { None };
+        let path = field.as_ref().map(PathBuf::from);
         let (other, known) = self.of.entry(url.clone()).or_insert_with(|| (place.clone(), path.clone()));
         if *known != path {
             let what =
                 format!("the mirror at {other} has the same upstream and another caFile; write the same for both");
-            report.fault(place.clone(), what);
+            report.fault(place, what);
         }
     }
 }
 
-/// The system's CA certificates and the proxies. `None`: something is wrong with them, which was reported.
-pub(super) fn outbound(variables: Variables<'_>, report: &mut Report) -> Option<Outbound> {
-    match Outbound::from_variables(variables) {
-        Ok(outbound) => Some(outbound),
-        Err((variable, what)) => {
-            report.fault(Place::named(variable), what);
-            None
-        }
-    }
+/// The system's CA certificates and the proxies.
+pub(super) fn outbound(variables: Variables<'_>, report: &mut Report) -> Result<Outbound, Reported> {
+    Outbound::from_variables(variables).map_err(|(variable, what)| report.fault(&Place::named(variable), what))
 }
 
 /// A proxy that something configured would use has to be usable; another one is worth knowing about.
@@ -89,7 +72,7 @@ pub(super) fn judge_proxies(
             && !used.contains(&variable)
         {
             used.push(variable);
-            report.fault(Place::named(variable), format!("{wrong}. {address} is reached through it"));
+            report.fault(&Place::named(variable), format!("{wrong}. {address} is reached through it"));
         }
     }
     for (variable, wrong) in outbound.proxies.unusable().filter(|(variable, _)| !used.contains(variable)) {

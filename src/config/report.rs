@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// Where something was written: a field's path in the file, an option or a variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     path: String,
     line: Option<u64>,
@@ -18,9 +18,22 @@ impl Place {
         Self { path: name.into(), line: None }
     }
 
-    /// A field of the file.
-    pub(super) fn in_file(path: impl Into<String>, line: u64) -> Self {
-        Self { path: path.into(), line: Some(line) }
+    /// A line of the file, counted from 1 (0: not known), whose path is not known yet.
+    pub(super) fn in_line(line: u64) -> Self {
+        Self { path: String::new(), line: (line > 0).then_some(line) }
+    }
+
+    /// Adds the path and the line, where they are not known yet.
+    pub(super) fn complete(&mut self, path: &str, line: Option<u64>) {
+        if self.path.is_empty() {
+            path.clone_into(&mut self.path);
+            self.line = self.line.or(line);
+        }
+    }
+
+    /// The line in the file.
+    pub(super) const fn line(&self) -> Option<u64> {
+        self.line
     }
 
     /// Its path without the line.
@@ -75,6 +88,10 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+/// A fault that is in the report: what was judged cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reported;
+
 /// Where faults and warnings are collected.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -83,54 +100,22 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn fault(&mut self, place: Place, what: impl Into<String>) {
-        self.faults.push(Fault { place, what: what.into() });
+    pub(super) fn fault(&mut self, place: &Place, what: impl Into<String>) -> Reported {
+        self.faults.push(Fault { place: place.clone(), what: what.into() });
+        Reported
     }
 
     pub(super) fn warn(&mut self, place: &Place, what: impl fmt::Display) {
         self.warnings.push(format!("{place}: {what}"));
     }
 
-    /// What was read, if it is whole and nothing is wrong; otherwise everything that is.
-    pub(super) fn finish<T>(mut self, whole: Option<T>) -> Result<(T, Vec<String>), Faults> {
+    /// What was read and the warnings about it, or every fault.
+    pub(super) fn finish<T>(mut self, read: Result<T, Reported>) -> Result<(T, Vec<String>), Faults> {
         // flags and variables first, then the file from its top; within a line as it was found
         self.faults.sort_by_key(|fault| fault.place.line);
-        match whole {
-            Some(value) if self.faults.is_empty() => Ok((value, self.warnings)),
+        match read {
+            Ok(value) if self.faults.is_empty() => Ok((value, self.warnings)),
             _ => Err(Faults { faults: self.faults, warnings: self.warnings }),
-        }
-    }
-}
-
-/// A field as it was found.
-#[derive(Clone, Debug)]
-pub(super) enum Field<T> {
-    /// It is there, and of the right type.
-    Given(Place, T),
-    /// It is not there, or is null; the place is where it would be.
-    Absent(Place),
-    /// It is there and was reported as wrong already.
-    Bad,
-}
-
-impl<T> Field<T> {
-    /// The value, checked; `default` where nothing was given. `None`: wrong, and reported.
-    pub(super) fn or<U, E: fmt::Display>(
-        &self,
-        report: &mut Report,
-        default: impl FnOnce() -> Option<U>,
-        check: impl FnOnce(&T) -> Result<U, E>,
-    ) -> Option<(Place, U)> {
-        match self {
-            Self::Given(place, value) => match check(value) {
-                Ok(value) => Some((place.clone(), value)),
-                Err(wrong) => {
-                    report.fault(place.clone(), wrong.to_string());
-                    None
-                }
-            },
-            Self::Absent(place) => default().map(|value| (place.clone(), value)),
-            Self::Bad => None,
         }
     }
 }

@@ -8,162 +8,127 @@ use std::sync::Arc;
 use url::{Host, Url};
 
 use super::environment::Variables;
-use super::kubernetes::Reported;
+use super::located::Located;
 use super::options::{AuthMode, Options};
-use super::report::{Place, Report};
+use super::report::{Place, Report, Reported};
 use super::tokens::TokensFile;
 use super::{AuthConfig, KubernetesConfig};
 use crate::telemetry;
 
 /// `--listen`.
-pub(super) fn listen(options: &Options, report: &mut Report) -> Option<SocketAddr> {
-    let address = options.listen.parse().ok();
-    if address.is_none() {
-        report.fault(Place::named("--listen"), "write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080");
-    }
-    address
+pub(super) fn listen(options: &Options, report: &mut Report) -> Result<SocketAddr, Reported> {
+    let what = "write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080";
+    options.listen.parse().map_err(|_| report.fault(&Place::named("--listen"), what))
 }
 
 /// `--state-dir`.
 pub(super) fn state_dir(options: &Options, report: &mut Report) {
     if options.state_dir.exists() && !options.state_dir.is_dir() {
-        report.fault(Place::named("--state-dir"), "this is not a directory; name one, or one that can be made");
+        report
+            .fault(&Place::named("--state-dir"), "this is not a directory; name a directory, or one that can be made");
     }
 }
 
 /// `CUTOVER_LOG`.
 pub(super) fn log(variables: Variables<'_>, report: &mut Report) {
     if let Some(Err(bad)) = variables("CUTOVER_LOG").map(|filter| telemetry::check(&filter)) {
-        report.fault(Place::named("CUTOVER_LOG"), bad.to_string());
+        report.fault(&Place::named("CUTOVER_LOG"), bad.to_string());
     }
 }
 
-/// What Kubernetes does for recognising callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Identity {
-    /// Nothing: it is switched off, or lists nobody.
-    None,
-    /// It tells whose token it is.
-    Known,
-    /// Something is wrong with its section, and reported.
-    Bad,
-}
-
-impl Identity {
-    /// `None`: there is no file that could be read.
-    pub(super) fn of(section: Option<&Result<Option<KubernetesConfig>, Reported>>) -> Self {
-        match section {
-            Some(Err(Reported)) => Self::Bad,
-            Some(Ok(Some(kubernetes))) if kubernetes.knows_anybody() => Self::Known,
-            Some(Ok(_)) | None => Self::None,
-        }
-    }
-}
-
-/// `--auth`, `--tokens-file` and `--allow-anonymous-remote`.
+/// `--auth`, `--tokens-file` and `--allow-anonymous-remote`. Kubernetes may know the callers' tokens, too.
 pub(super) fn auth(
     options: &Options,
     listen: Option<SocketAddr>,
-    identity: Identity,
+    kubernetes: &Result<Option<KubernetesConfig>, Reported>,
     report: &mut Report,
-) -> Option<AuthConfig> {
-    let place = Place::named("--tokens-file");
+) -> Result<AuthConfig, Reported> {
+    let lists_users = matches!(kubernetes, Ok(Some(kubernetes)) if kubernetes.lists_users());
     match (options.auth, options.tokens_file()) {
         (AuthMode::None, file) => {
-            if file.is_some() {
-                report.warn(&place, "this is ignored: --auth none recognises nobody");
-            }
-            if identity == Identity::Known {
-                let what = "this is none, so that the users of kubernetes.operators and viewers are not recognised";
-                report.warn(&Place::named("--auth"), what);
-            }
-            let remote = listen.filter(|address| !address.ip().to_canonical().is_loopback());
-            match (remote, options.allow_anonymous_remote) {
-                (Some(_), false) => report.fault(
-                    Place::named("--auth"),
-                    "none on an address that others reach makes everybody an operator; listen on 127.0.0.1, use \
-                     tokens, or add --allow-anonymous-remote",
-                ),
-                (Some(_), true) => {
-                    report.warn(&Place::named("--auth"), "everybody who reaches the address is an operator");
-                }
-                (None, _) => {}
-            }
-            Some(AuthConfig::None)
+            no_auth(options, listen, file.is_some(), lists_users, report);
+            Ok(AuthConfig::None)
         }
-        (AuthMode::Tokens, None) if identity == Identity::Known => Some(AuthConfig::Tokens(None)),
-        (AuthMode::Tokens, None) if identity == Identity::Bad => None,
-        (AuthMode::Tokens, None) => {
-            report.fault(
-                place,
-                "--auth tokens needs a file with a line each, `role name token` (role: viewer or operator), or users in \
-                 kubernetes.operators; for a try on this machine, --auth none with --listen 127.0.0.1:8080 needs none",
-            );
-            None
-        }
+        (AuthMode::Tokens, None) if lists_users => Ok(AuthConfig::Tokens(None)),
+        // who is listed there is not known
+        (AuthMode::Tokens, None) if kubernetes.is_err() => Err(Reported),
+        (AuthMode::Tokens, None) => Err(report.fault(
+            &Place::named("--tokens-file"),
+            "--auth tokens needs a file with a line each, `role name token` (role: viewer or operator), or users in \
+             kubernetes.operators; for a try on this machine, --auth none with --listen 127.0.0.1:8080 needs none",
+        )),
         (AuthMode::Tokens, Some(path)) => {
             if options.allow_anonymous_remote {
                 report.warn(&Place::named("--allow-anonymous-remote"), "this has no effect with --auth tokens");
             }
-            let file = TokensFile::new(path.to_owned());
-            usable(&file, &place, report).then(|| AuthConfig::Tokens(Some(Arc::new(file))))
+            tokens_file(TokensFile::new(path.to_owned()), report).map(|file| AuthConfig::Tokens(Some(Arc::new(file))))
         }
     }
 }
 
-fn usable(file: &TokensFile, place: &Place, report: &mut Report) -> bool {
-    let content = match file.content() {
-        Ok(content) => content,
-        Err(error) => {
-            report.fault(place.clone(), error.to_string());
-            return false;
-        }
-    };
-    let at = |line: &u64| Place::named(format!("{}, line {line} of {file}", place.path()));
-    for (line, what) in &content.bad {
-        report.fault(at(line), what.clone());
+fn no_auth(options: &Options, listen: Option<SocketAddr>, has_file: bool, lists_users: bool, report: &mut Report) {
+    let place = Place::named("--auth");
+    if has_file {
+        report.warn(&Place::named("--tokens-file"), "this is ignored with --auth none");
     }
+    if lists_users {
+        report.warn(&place, "with none, the users in kubernetes.operators and kubernetes.viewers are ignored");
+    }
+    if listen.is_none_or(|address| address.ip().to_canonical().is_loopback()) {
+        return;
+    }
+    if options.allow_anonymous_remote {
+        report.warn(&place, "every caller that reaches the address is an operator");
+    } else {
+        let what = "none makes every caller an operator, and this address is not loopback; listen on 127.0.0.1, use \
+                    tokens, or add --allow-anonymous-remote";
+        report.fault(&place, what);
+    }
+}
+
+fn tokens_file(file: TokensFile, report: &mut Report) -> Result<TokensFile, Reported> {
+    let place = Place::named("--tokens-file");
+    let content = file.content().map_err(|error| report.fault(&place, error.to_string()))?;
+    let at = |line: u64| Place::named(format!("--tokens-file, line {line} of {file}"));
     for (line, what) in &content.weak {
-        report.warn(&at(line), what);
+        report.warn(&at(*line), what);
     }
-    if content.callers() == 0 && content.bad.is_empty() {
-        report.fault(place.clone(), format!("{file} lists nobody; write a line each, `role name token`"));
+    for (line, what) in &content.bad {
+        report.fault(&at(*line), what.clone());
     }
-    content.callers() > 0 && content.bad.is_empty()
+    if !content.bad.is_empty() {
+        Err(Reported)
+    } else if content.callers() == 0 {
+        Err(report.fault(&place, format!("{file} lists no caller; write a line each, `role name token`")))
+    } else {
+        Ok(file)
+    }
 }
 
 /// `server.hosts`: names or addresses, without a port.
-pub(super) fn hosts(given: &[(Place, String)], report: &mut Report) -> Vec<String> {
-    let mut hosts = Vec::new();
-    for (place, host) in given {
-        // what the URL parser leaves as it is is in its canonical form
-        let good = Host::parse(host).is_ok_and(|parsed| parsed.to_string() == *host) && !host.contains(['*', '_']);
-        if good {
-            hosts.push(host.clone());
-        } else {
-            report.fault(
-                place.clone(),
-                "write a host name in lower case or an IP address, without scheme and port, such as cutover.example.org or [::1]",
-            );
-        }
-    }
-    hosts
+pub(super) fn hosts(given: &[Located<String>], report: &mut Report) -> Vec<String> {
+    // what the URL parser does not change is in its canonical form
+    let is_good =
+        |host: &str| Host::parse(host).is_ok_and(|parsed| parsed.to_string() == host) && !host.contains(['*', '_']);
+    let what = "write a host name in lower case or an IP address, without scheme and port, such as cutover.example.org or [::1]";
+    good(given, is_good, what, report)
 }
 
 /// `server.origins`: as browsers send them.
-pub(super) fn origins(given: &[(Place, String)], report: &mut Report) -> Vec<String> {
-    let mut origins = Vec::new();
-    for (place, origin) in given {
-        let good = Url::parse(origin)
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == *origin);
-        if good {
-            origins.push(origin.clone());
-        } else {
-            report.fault(
-                place.clone(),
-                "write an origin as browsers send it: scheme, host and port if it is not the default, such as https://console.example.org",
-            );
-        }
+pub(super) fn origins(given: &[Located<String>], report: &mut Report) -> Vec<String> {
+    let is_good = |origin: &str| {
+        Url::parse(origin)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == origin)
+    };
+    let what = "write an origin as browsers send it: scheme, host and port if it is not the default, such as https://console.example.org";
+    good(given, is_good, what, report)
+}
+
+/// The good ones; each other one is a fault.
+fn good(given: &[Located<String>], is_good: impl Fn(&str) -> bool, what: &str, report: &mut Report) -> Vec<String> {
+    let (good, bad): (Vec<_>, Vec<_>) = given.iter().partition(|text| is_good(text));
+    for text in bad {
+        report.fault(&text.place, what);
     }
-    origins
+    good.into_iter().map(|text| text.value.clone()).collect()
 }

@@ -4,13 +4,14 @@
 //! signature is, `domain` knows.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::draft::NotificationsDraft;
+use super::located::Located;
 use super::network::{self, Reach};
-use super::report::{Field, Place, Report};
+use super::report::{Report, Reported};
 use super::secret::{Kind, Secret};
+use super::settings::NotificationSettings;
+use super::values;
 use crate::domain::url::ReceiverUrl;
 use crate::domain::webhook::{SecretSource, Secrets};
 
@@ -60,59 +61,49 @@ impl NotificationsConfig {
     }
 }
 
-/// `notifications`. `None`: none are sent, or something is wrong with them, which was reported.
+/// `notifications`; `None`: none are sent.
 pub(super) fn notifications(
-    draft: &NotificationsDraft,
+    settings: &NotificationSettings,
     listen: Option<SocketAddr>,
     report: &mut Report,
-) -> Option<NotificationsConfig> {
-    let secret = match &draft.secret_file {
-        Field::Given(place, path) => webhook(&[(place.clone(), path.clone())], report)?,
-        Field::Absent(_) => SigningFiles::default(),
-        Field::Bad => return None,
-    };
-    let (place, url) = draft.url.or(report, || None, |text| ReceiverUrl::parse(text))?;
+) -> Result<Option<NotificationsConfig>, Reported> {
+    let file = settings.secret_file.value.clone().map(|path| Located::new(settings.secret_file.place.clone(), path));
+    let secret = files(file.as_slice(), report);
+    let url = settings.url.check(report, |text| ReceiverUrl::parse(text))?;
+    let (Some(url), secret, place) = (url, secret?, &settings.url.place) else { return Ok(None) };
     let reach = network::reach(url.as_str());
     if reach == Reach::Nowhere {
-        report.fault(place, "no receiver can be there: link-local, unspecified, multicast and reserved addresses");
-        return None;
+        let what = "no receiver can be there: link-local, unspecified, multicast and reserved addresses";
+        return Err(report.fault(place, what));
     }
-    if listen.is_some_and(|listen| network::is_ourselves(url.as_str(), listen)) {
-        report.fault(place, "this service itself listens there; name another receiver");
-        return None;
+    if listen.is_some_and(|listen| network::is_own_address(url.as_str(), listen)) {
+        return Err(report.fault(place, "cutover-api itself listens there; name another receiver"));
     }
     if !url.is_https() {
         if reach == Reach::Public {
-            report.fault(place, "http goes no further than this machine and the cluster; use https");
-            return None;
+            return Err(report.fault(place, "http is allowed on this machine and in private networks only; use https"));
         }
-        report.warn(&place, "http is not encrypted: whoever is on the way can read and hold back what is told");
+        report.warn(place, "http is not encrypted: anyone on the network path can read and hold back notifications");
     }
     if secret.0.is_empty() {
-        report.warn(&place, "what is sent is not signed; name a file in notifications.secretFile");
+        report.warn(place, "notifications are not signed; name a file in notifications.secretFile");
     }
-    Some(NotificationsConfig { url, proxied: reach == Reach::Public, secret: Arc::new(secret) })
+    Ok(Some(NotificationsConfig { url, proxied: reach == Reach::Public, secret: Arc::new(secret) }))
 }
 
-/// The files of the secrets of a mirror's webhooks.
-pub(super) fn webhook(draft: &[(Place, String)], report: &mut Report) -> Option<SigningFiles> {
+/// The files of secrets, each read once for a warning.
+pub(super) fn files(settings: &[Located<String>], report: &mut Report) -> Result<SigningFiles, Reported> {
     let mut files = Vec::new();
-    let mut right = true;
-    for (place, path) in draft {
-        if path.chars().any(char::is_control) || path.trim().is_empty() {
-            report.fault(place.clone(), "write the path of a file, such as /run/secrets/cutover/webhook");
-            right = false;
-            continue;
-        }
-        let file = Secret::file(PathBuf::from(path));
-        if let Err(error) = file.read(Kind::Signing) {
-            report.warn(place, format!("{error}; it is read again at each use"));
+    for path in settings {
+        let file = values::path(path).map(Secret::file).map_err(|wrong| report.fault(&path.place, wrong));
+        if let Ok(Err(error)) = file.as_ref().map(|file| file.read(Kind::Signing)) {
+            report.warn(&path.place, format!("{error}; it is read again at each use"));
         }
         files.push(file);
     }
-    if let Some((place, _)) = draft.get(MOST) {
-        report.fault(place.clone(), "at most 8 secrets are tried for each delivery; leave out those that are not used");
-        right = false;
+    if let Some(path) = settings.get(MOST) {
+        let what = "at most 8 secrets are tried for each delivery; remove those that are not used";
+        return Err(report.fault(&path.place, what));
     }
-    right.then_some(SigningFiles(files))
+    files.into_iter().collect::<Result<_, _>>().map(SigningFiles)
 }

@@ -24,7 +24,7 @@ fn who_may_call_must_be_said() {
         (Options { tokens_file: None, ..base.clone() }, "--tokens-file: --auth tokens needs a file"),
         (Options { tokens_file: Some("/nowhere".into()), ..base.clone() }, "/nowhere does not exist"),
         (Options { tokens_file: Some("/".into()), ..base.clone() }, "is not a file"),
-        (Options { tokens_file: file("# nobody\n"), ..base.clone() }, "lists nobody"),
+        (Options { tokens_file: file("# nobody\n"), ..base.clone() }, "lists no caller"),
         (Options { tokens_file: file("operator a\nadmin b x\nviewer c sha256:12\n"), ..base.clone() }, "has 3 faults"),
         (
             Options { tokens_file: file("operator a t\nviewer b t\n"), ..base.clone() },
@@ -36,7 +36,7 @@ fn who_may_call_must_be_said() {
         (Options { listen: "[::]:8080".into(), ..none.clone() }, "add --allow-anonymous-remote"),
         (
             Options { listen: "0.0.0.0:8080".into(), allow_anonymous_remote: true, ..none.clone() },
-            "everybody who reaches the address is an operator",
+            "every caller that reaches the address is an operator",
         ),
         (Options { state_dir: place.path("tokens").into(), ..base.clone() }, "--state-dir: this is not a directory"),
     ] {

@@ -59,10 +59,10 @@ fn keys() -> BTreeSet<String> {
     while let Some(section) = sections.pop() {
         for key in faults(&folder, &section, "zzzzzzzz").1 {
             let path = if section.is_empty() { key } else { format!("{section}.{key}") };
-            let (said, within) = faults(&folder, &path, "");
-            if !within.is_empty() {
+            let said = faults(&folder, &path, "").0;
+            if said.iter().any(|what| what.starts_with("write a mapping")) {
                 sections.push(path);
-            } else if said.iter().any(|what| what.ends_with("write a list")) && path == "mirrors" {
+            } else if said.iter().any(|what| what == "write a list") && path == "mirrors" {
                 sections.push("mirrors[]".into());
             } else {
                 keys.insert(path);
@@ -72,7 +72,7 @@ fn keys() -> BTreeSet<String> {
     keys
 }
 
-/// What is said about a text under a path of the file (and under a key that nobody knows in it), and the keys that this
+/// What is said about a text under a path of the file (or under an unknown key in it), and the keys that this
 /// names as possible.
 fn faults(folder: &TempDir, path: &str, unknown: &str) -> (Vec<String>, Vec<String>) {
     let mut document = if unknown.is_empty() { String::from("zzzz") } else { format!("{{ {unknown}: zzzz }}") };
@@ -96,9 +96,7 @@ fn faults(folder: &TempDir, path: &str, unknown: &str) -> (Vec<String>, Vec<Stri
     };
     let said: Vec<_> =
         faults.iter().filter(|fault| here(&fault.place.to_string())).map(|fault| fault.what.clone()).collect();
-    let lists = said.iter().filter_map(|what| {
-        what.split_once("the keys here are ").or_else(|| what.split_once("write a mapping with the keys "))
-    });
+    let lists = said.iter().filter_map(|what| what.split_once("the keys here are "));
     let keys = lists.flat_map(|(_, keys)| keys.split(", ").map(str::to_owned)).collect();
     (said, keys)
 }

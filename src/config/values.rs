@@ -1,0 +1,19 @@
+//! Values that several settings have: durations and paths.
+//!
+//! Owns their texts. Reads no file.
+
+use std::path::PathBuf;
+
+use crate::domain::duration::GoDuration;
+
+pub(super) fn duration(text: &str) -> Result<GoDuration, &'static str> {
+    GoDuration::parse(text).map_err(|_| "write a Go duration, such as 10m0s, 1h30m or 600s")
+}
+
+pub(super) fn path(text: &str) -> Result<PathBuf, &'static str> {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
+        Err("write the path of a file, such as /run/secrets/gitea/token")
+    } else {
+        Ok(PathBuf::from(text))
+    }
+}
