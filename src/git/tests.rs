@@ -28,6 +28,10 @@ struct Table {
 
 impl Transport for Table {
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Response<Bytes>, Trouble>> {
+        // every request is git's to a forge, and asks caches for nothing that they have stored
+        let said = |name| call.request.headers()[name].to_str().unwrap();
+        assert!(said(header::USER_AGENT).starts_with("git/2."), "{call:?}");
+        assert_eq!((said(header::CACHE_CONTROL), said(header::PRAGMA)), ("no-cache", "no-cache"));
         let first = call.request.method() == Method::GET;
         let (status, media, body) = if first { self.advertisement } else { self.list };
         let response = Response::builder().status(status).header(header::CONTENT_TYPE, media);
