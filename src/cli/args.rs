@@ -2,15 +2,14 @@
 //!
 //! Owns what people type. The flags of `serve` are `config`'s.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::exit::TABLE;
-use crate::config::{EXAMPLES, Options};
+use crate::config::{EXAMPLES, Options, path_or_empty};
 use crate::domain::duration::GoDuration;
 use crate::domain::names::MirrorName;
 use crate::domain::refs::Digest;
@@ -119,7 +118,7 @@ pub struct ServiceArgs {
     pub url: String,
 
     /// Takes the bearer token from this file. Without it, none is sent: enough for a service with `--auth none`.
-    #[arg(long, env = "CUTOVER_TOKEN_FILE", value_name = "FILE", value_parser = OsStringValueParser::new().map(path))]
+    #[arg(long, env = "CUTOVER_TOKEN_FILE", value_name = "FILE", value_parser = path_or_empty())]
     pub token_file: Option<PathBuf>,
 }
 
@@ -207,10 +206,6 @@ pub struct HealthcheckArgs {
     /// The service's address; one that ends in /healthz or /readyz is asked as it is.
     #[arg(long, env = "CUTOVER_URL", hide_env_values = true, value_name = "URL", default_value = DEFAULT_URL)]
     pub url: String,
-}
-
-fn path(text: OsString) -> PathBuf {
-    PathBuf::from(text)
 }
 
 fn mirror_name(text: &str) -> Result<MirrorName, String> {

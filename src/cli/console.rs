@@ -180,7 +180,7 @@ fn part_lines(part: &Part) -> String {
 fn evidence_line(evidence: &Evidence) -> String {
     let mut line = String::new();
     if let Some(refs) = evidence.refs {
-        append!(line, ", {} proven equal", refs_of(refs));
+        append!(line, ", {} proven equal", count_of(refs, "ref"));
     }
     if let (Some(branch), Some(commit)) = (&evidence.tracked_branch, &evidence.tracked_commit) {
         append!(line, ", {} at {}", plain(branch), short(commit));
@@ -194,9 +194,9 @@ fn evidence_line(evidence: &Evidence) -> String {
     line
 }
 
-/// So many refs.
-pub(super) fn refs_of(count: u64) -> String {
-    if count == 1 { "1 ref".to_owned() } else { format!("{count} refs") }
+/// A number of things, in the singular or the plural.
+pub(super) fn count_of(count: u64, singular: &str) -> String {
+    if count == 1 { format!("1 {singular}") } else { format!("{count} {singular}s") }
 }
 
 /// The first letters of a commit's id.

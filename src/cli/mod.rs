@@ -82,7 +82,7 @@ fn zero(exit: ExitStatus, console: &mut Console) -> ExitStatus {
     ExitStatus::Proven
 }
 
-/// Carries out `check-config`: what the configuration means, or everything that is wrong with it.
+/// Prints the effective configuration, or its faults.
 pub fn check_config(
     options: &Options,
     variables: &dyn Fn(&str) -> Option<String>,
@@ -90,7 +90,10 @@ pub fn check_config(
 ) -> ExitStatus {
     let (exit, warnings) = match config::load(options, variables) {
         Ok(loaded) => {
-            console.result(config::describe(&loaded.config).trim_end());
+            let [mirrors, warnings] = [(loaded.config.mirrors.len(), "mirror"), (loaded.warnings.len(), "warning")]
+                .map(|(count, singular)| console::count_of(count as u64, singular));
+            let valid = format!("valid: {mirrors}, {warnings}");
+            console.result(&format!("{}\n{valid}", config::describe(&loaded.config)));
             (ExitStatus::Proven, loaded.warnings)
         }
         Err(faults) => {

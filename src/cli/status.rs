@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::ExitStatus;
 use super::args::StatusArgs;
 use super::client::{Client, Failure};
-use super::console::{BAD, Console, DIM, DOUBT, GOOD, STRONG, append, plain, problem_lines, refs_of, short};
+use super::console::{BAD, Console, DIM, DOUBT, GOOD, STRONG, append, count_of, plain, problem_lines, short};
 use super::events::{AGAIN, Events, Heard};
 use super::wire::{self, Freshness, Mirror, Side, Status};
 use crate::domain::run::Phase;
@@ -130,7 +130,7 @@ fn mirror_lines(mirror: &Mirror) -> String {
     };
     let mut head = format!("{style}{mark}{style:#} {STRONG}{}{STRONG:#}  {}", plain(&mirror.name), plain(&fresh.state));
     if let Some(refs @ 1..) = fresh.refs_behind {
-        append!(head, ", {}", refs_of(refs));
+        append!(head, ", {}", count_of(refs, "ref"));
     }
     if let Some(since) = fresh.behind_since.as_ref().or(fresh.unknown_since.as_ref()) {
         append!(head, ", since {}", plain(since));
@@ -189,7 +189,7 @@ fn side(side: &Side) -> String {
         append!(text, "  {}", short(commit));
     }
     if let Some(refs) = side.refs {
-        append!(text, "  {}", refs_of(refs));
+        append!(text, "  {}", count_of(refs, "ref"));
     }
     text
 }

@@ -1,11 +1,11 @@
-//! Sizes of memory, as Kubernetes writes them: `24MiB`, or `24Mi`.
+//! Memory sizes: `24MiB`, or `24Mi` as Kubernetes writes them.
 //!
-//! Owns their two spellings. Knows no limits.
+//! Owns the two spellings. Has no limits.
 
 /// The units, the largest first.
 const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
-/// Takes a whole number with a unit.
+/// Parses a whole number with a unit.
 pub(super) fn parse(text: &str) -> Result<usize, &'static str> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
@@ -16,7 +16,7 @@ pub(super) fn parse(text: &str) -> Result<usize, &'static str> {
         .ok_or("write a size such as 24MiB")
 }
 
-/// Writes a size in the largest unit in which it is a whole number.
+/// Formats a size in the largest unit in which it is a whole number.
 pub(super) fn show(bytes: usize) -> String {
     let unit = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
     unit.map_or_else(|| format!("{bytes} bytes"), |(name, factor)| format!("{}{name}", bytes / factor))

@@ -4,7 +4,7 @@
 
 use super::environment::{InlineCredential, InlineSecret};
 use super::located::{Field, Located};
-use super::report::{Place, Report, Reported};
+use super::report::{Location, Report, Reported};
 use super::secret::{ConfiguredCredential, Secret};
 use super::values;
 use crate::domain::credential::CredentialSource as _;
@@ -22,25 +22,25 @@ pub(super) fn read(
         (None, None, None) => return Ok(None),
         (Some(token), username, password) => {
             if username.is_some() || password.is_some() {
-                report.warn(&token.place, "the token is used; the user name and the password are ignored");
+                report.warn(&token.location, "the token is used; the user name and the password are ignored");
             }
-            Located::new(token.place, ConfiguredCredential::Token(token.value))
+            Located::new(token.location, ConfiguredCredential::Token(token.value))
         }
         (None, Some(username), Some(password)) => {
             let credential = ConfiguredCredential::Basic { username: username.value, password: password.value };
-            Located::new(password.place, credential)
+            Located::new(password.location, credential)
         }
         (None, Some(_), None) => {
             let what = "there is a user name and no password; name the file that holds it";
-            return Err(report.fault(&files[2].place, what));
+            return Err(report.fault(&files[2].location, what));
         }
         (None, None, Some(_)) => {
             let what = "there is a password and no user name; name the file that holds it";
-            return Err(report.fault(&files[1].place, what));
+            return Err(report.fault(&files[1].location, what));
         }
     };
     if let Err(error) = credential.read() {
-        report.warn(&credential.place, format!("{error}; it is read again at each use"));
+        report.warn(&credential.location, format!("{error}; it is read again at each use"));
     }
     Ok(Some(credential))
 }
@@ -54,13 +54,13 @@ fn secret(
     Ok(match (path, inline) {
         (Some(path), inline) => {
             if let Some(ignored) = inline {
-                let what = format!("this variable is ignored: {} names a file", file.place);
-                report.warn(&Place::named(ignored.variable), what);
+                let what = format!("this variable is ignored: {} names a file", file.location);
+                report.warn(&Location::named(ignored.variable), what);
             }
-            Some(Located::new(file.place.clone(), Secret::file(path)))
+            Some(Located::new(file.location.clone(), Secret::file(path)))
         }
         (None, Some(InlineSecret { variable, value })) => {
-            Some(Located::new(Place::named(*variable), Secret::Variable(variable, value.clone())))
+            Some(Located::new(Location::named(*variable), Secret::Variable(variable, value.clone())))
         }
         (None, None) => None,
     })

@@ -1,30 +1,30 @@
-//! Callers' connections, held against the number of files that the process may open.
+//! The limit on connections, by the number of files that the process may open.
 //!
-//! Owns how many descriptors are kept for everything else: without them neither the tokens file nor the journal could be
-//! opened, and a flood of connections would lock every caller out.
+//! Owns how many file descriptors are reserved for everything else. Without them, a flood of connections would keep the
+//! tokens file and the journal from being opened.
 
 use rustix::process::{Resource, getrlimit};
 
-use super::report::{Place, Report, Reported};
+use super::report::{Location, Report, Reported};
 
-/// For the journal, the listener, the runtime, files of secrets, and name servers.
+/// Reserved for the journal, the listener, the runtime, secret files and name resolution.
 const OWN: u64 = 64;
 
-/// For each mirror: both lists of refs and Gitea's API are read at once.
+/// Reserved for a mirror: both ref lists and Gitea's API are read at the same time.
 const OF_A_MIRROR: u64 = 3;
 
-/// As many mirrors are read at once, at most: the lists in memory are bounded in sum.
+/// The most mirrors that are read at the same time: one budget bounds all lists in memory.
 const AT_ONCE: u64 = 64;
 
-/// The fewest connections with which there is a service: a quarter may be streams of events.
+/// The fewest connections of a usable service: a quarter of them may be event streams.
 const FEWEST: u64 = 16;
 
-/// How many files this process may open; `None`: any number.
+/// The number of files that this process may open; `None` is unlimited.
 pub(super) fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// As many of the configured connections as there are descriptors for; too few for a service are a fault.
+/// The configured connections, or fewer if there are not enough descriptors; too few for a usable service are a fault.
 pub(super) fn fitting(
     connections: usize,
     mirrors: usize,
@@ -37,16 +37,16 @@ pub(super) fn fitting(
     if connections as u64 <= fitting {
         return Ok(connections);
     }
-    let place = Place::named("limits.connections");
+    let location = Location::named("limits.connections");
     let raise = "raise the limit (`ulimit -n`, LimitNOFILE of systemd)";
     if fitting < FEWEST.min(connections as u64) {
         let needed = kept + FEWEST;
-        return Err(report.fault(&place, format!("this process may open {limit} files and needs {needed}; {raise}")));
+        return Err(report.fault(&location, format!("this process may open {limit} files and needs {needed}; {raise}")));
     }
     report.warn(
-        &place,
+        &location,
         format!(
-            "{fitting} are served, not {connections}: this process may open {limit} files, of which {kept} are kept for the \
+            "{fitting} are served, not {connections}: this process may open {limit} files, and {kept} are reserved for the \
              journal, Gitea and upstream; {raise}"
         ),
     );

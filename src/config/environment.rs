@@ -1,12 +1,12 @@
-//! One mirror from environment variables, as the one-shot Job that this service replaces had it.
+//! Settings from environment variables: Gitea and one mirror, as the one-shot Job had them that cutover-api replaces.
 //!
-//! Owns the names of the variables, and the defaults that only they have. A variable that is set to nothing counts as not
-//! set: charts render such. Judges no value: the rules do.
+//! Owns the names of the variables, and the defaults that only they have. An empty variable counts as not set, since charts
+//! render such. Judges no value: the rules do.
 
 use secrecy::SecretString;
 
 use super::located::{Field, Locate as _, Located};
-use super::report::{Place, Report};
+use super::report::{Location, Report};
 use super::settings::{GiteaSettings, MirrorSettings, Settings, TargetSettings, UpstreamSettings};
 
 const UPSTREAM_URL: &str = "https://github.com/openova-io/openova";
@@ -31,7 +31,7 @@ const ALL: [&str; 15] = [
     "MIRROR_INTERVAL",
 ];
 
-/// Looks a variable up.
+/// Looks up a variable.
 pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 fn lookup(variables: Variables<'_>, name: &str) -> Option<String> {
@@ -61,18 +61,18 @@ pub(super) fn read(variables: Variables<'_>, report: &mut Report) -> (Settings, 
                 "other processes of this user can read a secret in the environment; put it into a file and name that in \
                  {name}_FILE"
             );
-            report.warn(&Place::named(name), what);
+            report.warn(&Location::named(name), what);
         }
     }
     for name in ["UPSTREAM_TOKEN", "UPSTREAM_USERNAME", "UPSTREAM_PASSWORD"] {
         if lookup(variables, name).is_some() {
             let what = format!("this variable is not read; put the value into a file and name that in {name}_FILE");
-            report.warn(&Place::named(name), what);
+            report.warn(&Location::named(name), what);
         }
     }
-    let text = |name: &str| Located::new(Place::named(name), lookup(variables, name));
+    let text = |name: &str| Located::new(Location::named(name), lookup(variables, name));
     let text_or = |name: &str, default: &str| {
-        Located::new(Place::named(name), Some(lookup(variables, name).unwrap_or_else(|| default.to_owned())))
+        Located::new(Location::named(name), Some(lookup(variables, name).unwrap_or_else(|| default.to_owned())))
     };
     let repo = text_or("GITEA_REPO", NAME);
     let mirror = MirrorSettings {
@@ -116,7 +116,7 @@ fn mirror_name(repo: &Field<String>) -> Field<String> {
     let repo_name = repo.value.as_deref().unwrap_or_default().to_ascii_lowercase();
     let label: String = repo_name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
     let label = label.trim_matches('-');
-    Located::new(repo.place.clone(), Some(if label.is_empty() { NAME } else { label }.to_owned()))
+    Located::new(repo.location.clone(), Some(if label.is_empty() { NAME } else { label }.to_owned()))
 }
 
 /// Warns about each variable that is ignored because there is a file.
@@ -124,7 +124,7 @@ pub(super) fn warn_that_ignored(variables: Variables<'_>, report: &mut Report) {
     for name in ALL {
         if lookup(variables, name).is_some() {
             report.warn(
-                &Place::named(name),
+                &Location::named(name),
                 "this variable is ignored: the configuration comes from the file of --config",
             );
         }

@@ -1,7 +1,7 @@
-//! `kubernetes`: whose tokens Kubernetes is asked about, and where the platform keeps its status.
+//! The rules for `kubernetes`: callers by `TokenReview`, and the platform's status.
 //!
-//! Owns the rules of the section and its defaults, which are the platform's and the kubelet's. Everything is judged also
-//! where the section is switched off, so that switching it on brings no surprise. Asks no network.
+//! Owns the defaults, which are the platform's and the kubelet's. A section that is switched off is judged as well. Calls no
+//! network.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use url::Url;
 use super::environment::Variables;
 use super::located::{Field, Located};
 use super::network;
-use super::report::{Place, Report, Reported};
+use super::report::{Location, Report, Reported};
 use super::secret::ConfiguredCredential;
 use super::settings::KubernetesSettings;
 use super::values;
@@ -22,35 +22,35 @@ use crate::domain::spec::{Allowed, PivotPolicy};
 const TOKEN_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const CA_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 
-/// The platform's.
+/// The platform's status `ConfigMap`.
 const STATUS: &str = "catalyst/self-sovereign-cutover-status";
 
-/// No real user name comes near this length, in bytes.
+/// The longest user name or audience, in bytes: real ones are far shorter.
 const LONGEST_USER: usize = 512;
 
-/// How user names of service accounts begin.
+/// The prefix of a service account's user name.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
-/// What there is of Kubernetes.
+/// The connection to Kubernetes, and what it is used for.
 #[derive(Clone, Debug)]
 pub struct KubernetesConfig {
-    /// Where the API server is: scheme, host and port.
+    /// Scheme, host and port of the API server.
     pub api_server: String,
-    /// Who we are there.
+    /// The token of cutover-api's service account.
     pub credential: Arc<dyn CredentialSource>,
-    /// Where our token comes from, for a person.
+    /// Where that token comes from, for a person.
     pub credential_from: String,
-    /// The authorities that vouch for the API server.
+    /// The CA certificates that the API server is checked against.
     pub ca_file: PathBuf,
-    /// For whom a token must have been made; empty: for the API server itself.
+    /// The audiences that a caller's token must have; empty: the API server itself.
     pub audiences: Vec<String>,
     /// The users who are operators, by their exact names.
     pub operators: Vec<String>,
     /// The users who are viewers, by their exact names.
     pub viewers: Vec<String>,
-    /// The platform's status; `None`: it is neither read nor written.
+    /// The platform's status; `None`: not read and not written.
     pub status: Option<ConfigMapName>,
-    /// What depends on the platform's pivot; `None`: nothing.
+    /// The rules past the platform's pivot; `None`: no guard.
     pub pivot: Option<PivotPolicy>,
 }
 
@@ -93,22 +93,22 @@ pub(super) fn section(
     if !settings.enabled.unwrap_or(false) {
         if !(settings.operators.is_empty() && settings.viewers.is_empty()) {
             let what = "with false, the users in operators and viewers are not let in";
-            report.warn(&settings.enabled.place, what);
+            report.warn(&settings.enabled.location, what);
         }
         return Ok(None);
     }
     let api_server = match given? {
         Some(url) => url,
-        None => in_cluster(&settings.enabled.place, variables, report)?,
+        None => in_cluster(&settings.enabled.location, variables, report)?,
     };
     let (token_file, ca_file) = (token_file?, ca_file?);
     let credential = ConfiguredCredential::token_file(token_file);
-    for (place, missing) in [
-        (&settings.token_file.place, credential.read().err().map(|error| error.to_string())),
-        (&settings.ca_file.place, (!ca_file.is_file()).then(|| format!("{} is not a file", ca_file.display()))),
+    for (location, missing) in [
+        (&settings.token_file.location, credential.read().err().map(|error| error.to_string())),
+        (&settings.ca_file.location, (!ca_file.is_file()).then(|| format!("{} is not a file", ca_file.display()))),
     ] {
         if let (Some(missing), true) = (missing, api_server.starts_with("https:")) {
-            report.warn(place, format!("{missing}; it is read again at each use"));
+            report.warn(location, format!("{missing}; it is read again at each use"));
         }
     }
     let (operators, viewers) = users?;
@@ -126,18 +126,18 @@ pub(super) fn section(
 }
 
 /// The address that the kubelet gives to every container.
-fn in_cluster(place: &Place, variables: Variables<'_>, report: &mut Report) -> Result<String, Reported> {
+fn in_cluster(location: &Location, variables: Variables<'_>, report: &mut Report) -> Result<String, Reported> {
     let variable = |name: &str| variables(name).filter(|value| !value.is_empty());
     let (Some(host), Some(port)) = (variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")) else {
         let what = "this is true outside a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT, which Kubernetes \
                     sets in every container, are not set; write false, or name the API server in kubernetes.apiServer";
-        return Err(report.fault(place, what));
+        return Err(report.fault(location, what));
     };
     let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
     origin(&format!("https://{host}:{port}")).map_err(|_| {
         let what = "this and KUBERNETES_SERVICE_PORT are not a host and a port; Kubernetes sets them, so remove them from \
                     the env of the pod";
-        report.fault(&Place::named("KUBERNETES_SERVICE_HOST"), what)
+        report.fault(&Location::named("KUBERNETES_SERVICE_HOST"), what)
     })
 }
 
@@ -177,7 +177,7 @@ fn pivot(
     let guard = settings.past_pivot_guard.unwrap_or(true);
     if guard && has_no_status {
         let what = "the guard reads the status: name it in kubernetes.statusConfigMap, or write false here";
-        return Err(report.fault(&settings.past_pivot_guard.place, what));
+        return Err(report.fault(&settings.past_pivot_guard.location, what));
     }
     let (without_status, syncing) = (without_status?, syncing?);
     Ok(guard.then_some(PivotPolicy { without_status, syncing }))
@@ -189,10 +189,10 @@ fn users(settings: &KubernetesSettings, report: &mut Report) -> Result<(Vec<Stri
     let mut result = Ok(());
     for name in settings.operators.iter().chain(&settings.viewers) {
         if let Err(what) = user(name) {
-            result = Err(report.fault(&name.place, what));
+            result = Err(report.fault(&name.location, what));
         } else if let Some(other) = users.iter().find(|other| other.value == name.value) {
-            let what = format!("this user is listed at {} already; an operator may also read", other.place);
-            result = Err(report.fault(&name.place, what));
+            let what = format!("this user is listed at {} already; an operator may also read", other.location);
+            result = Err(report.fault(&name.location, what));
         }
         users.push(name);
     }
@@ -235,9 +235,9 @@ fn audiences(given: &[Located<String>], report: &mut Report) -> Result<Vec<Strin
         let plain = (1..=LONGEST_USER).contains(&audience.len())
             && audience.chars().all(|c| !c.is_whitespace() && !c.is_control());
         if !plain {
-            result = Err(report.fault(&audience.place, "write an audience without spaces, such as cutover-api"));
+            result = Err(report.fault(&audience.location, "write an audience without spaces, such as cutover-api"));
         } else if given[..index].iter().any(|other| other.value == audience.value) {
-            result = Err(report.fault(&audience.place, "this audience is listed twice"));
+            result = Err(report.fault(&audience.location, "this audience is listed twice"));
         }
     }
     result.map(|()| texts(given))

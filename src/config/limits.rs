@@ -75,12 +75,12 @@ pub(super) fn limits(
     };
     if policy.dead_placeholder < GITEA_CLONE_LIMIT {
         let what = "Gitea lets a clone take 10m0s by default, so that one that still runs may count as dead";
-        report.warn(&limits.dead_placeholder.place, what);
+        report.warn(&limits.dead_placeholder.location, what);
     }
     for (field, limit) in [(&limits.migrate, policy.migrate), (&limits.sync, policy.sync)] {
         if limit > policy.run {
             let run = GoDuration::new(policy.run);
-            report.warn(&field.place, format!("this limit has no effect: a run ends after {run}"));
+            report.warn(&field.location, format!("this limit has no effect: a run ends after {run}"));
         }
     }
     Ok((policy, connections?))

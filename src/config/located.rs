@@ -1,18 +1,18 @@
-//! A value of the configuration together with its place, for reports.
+//! Values of the configuration with their locations, for reports.
 //!
-//! Owns how a value learns its line (from YAML) and its path (from the mappings around it). Judges no value.
+//! Owns how a value gets its line (from YAML) and its path (from the mappings around it). Judges no value.
 
 use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
-use super::report::{Place, Report, Reported};
+use super::report::{Location, Report, Reported};
 
-/// A value and where it was written, or would be.
+/// A value and where it is written, or would be.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Located<T> {
-    pub(super) place: Place,
+    pub(super) location: Location,
     pub(super) value: T,
 }
 
@@ -20,14 +20,14 @@ pub(super) struct Located<T> {
 pub(super) type Field<T> = Located<Option<T>>;
 
 impl<T> Located<T> {
-    pub(super) const fn new(place: Place, value: T) -> Self {
-        Self { place, value }
+    pub(super) const fn new(location: Location, value: T) -> Self {
+        Self { location, value }
     }
 }
 
 impl<T> From<T> for Located<T> {
     fn from(value: T) -> Self {
-        Self::new(Place::default(), value)
+        Self::new(Location::default(), value)
     }
 }
 
@@ -42,7 +42,7 @@ impl<T> Deref for Located<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Located<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Spanned::deserialize(deserializer)
-            .map(|spanned| Self::new(Place::in_line(spanned.referenced.line()), spanned.value))
+            .map(|spanned| Self::new(Location::in_line(spanned.referenced.line()), spanned.value))
     }
 }
 
@@ -54,7 +54,7 @@ impl<T> Field<T> {
         check: impl FnOnce(&T) -> Result<U, E>,
     ) -> Result<Option<U>, Reported> {
         let Some(value) = &self.value else { return Ok(None) };
-        check(value).map(Some).map_err(|wrong| report.fault(&self.place, wrong.to_string()))
+        check(value).map(Some).map_err(|wrong| report.fault(&self.location, wrong.to_string()))
     }
 
     /// The checked value, or the default if it was left out.
@@ -73,13 +73,13 @@ impl<T> Field<T> {
         report: &mut Report,
         check: impl FnOnce(&T) -> Result<U, E>,
     ) -> Result<U, Reported> {
-        self.check(report, check)?.ok_or_else(|| report.fault(&self.place, "this is missing, and has no default"))
+        self.check(report, check)?.ok_or_else(|| report.fault(&self.location, "this is missing, and has no default"))
     }
 }
 
-/// Gives every place in a value its path. A place without a line takes that of the mapping around it.
+/// Completes the locations in a value: each gets its path, and one without a line gets that of the mapping around it.
 pub(super) trait Locate {
-    /// Locates a value that was found at `path`. Scalars have no places inside.
+    /// Completes the locations in the value at `path`. A scalar has none inside.
     fn locate(&mut self, _path: &str, _line: Option<u64>) {}
 }
 
@@ -97,7 +97,7 @@ impl<T: Locate> Locate for Vec<T> {
 
 impl<T: Locate> Locate for Located<T> {
     fn locate(&mut self, path: &str, line: Option<u64>) {
-        self.place.complete(path, line);
-        self.value.locate(path, self.place.line());
+        self.location.complete(path, line);
+        self.value.locate(path, self.location.line());
     }
 }

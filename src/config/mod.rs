@@ -42,8 +42,8 @@ use secrecy::ExposeSecret as _;
 
 pub use describe::describe;
 pub use kubernetes::{ConfigMapName, KubernetesConfig};
-pub use options::{AuthMode, EXAMPLES, LogFormat, Options};
-pub use report::{Fault, Faults, Place};
+pub use options::{AuthMode, EXAMPLES, LogFormat, Options, path_or_empty};
+pub use report::{Fault, Faults, Location};
 pub use secret::{ConfiguredCredential, Secret};
 pub use signing::{NotificationsConfig, SigningFiles};
 pub use text_file::TextFile;
@@ -59,43 +59,43 @@ use report::{Report, Reported};
 use rules::MirrorRules;
 use settings::Settings;
 
-/// Everything that is configured, and right.
+/// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Gitea and who we are there.
+    /// Gitea and the credential for it.
     pub gitea: GiteaConfig,
     /// The mirrors, at least one, in the order of the configuration.
     pub mirrors: Vec<MirrorConfig>,
     /// The limits of the engine.
     pub policy: Policy,
-    /// Where we listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// Where the journal is.
+    /// The directory of the journal.
     pub state_dir: PathBuf,
-    /// How callers are recognised.
+    /// How callers authenticate.
     pub auth: AuthConfig,
-    /// Where changes are told; `None`: nowhere.
+    /// The receiver of notifications, if there is one.
     pub notifications: Option<NotificationsConfig>,
-    /// How many connections are served at once.
+    /// The most connections that are served at the same time.
     pub connections: usize,
-    /// The names under which we are called, in lower case and without ports; empty: not checked.
+    /// The accepted host names, in lower case and without ports; empty: not checked.
     pub hosts: Vec<String>,
-    /// The origins from which browsers may call, as these send them.
+    /// The origins from which browsers may call, as they send them.
     pub origins: Vec<String>,
-    /// What there is of Kubernetes; `None`: nothing.
+    /// The connection to Kubernetes, if it is enabled.
     pub kubernetes: Option<KubernetesConfig>,
-    /// Whom to trust beside what is configured, and the forward proxies.
+    /// The system's CA certificates and the forward proxies.
     pub outbound: Outbound,
-    /// How the log is written; `None`: text on a terminal, JSON elsewhere.
+    /// The form of the log; `None`: text on a terminal, JSON elsewhere.
     pub log_format: Option<LogFormat>,
 }
 
 /// Gitea.
 #[derive(Clone, Debug)]
 pub struct GiteaConfig {
-    /// Where it is.
+    /// Its address.
     pub url: GiteaUrl,
-    /// Who we are there.
+    /// The credential for it.
     pub credential: Arc<dyn CredentialSource>,
     /// Where the credential comes from, for a person.
     pub credential_from: String,
@@ -106,9 +106,9 @@ pub struct GiteaConfig {
 /// One mirror.
 #[derive(Clone, Debug)]
 pub struct MirrorConfig {
-    /// What is asked for.
+    /// The mirror itself.
     pub spec: Arc<MirrorSpec>,
-    /// Who we are for its upstream.
+    /// The credential for its upstream.
     pub credential: Arc<dyn CredentialSource>,
     /// Where the credential comes from, for a person; `None`: there is none.
     pub credential_from: Option<String>,
@@ -118,21 +118,21 @@ pub struct MirrorConfig {
     pub webhook: Arc<SigningFiles>,
 }
 
-/// How callers are recognised.
+/// How callers authenticate.
 #[derive(Clone, Debug)]
 pub enum AuthConfig {
-    /// By the tokens of a file, by those of Kubernetes, or both.
+    /// By the tokens of a file, by Kubernetes `TokenReview`, or both.
     Tokens(Option<Arc<TokensFile>>),
-    /// Not at all: everybody is an operator.
+    /// Not at all: every caller is an operator.
     None,
 }
 
-/// A configuration that can be used.
+/// A valid configuration with its warnings.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What is worth knowing about it.
+    /// What works, and could be better.
     pub warnings: Vec<String>,
 }
 
@@ -198,9 +198,9 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
     })
 }
 
-/// The text is held as a secret: one may be in the wrong place.
+/// The text is held as a secret: one may be in the wrong location.
 fn read_file(path: &Path, report: &mut Report) -> Result<Settings, Reported> {
     let text = text_file::read_text(&text_file::System, path, yaml::LARGEST as u64)
-        .map_err(|error| report.fault(&Place::named("--config"), error.to_string()))?;
+        .map_err(|error| report.fault(&Location::named("--config"), error.to_string()))?;
     yaml::read(text.expose_secret(), &path.display().to_string(), report)
 }

@@ -1,25 +1,23 @@
-//! Where an address leads: to this machine, into a private network, to nowhere that holds a repository, or to a server
-//! that is configured already.
+//! Classification of addresses: public, private, reserved, or a server that is configured already.
 //!
-//! Owns the ranges. Resolves nothing: a name is judged by its spelling, and what it resolves to is for the network
-//! policy.
+//! Owns the ranges. Resolves no name: it is judged by its spelling, and a network policy limits what it resolves to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::{Host, Url};
 
-/// How far an upstream is from here.
+/// The kind of network that an address is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Nothing says that it is not on the internet.
+    /// Presumably the internet.
     Public,
     /// In a private network, the cluster, or on this machine.
     Private,
-    /// No repository can be there: link-local (cloud metadata), unspecified, multicast and reserved addresses.
+    /// Never a repository: link-local (cloud metadata), unspecified, multicast and reserved addresses.
     Nowhere,
 }
 
-/// Judges a host by its spelling.
+/// The network of an address, by its spelling.
 pub(super) fn reach(address: &str) -> Reach {
     match Url::parse(address).as_ref().map(Url::host) {
         Ok(Some(Host::Ipv4(ip))) => reach_v4(ip),
@@ -79,10 +77,10 @@ fn reach_name(name: &str) -> Reach {
     }
 }
 
-/// Whether two addresses lead to the same port of the same host, as far as their spelling tells.
+/// Whether two addresses have the same host and port, by their spelling.
 pub(super) fn same_server(one: &str, other: &str) -> bool {
     let (Ok(one), Ok(other)) = (Url::parse(one), Url::parse(other)) else { return false };
-    one.port_or_known_default() == other.port_or_known_default() && place(&one) == place(&other)
+    one.port_or_known_default() == other.port_or_known_default() && server_name(&one) == server_name(&other)
 }
 
 /// Whether an address leads to the port that cutover-api listens on.
@@ -96,7 +94,7 @@ pub(super) fn is_own_address(address: &str, listen: SocketAddr) -> bool {
     here && url.port_or_known_default() == Some(listen.port())
 }
 
-/// Whether a host is this machine, as far as its spelling tells.
+/// Whether a host is this machine, by its spelling.
 pub(super) fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Ipv4(ip) => ip.is_loopback(),
@@ -105,8 +103,8 @@ pub(super) fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-/// A host, such that names that are certain to be the same are equal.
-fn place(url: &Url) -> String {
+/// A host in a form in which names of the same server are equal.
+fn server_name(url: &Url) -> String {
     match url.host() {
         Some(host) if is_loopback(&host) => "loopback".to_owned(),
         Some(Host::Domain(name)) => {

@@ -1,58 +1,58 @@
-//! The flags of `serve` and `check-config`, and the environment variables behind them.
+//! The flags of `serve` and `check-config`, and their environment variables.
 //!
-//! Owns their names and help texts, which people type into charts and scripts. Judges nothing: [`load`](super::load)
-//! does, so that what is wrong here is reported together with what is wrong in the file.
+//! Owns their names, defaults and help texts, which people type into charts and scripts. Judges no value:
+//! [`load`](super::load) does, so that a wrong flag is reported together with the faults of the file.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
-/// What is given on the command line.
+const LISTEN: &str = "0.0.0.0:8080";
+const STATE_DIR: &str = "./cutover-state";
+
+/// The flags of the service.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Reads the configuration from this YAML file. Without it, one mirror is taken from the environment
-    /// (`GITEA_INTERNAL_URL`, `UPSTREAM_REPO_URL` and so on).
-    #[arg(long, env = "CUTOVER_CONFIG", value_name = "FILE", value_parser = OsStringValueParser::new().map(path))]
+    /// YAML file with the configuration. Without it, the environment configures one mirror (`GITEA_INTERNAL_URL`,
+    /// `UPSTREAM_REPO_URL` and so on).
+    #[arg(long, env = "CUTOVER_CONFIG", value_name = "FILE", value_parser = path_or_empty())]
     pub config: Option<PathBuf>,
 
-    /// Listens on this address and port, such as `127.0.0.1:8080` or `[::]:8080`.
-    #[arg(long, env = "CUTOVER_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    /// Address and port to listen on, such as `127.0.0.1:8080` or `[::]:8080`.
+    #[arg(long, env = "CUTOVER_LISTEN", value_name = "ADDRESS", default_value = LISTEN)]
     pub listen: String,
 
-    /// Keeps the journal in this directory, which is made if it is not there.
-    #[arg(long, env = "CUTOVER_STATE_DIR", value_name = "DIR", default_value = "./cutover-state")]
+    /// Directory of the journal; it is created if it does not exist.
+    #[arg(long, env = "CUTOVER_STATE_DIR", value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,
 
-    /// How callers are recognised: by bearer tokens from a file, or not at all.
+    /// How callers authenticate: with bearer tokens, or not at all.
     #[arg(long, env = "CUTOVER_AUTH", value_name = "HOW", default_value = "tokens")]
     pub auth: AuthMode,
 
-    /// Lets everybody who reaches the address ask for runs: needed for `--auth none` on an address that is not
-    /// loopback.
+    /// Allows `--auth none` on a non-loopback address: every caller that reaches it is then an operator.
     #[arg(long)]
     pub allow_anonymous_remote: bool,
 
-    /// Takes bearer tokens from this file: a line each, `role name token` or `role name sha256:HEX`, where the role is
-    /// viewer or operator. It is read again at each use. With `kubernetes.operators` in the configuration it may be
-    /// left out.
-    #[arg(long, env = "CUTOVER_TOKENS_FILE", value_name = "FILE", value_parser = OsStringValueParser::new().map(path))]
+    /// File with the bearer tokens, one caller per line: `role name token` or `role name sha256:HEX`. The role is viewer or
+    /// operator. The file is read again at each use. It is optional if the configuration has `kubernetes.operators`.
+    #[arg(long, env = "CUTOVER_TOKENS_FILE", value_name = "FILE", value_parser = path_or_empty())]
     pub tokens_file: Option<PathBuf>,
 
-    /// Writes the log in this form; without it, text on a terminal and JSON elsewhere. `CUTOVER_LOG` sets the level,
-    /// such as `debug` or `info,cutover_api::gitea=debug`.
+    /// Form of the log; by default text on a terminal, else JSON. `CUTOVER_LOG` sets the level, such as `debug` or
+    /// `info,cutover_api::gitea=debug`.
     #[arg(long, env = "CUTOVER_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
 }
 
 impl Default for Options {
-    /// What stands without a flag and without a variable.
+    /// The options without any flag or variable.
     fn default() -> Self {
         Self {
             config: None,
-            listen: "0.0.0.0:8080".into(),
-            state_dir: "./cutover-state".into(),
+            listen: LISTEN.into(),
+            state_dir: STATE_DIR.into(),
             auth: AuthMode::Tokens,
             allow_anonymous_remote: false,
             tokens_file: None,
@@ -62,7 +62,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// `--config`. A variable that is set to nothing counts as not set: charts render such.
+    /// `--config`. An empty variable counts as not set, since charts render such.
     pub(super) fn config(&self) -> Option<&Path> {
         self.config.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
@@ -73,38 +73,39 @@ impl Options {
     }
 }
 
-fn path(text: OsString) -> PathBuf {
-    PathBuf::from(text)
+/// Takes an empty path as well, which clap's own parser refuses: charts render empty variables.
+pub fn path_or_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Examples for the help of the commands that take [`Options`].
 pub const EXAMPLES: &str = "\
 Examples:
-  One mirror from the environment, for a try on this machine:
+  Try it on this machine, with one mirror from the environment:
     GITEA_INTERNAL_URL=http://127.0.0.1:3000 GITEA_TOKEN_FILE=./token \\
       cutover-api serve --listen 127.0.0.1:8080 --auth none
 
-  From a file, as in a cluster:
+  Run it with a configuration file, as in a cluster:
     cutover-api serve --config /etc/cutover-api/config.yaml \\
       --tokens-file /run/secrets/cutover/tokens
 
-  What a configuration means, or everything that is wrong with it:
+  Check a configuration:
     cutover-api check-config --config config.yaml --tokens-file tokens";
 
-/// How callers are recognised.
+/// How callers authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AuthMode {
-    /// By the bearer tokens of --tokens-file.
+    /// With the bearer tokens of --tokens-file.
     Tokens,
-    /// Not at all: whoever reaches the address is an operator.
+    /// Not at all: every caller is an operator.
     None,
 }
 
-/// How the log is written.
+/// The form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for a person.
+    /// Plain lines.
     Text,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json,
 }

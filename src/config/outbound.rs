@@ -1,6 +1,6 @@
-//! Whom to trust, and the way there: CA bundles and forward proxies.
+//! The rules for CA bundles and forward proxies.
 //!
-//! Owns when these are faults. What a bundle and a proxy are, `transport` knows.
+//! Owns when these are faults. Bundles and proxies themselves are `transport`'s.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,16 +11,16 @@ use url::Url;
 use super::MirrorConfig;
 use super::environment::Variables;
 use super::located::Field;
-use super::report::{Place, Report, Reported};
+use super::report::{Location, Report, Reported};
 use super::signing::NotificationsConfig;
 use crate::domain::url::UpstreamUrl;
 use crate::transport::{Bundle, Outbound};
 
-/// The bundles that were opened: mirrors may share a file.
+/// The bundles opened so far: mirrors may share a file.
 #[derive(Debug, Default)]
 pub(super) struct Bundles {
     opened: HashMap<PathBuf, Arc<Bundle>>,
-    of: HashMap<UpstreamUrl, (Place, Option<PathBuf>)>,
+    of: HashMap<UpstreamUrl, (Location, Option<PathBuf>)>,
 }
 
 impl Bundles {
@@ -30,33 +30,33 @@ impl Bundles {
         if let Some(bundle) = self.opened.get(&path) {
             return Ok(Some(Arc::clone(bundle)));
         }
-        let bundle = Bundle::open(field.place.path(), vec![path.clone()]);
-        let bundle = Arc::new(bundle.map_err(|wrong| report.fault(&field.place, wrong))?);
+        let bundle = Bundle::open(field.location.path(), vec![path.clone()]);
+        let bundle = Arc::new(bundle.map_err(|wrong| report.fault(&field.location, wrong))?);
         if bundle.holds_a_private_key() {
-            report.warn(&field.place, "the file holds a private key, which a CA bundle never needs; remove it");
+            report.warn(&field.location, "the file holds a private key, which a CA bundle never needs; remove it");
         }
         self.opened.insert(path, Arc::clone(&bundle));
         Ok(Some(bundle))
     }
 
-    /// One upstream has one bundle, whatever number of mirrors it has.
-    pub(super) fn agree(&mut self, url: &UpstreamUrl, place: &Place, field: &Field<String>, report: &mut Report) {
+    /// Checks that all mirrors of one upstream have the same bundle.
+    pub(super) fn agree(&mut self, url: &UpstreamUrl, location: &Location, field: &Field<String>, report: &mut Report) {
         let path = field.as_ref().map(PathBuf::from);
-        let (other, known) = self.of.entry(url.clone()).or_insert_with(|| (place.clone(), path.clone()));
+        let (other, known) = self.of.entry(url.clone()).or_insert_with(|| (location.clone(), path.clone()));
         if *known != path {
             let what =
                 format!("the mirror at {other} has the same upstream and another caFile; write the same for both");
-            report.fault(place, what);
+            report.fault(location, what);
         }
     }
 }
 
 /// The system's CA certificates and the proxies.
 pub(super) fn outbound(variables: Variables<'_>, report: &mut Report) -> Result<Outbound, Reported> {
-    Outbound::from_variables(variables).map_err(|(variable, what)| report.fault(&Place::named(variable), what))
+    Outbound::from_variables(variables).map_err(|(variable, what)| report.fault(&Location::named(variable), what))
 }
 
-/// A proxy that something configured would use has to be usable; another one is worth knowing about.
+/// Reports unusable proxies: a fault if a configured address would use one, else a warning.
 pub(super) fn judge_proxies(
     outbound: &Outbound,
     mirrors: &[MirrorConfig],
@@ -72,10 +72,10 @@ pub(super) fn judge_proxies(
             && !used.contains(&variable)
         {
             used.push(variable);
-            report.fault(&Place::named(variable), format!("{wrong}. {address} is reached through it"));
+            report.fault(&Location::named(variable), format!("{wrong}. {address} would use this proxy"));
         }
     }
     for (variable, wrong) in outbound.proxies.unusable().filter(|(variable, _)| !used.contains(variable)) {
-        report.warn(&Place::named(variable), format!("{wrong}. No configured address is reached through it"));
+        report.warn(&Location::named(variable), format!("{wrong}. No configured address uses this proxy"));
     }
 }

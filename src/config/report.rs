@@ -1,18 +1,18 @@
-//! What is wrong with a configuration, all of it at once, and what is merely worth knowing.
+//! The report about a configuration: its faults and its warnings.
 //!
-//! Owns the form of a fault: where, and what would be right. Never repeats a value: it may be a secret in the wrong
-//! place. Filled by every other file of `config`.
+//! Owns the form of a fault: its location, and what would be right. Never repeats a value, since it may be a secret in the
+//! wrong place.
 
 use std::fmt;
 
-/// Where something was written: a field's path in the file, an option or a variable.
+/// The location of a setting: its path and line in the file, a flag or a variable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     path: String,
     line: Option<u64>,
 }
 
-impl Place {
+impl Location {
     /// A flag or an environment variable.
     pub(super) fn named(name: impl Into<String>) -> Self {
         Self { path: name.into(), line: None }
@@ -43,7 +43,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{} (line {line})", self.path),
@@ -52,27 +52,27 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong.
+/// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where.
-    pub place: Place,
-    /// What, and what would be right.
+    /// Its location.
+    pub location: Location,
+    /// What is wrong, or what would be right.
     pub what: String,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
+        write!(f, "{}: {}", self.location, self.what)
     }
 }
 
-/// Everything that is wrong, at least one thing; and the warnings that were found beside it.
+/// The faults of a configuration, at least one, and its warnings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults {
-    /// What is wrong, in the order of the configuration.
+    /// The faults, in the order of the configuration.
     pub faults: Vec<Fault>,
-    /// What is worth knowing besides.
+    /// What works, and could be better.
     pub warnings: Vec<String>,
 }
 
@@ -92,7 +92,7 @@ impl std::error::Error for Faults {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reported;
 
-/// Where faults and warnings are collected.
+/// Collects faults and warnings.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     faults: Vec<Fault>,
@@ -100,19 +100,19 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn fault(&mut self, place: &Place, what: impl Into<String>) -> Reported {
-        self.faults.push(Fault { place: place.clone(), what: what.into() });
+    pub(super) fn fault(&mut self, location: &Location, what: impl Into<String>) -> Reported {
+        self.faults.push(Fault { location: location.clone(), what: what.into() });
         Reported
     }
 
-    pub(super) fn warn(&mut self, place: &Place, what: impl fmt::Display) {
-        self.warnings.push(format!("{place}: {what}"));
+    pub(super) fn warn(&mut self, location: &Location, what: impl fmt::Display) {
+        self.warnings.push(format!("{location}: {what}"));
     }
 
     /// What was read and the warnings about it, or every fault.
     pub(super) fn finish<T>(mut self, read: Result<T, Reported>) -> Result<(T, Vec<String>), Faults> {
         // flags and variables first, then the file from its top; within a line as it was found
-        self.faults.sort_by_key(|fault| fault.place.line);
+        self.faults.sort_by_key(|fault| fault.location.line);
         match read {
             Ok(value) if self.faults.is_empty() => Ok((value, self.warnings)),
             _ => Err(Faults { faults: self.faults, warnings: self.warnings }),

@@ -13,7 +13,7 @@ use super::environment::InlineCredential;
 use super::located::Located;
 use super::network::{self, Reach};
 use super::outbound::Bundles;
-use super::report::{Place, Report, Reported};
+use super::report::{Location, Report, Reported};
 use super::secret::ConfiguredCredential;
 use super::settings::{GiteaSettings, MirrorSettings};
 use super::signing;
@@ -51,7 +51,7 @@ pub(super) fn gitea(
     let credential = credential::read(files, inline, report).and_then(|credential| {
         credential.ok_or_else(|| {
             report.fault(
-                &settings.token_file.place,
+                &settings.token_file.location,
                 "there is no credential for Gitea: name a file with an access token here (scopes write:repository and \
                  write:organization), or files with a user name and a password",
             )
@@ -61,12 +61,15 @@ pub(super) fn gitea(
     let url = url?;
     match network::reach(url.as_str()) {
         Reach::Public if url.as_str().starts_with("http:") => {
-            report.warn(&settings.url.place, "the credential goes to Gitea unencrypted; use https outside the cluster");
+            report.warn(
+                &settings.url.location,
+                "the credential goes to Gitea unencrypted; use https outside the cluster",
+            );
         }
         Reach::Public | Reach::Private => {}
         Reach::Nowhere => {
             let what = "no server can be there: link-local, unspecified, multicast and reserved addresses";
-            return Err(report.fault(&settings.url.place, what));
+            return Err(report.fault(&settings.url.location, what));
         }
     }
     let credential = credential?.value;
@@ -80,8 +83,8 @@ pub(super) struct MirrorRules<'a> {
     listen: Option<SocketAddr>,
     bundles: &'a mut Bundles,
     report: &'a mut Report,
-    names: BTreeMap<MirrorName, Place>,
-    targets: BTreeMap<String, Place>,
+    names: BTreeMap<MirrorName, Location>,
+    targets: BTreeMap<String, Location>,
 }
 
 impl<'a> MirrorRules<'a> {
@@ -101,7 +104,7 @@ impl<'a> MirrorRules<'a> {
     ) -> Result<Vec<MirrorConfig>, Reported> {
         if settings.is_empty() {
             let what = "no mirror is configured; write at least one, with name, upstream and target";
-            return Err(self.report.fault(&settings.place, what));
+            return Err(self.report.fault(&settings.location, what));
         }
         // each is judged, also after a fault in another
         let mirrors: Vec<_> = settings.iter().map(|mirror| self.mirror(mirror)).collect();
@@ -112,7 +115,7 @@ impl<'a> MirrorRules<'a> {
         let (upstream, target) = (&settings.upstream, &settings.target);
         let name = settings.name.required(self.report, |text| MirrorName::parse(text));
         if let Ok(name) = &name {
-            self.unique_name(name, &settings.name.place);
+            self.unique_name(name, &settings.name.location);
         }
         let url = upstream.url.required(self.report, |text| UpstreamUrl::parse(text));
         let default = BranchName::parse(BRANCH).expect("the default is a good name");
@@ -120,12 +123,12 @@ impl<'a> MirrorRules<'a> {
         let owner = target.owner.required(self.report, |text| OwnerName::parse(text));
         let repo = target.repo.required(self.report, |text| RepoName::parse(text));
         if let (Ok(owner), Ok(repo)) = (&owner, &repo) {
-            self.unique_target(owner, repo, &target.repo.place);
+            self.unique_target(owner, repo, &target.repo.location);
         }
         let interval = settings.interval.or(self.report, GoDuration::new(INTERVAL), |text| interval(text));
         if interval.is_ok_and(|interval| interval.get() < COMFORTABLE_INTERVAL) {
             let what = "Gitea refuses an interval below its own minimum, which is 10m0s by default";
-            self.report.warn(&settings.interval.place, what);
+            self.report.warn(&settings.interval.location, what);
         }
         let mode = settings
             .mode
@@ -139,8 +142,8 @@ impl<'a> MirrorRules<'a> {
         let files = [&upstream.token_file, &upstream.username_file, &upstream.password_file];
         let credential = credential::read(files, &InlineCredential::default(), self.report);
         if let Ok(url) = &url {
-            self.judge_upstream(&upstream.url.place, url, credential.as_ref().ok().and_then(Option::as_ref));
-            self.bundles.agree(url, &upstream.url.place, &upstream.ca_file, self.report);
+            self.judge_upstream(&upstream.url.location, url, credential.as_ref().ok().and_then(Option::as_ref));
+            self.bundles.agree(url, &upstream.url.location, &upstream.ca_file, self.report);
         }
         let bundle = self.bundles.open(&upstream.ca_file, self.report);
         let spec = MirrorSpec {
@@ -165,39 +168,44 @@ impl<'a> MirrorRules<'a> {
         Ok(MirrorConfig { spec: Arc::new(spec), credential, credential_from, bundle: bundle?, webhook })
     }
 
-    fn unique_name(&mut self, name: &MirrorName, place: &Place) {
+    fn unique_name(&mut self, name: &MirrorName, location: &Location) {
         if let Some(other) = self.names.get(name) {
-            self.report.fault(place, format!("another mirror has this name, at {other}; each needs its own"));
+            self.report.fault(location, format!("another mirror has this name, at {other}; each needs its own"));
         }
-        self.names.entry(name.clone()).or_insert_with(|| place.clone());
+        self.names.entry(name.clone()).or_insert_with(|| location.clone());
     }
 
-    fn unique_target(&mut self, owner: &OwnerName, repo: &RepoName, place: &Place) {
+    fn unique_target(&mut self, owner: &OwnerName, repo: &RepoName, location: &Location) {
         let target = format!("{owner}/{repo}").to_lowercase(); // Gitea's names differ in more than case
         if let Some(other) = self.targets.get(&target) {
             let what = format!("another mirror has this repository as its target, at {other}; each needs its own");
-            self.report.fault(place, what);
+            self.report.fault(location, what);
         }
-        self.targets.entry(target).or_insert_with(|| place.clone());
+        self.targets.entry(target).or_insert_with(|| location.clone());
     }
 
-    fn judge_upstream(&mut self, place: &Place, url: &UpstreamUrl, credential: Option<&Located<ConfiguredCredential>>) {
+    fn judge_upstream(
+        &mut self,
+        location: &Location,
+        url: &UpstreamUrl,
+        credential: Option<&Located<ConfiguredCredential>>,
+    ) {
         let report = &mut *self.report;
         if self.gitea.is_some_and(|gitea| network::same_server(gitea, url.as_str())) {
-            report.fault(place, "this is the Gitea of this configuration; name the repository to copy into it");
+            report.fault(location, "this is the Gitea of this configuration; name the repository to copy into it");
         } else if self.listen.is_some_and(|listen| network::is_own_address(url.as_str(), listen)) {
-            report.fault(place, "cutover-api itself listens there; name a repository");
+            report.fault(location, "cutover-api itself listens there; name a repository");
         }
         match network::reach(url.as_str()) {
             Reach::Nowhere => {
                 report.fault(
-                    place,
+                    location,
                     "no repository can be there: link-local (cloud metadata), unspecified, multicast and reserved \
                      addresses",
                 );
             }
             Reach::Private => report.warn(
-                place,
+                location,
                 "this is in a private network or on this machine; Gitea must be allowed to fetch from there \
                  ([migrations] ALLOW_LOCALNETWORKS or ALLOWED_DOMAINS)",
             ),
@@ -205,13 +213,13 @@ impl<'a> MirrorRules<'a> {
         }
         if !url.is_https() {
             report.warn(
-                place,
+                location,
                 "http is not encrypted: anyone on the network path can change what is mirrored; use https",
             );
         }
         if let (Some(credential), false) = (credential, url.may_carry_a_credential()) {
             let what = "a credential is not sent to upstream over http, except on this machine; use https";
-            report.fault(&credential.place, what);
+            report.fault(&credential.location, what);
         }
     }
 }

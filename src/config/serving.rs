@@ -1,6 +1,6 @@
-//! How we are reached: the address, who may call, and under which names.
+//! The rules for the flags, and for `server` in the file: address, callers, host names and origins.
 //!
-//! Owns the rules of the flags and of `server` in the file.
+//! Opens no socket.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use url::{Host, Url};
 use super::environment::Variables;
 use super::located::Located;
 use super::options::{AuthMode, Options};
-use super::report::{Place, Report, Reported};
+use super::report::{Location, Report, Reported};
 use super::tokens::TokensFile;
 use super::{AuthConfig, KubernetesConfig};
 use crate::telemetry;
@@ -18,21 +18,21 @@ use crate::telemetry;
 /// `--listen`.
 pub(super) fn listen(options: &Options, report: &mut Report) -> Result<SocketAddr, Reported> {
     let what = "write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080";
-    options.listen.parse().map_err(|_| report.fault(&Place::named("--listen"), what))
+    options.listen.parse().map_err(|_| report.fault(&Location::named("--listen"), what))
 }
 
 /// `--state-dir`.
 pub(super) fn state_dir(options: &Options, report: &mut Report) {
     if options.state_dir.exists() && !options.state_dir.is_dir() {
         report
-            .fault(&Place::named("--state-dir"), "this is not a directory; name a directory, or one that can be made");
+            .fault(&Location::named("--state-dir"), "this is not a directory; name one that exists or can be created");
     }
 }
 
 /// `CUTOVER_LOG`.
 pub(super) fn log(variables: Variables<'_>, report: &mut Report) {
     if let Some(Err(bad)) = variables("CUTOVER_LOG").map(|filter| telemetry::check(&filter)) {
-        report.fault(&Place::named("CUTOVER_LOG"), bad.to_string());
+        report.fault(&Location::named("CUTOVER_LOG"), bad.to_string());
     }
 }
 
@@ -53,13 +53,13 @@ pub(super) fn auth(
         // who is listed there is not known
         (AuthMode::Tokens, None) if kubernetes.is_err() => Err(Reported),
         (AuthMode::Tokens, None) => Err(report.fault(
-            &Place::named("--tokens-file"),
+            &Location::named("--tokens-file"),
             "--auth tokens needs a file with a line each, `role name token` (role: viewer or operator), or users in \
              kubernetes.operators; for a try on this machine, --auth none with --listen 127.0.0.1:8080 needs none",
         )),
         (AuthMode::Tokens, Some(path)) => {
             if options.allow_anonymous_remote {
-                report.warn(&Place::named("--allow-anonymous-remote"), "this has no effect with --auth tokens");
+                report.warn(&Location::named("--allow-anonymous-remote"), "this has no effect with --auth tokens");
             }
             tokens_file(TokensFile::new(path.to_owned()), report).map(|file| AuthConfig::Tokens(Some(Arc::new(file))))
         }
@@ -67,29 +67,29 @@ pub(super) fn auth(
 }
 
 fn no_auth(options: &Options, listen: Option<SocketAddr>, has_file: bool, lists_users: bool, report: &mut Report) {
-    let place = Place::named("--auth");
+    let location = Location::named("--auth");
     if has_file {
-        report.warn(&Place::named("--tokens-file"), "this is ignored with --auth none");
+        report.warn(&Location::named("--tokens-file"), "this is ignored with --auth none");
     }
     if lists_users {
-        report.warn(&place, "with none, the users in kubernetes.operators and kubernetes.viewers are ignored");
+        report.warn(&location, "with none, the users in kubernetes.operators and kubernetes.viewers are ignored");
     }
     if listen.is_none_or(|address| address.ip().to_canonical().is_loopback()) {
         return;
     }
     if options.allow_anonymous_remote {
-        report.warn(&place, "every caller that reaches the address is an operator");
+        report.warn(&location, "every caller that reaches the address is an operator");
     } else {
         let what = "none makes every caller an operator, and this address is not loopback; listen on 127.0.0.1, use \
                     tokens, or add --allow-anonymous-remote";
-        report.fault(&place, what);
+        report.fault(&location, what);
     }
 }
 
 fn tokens_file(file: TokensFile, report: &mut Report) -> Result<TokensFile, Reported> {
-    let place = Place::named("--tokens-file");
-    let content = file.content().map_err(|error| report.fault(&place, error.to_string()))?;
-    let at = |line: u64| Place::named(format!("--tokens-file, line {line} of {file}"));
+    let location = Location::named("--tokens-file");
+    let content = file.content().map_err(|error| report.fault(&location, error.to_string()))?;
+    let at = |line: u64| Location::named(format!("--tokens-file, line {line} of {file}"));
     for (line, what) in &content.weak {
         report.warn(&at(*line), what);
     }
@@ -99,7 +99,7 @@ fn tokens_file(file: TokensFile, report: &mut Report) -> Result<TokensFile, Repo
     if !content.bad.is_empty() {
         Err(Reported)
     } else if content.callers() == 0 {
-        Err(report.fault(&place, format!("{file} lists no caller; write a line each, `role name token`")))
+        Err(report.fault(&location, format!("{file} lists no caller; write a line each, `role name token`")))
     } else {
         Ok(file)
     }
@@ -124,11 +124,11 @@ pub(super) fn origins(given: &[Located<String>], report: &mut Report) -> Vec<Str
     good(given, is_good, what, report)
 }
 
-/// The good ones; each other one is a fault.
+/// The texts that are good; each other one is a fault.
 fn good(given: &[Located<String>], is_good: impl Fn(&str) -> bool, what: &str, report: &mut Report) -> Vec<String> {
     let (good, bad): (Vec<_>, Vec<_>) = given.iter().partition(|text| is_good(text));
     for text in bad {
-        report.fault(&text.place, what);
+        report.fault(&text.location, what);
     }
     good.into_iter().map(|text| text.value.clone()).collect()
 }

@@ -1,8 +1,7 @@
-//! Small files of text, read again at each use, and what counts while one cannot be read.
+//! Small text files, read at each use, and what is in force while one cannot be read.
 //!
-//! Owns how such a file is read, and the time for which its last content stays in force: a file that is missing may be
-//! about to be replaced, and a system that is out of descriptors says nothing about the file. Says nothing of a file's
-//! content: an error names the file and what is wrong with it.
+//! Owns for how long the last content stays in force: a missing file may be about to be replaced, and a system without free
+//! descriptors says nothing about the file. An error names the file and the fault, never the content.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -15,49 +14,49 @@ use rustix::io::Errno;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-/// How long the last content of a file counts that is not there, or not what it should be: a replacement takes no longer.
+/// How long the last content stays in force when the file is missing or is no file: a replacement takes no longer.
 const REPLACEMENT: Duration = Duration::from_secs(5);
 
-/// The largest file of secrets that is read: tokens files of hundreds of callers fit.
+/// The largest file of secrets, in bytes: a tokens file of hundreds of callers fits.
 pub(super) const LARGEST: u64 = 64 * 1024;
 
-/// How long it counts while the system cannot look at the file.
+/// How long the last content stays in force while the system cannot open the file.
 const NO_LOOK: Duration = Duration::from_mins(1);
 
-/// What the system says of the path itself. Any other error says that it could not look: no descriptors (EMFILE, ENFILE),
-/// a disk that fails (EIO), a file server that is gone or has restarted (ESTALE, ETIMEDOUT, ENOTCONN), no memory.
+/// Errors about the path itself. Any other error is about the system: no descriptors (EMFILE, ENFILE), a failing disk (EIO),
+/// a file server that is gone or has restarted (ESTALE, ETIMEDOUT, ENOTCONN), no memory.
 const OF_THE_PATH: [Errno; 7] =
     [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::ACCESS, Errno::PERM, Errno::ISDIR, Errno::NAMETOOLONG];
 
-/// The file system; a test's fails when it should.
+/// The file system, which tests let fail.
 pub(super) trait Files: fmt::Debug + Send + Sync {
-    /// What is at this path.
+    /// The metadata of the file at this path.
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
         std::fs::metadata(path)
     }
 
-    /// Opens what is there.
+    /// Opens the file at this path.
     fn open(&self, path: &Path) -> io::Result<File> {
         File::open(path)
     }
 }
 
-/// The machine's.
+/// The file system of the machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct System;
 
 impl Files for System {}
 
-/// A file that cannot be read; `Display` names it and what is wrong with it.
+/// A file that cannot be read; `Display` names it and the fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
-pub(super) struct Unreadable {
+pub(super) struct FileError {
     what: String,
-    /// How long what was read before may count.
+    /// How long the last content may stay in force.
     tolerated: Duration,
 }
 
-impl Unreadable {
+impl FileError {
     fn of(path: &Path, error: &io::Error) -> Self {
         let name = path.display();
         let what = match error.kind() {
@@ -74,31 +73,31 @@ impl Unreadable {
     }
 }
 
-/// Reads a file of text of at most so many bytes.
-pub(super) fn read_text(files: &dyn Files, path: &Path, largest: u64) -> Result<SecretString, Unreadable> {
-    let cannot = |error: io::Error| Unreadable::of(path, &error);
+/// Reads a text file of at most `largest` bytes.
+pub(super) fn read_text(files: &dyn Files, path: &Path, largest: u64) -> Result<SecretString, FileError> {
+    let cannot = |error: io::Error| FileError::of(path, &error);
     // a pipe without a writer would block for ever
     if !files.metadata(path).map_err(cannot)?.is_file() {
-        return Err(Unreadable::wrong(path, "is not a file", REPLACEMENT));
+        return Err(FileError::wrong(path, "is not a file", REPLACEMENT));
     }
     let mut bytes = Vec::new();
     files.open(path).map_err(cannot)?.take(largest + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() as u64 > largest {
-        return Err(Unreadable::wrong(path, &format!("is larger than {} KiB", largest / 1024), Duration::ZERO));
+        return Err(FileError::wrong(path, &format!("is larger than {} KiB", largest / 1024), Duration::ZERO));
     }
-    // what was read counts at once, be it only as nonsense
+    // the new content is in force, so that the old one is not, even where the new one is no text
     let text = String::from_utf8(bytes).map(SecretString::from);
-    text.map_err(|_| Unreadable::wrong(path, "is not text in UTF-8", Duration::ZERO))
+    text.map_err(|_| FileError::wrong(path, "is not text in UTF-8", Duration::ZERO))
 }
 
-/// What a file held when it was last read, for the time in which it cannot be.
+/// The last content of a file, for the time in which it cannot be read.
 #[derive(Debug)]
 pub(super) struct LastContent<T>(Mutex<State<T>>);
 
 #[derive(Debug)]
 struct State<T> {
     content: Option<T>,
-    /// Until when it counts, while the file cannot be read.
+    /// When it ends, while the file cannot be read.
     until: Option<Instant>,
 }
 
@@ -109,9 +108,9 @@ impl<T> Default for LastContent<T> {
 }
 
 impl<T: Clone> LastContent<T> {
-    /// What counts now: what was just read, or what was read before, for as long as the reason allows. Each reason counts
-    /// from when it was first seen, so that changing ones do not keep an old content for ever.
-    pub(super) fn or_last(&self, read: Result<T, Unreadable>) -> Result<T, Unreadable> {
+    /// The content in force: the one just read, or the last one for as long as the error allows. The time runs from the first
+    /// error, so that changing errors do not keep an old content for ever.
+    pub(super) fn or_last(&self, read: Result<T, FileError>) -> Result<T, FileError> {
         let mut state = self.0.lock().expect("no code panics while holding this lock");
         let error = match read {
             Ok(content) => {
@@ -130,13 +129,13 @@ impl<T: Clone> LastContent<T> {
         }
         let content = state.content.clone().ok_or_else(|| error.clone())?;
         if first {
-            tracing::warn!(%error, seconds = error.tolerated.as_secs(), "file cannot be read; its last content counts for now");
+            tracing::warn!(%error, seconds = error.tolerated.as_secs(), "file cannot be read, its last content stays in force");
         }
         Ok(content)
     }
 }
 
-/// A small file of text, with what it held when it was last read.
+/// A small text file with its last content.
 #[derive(Debug)]
 pub struct TextFile {
     path: PathBuf,
@@ -153,13 +152,13 @@ impl TextFile {
         &self.path
     }
 
-    /// What counts as its content now, of at most so many bytes: what it held before only while the system cannot look at it.
-    /// Unlike a list of callers, a secret that is missing is missed at once: a run says so and is started again.
-    pub(super) fn read(&self, largest: u64) -> Result<SecretString, Unreadable> {
+    /// The content in force, of at most `largest` bytes. The last one is used only while the system cannot open the file. A
+    /// missing secret is reported immediately, unlike a missing tokens file: the run that needs it fails and can be retried.
+    pub(super) fn read(&self, largest: u64) -> Result<SecretString, FileError> {
         let read = read_text(&*self.files, &self.path, largest);
         self.last.or_last(read.map_err(|error| match error.tolerated {
             NO_LOOK => error,
-            _ => Unreadable { tolerated: Duration::ZERO, ..error },
+            _ => FileError { tolerated: Duration::ZERO, ..error },
         }))
     }
 }

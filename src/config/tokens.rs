@@ -1,9 +1,8 @@
-//! The tokens file: who may call us, looked at again at each use.
+//! The tokens file: the callers and their roles, checked at each use.
 //!
-//! Owns its form and the comparison, which takes the same time whichever line matches or none. Holds digests, never a
-//! token. What was read is kept only as long as the file is certain to be the same: a look at it is a tenth of the work
-//! of reading it, and one look does for all callers of the same millisecond. What counts while the file cannot be read is
-//! `text_file`'s.
+//! Owns its form and the comparison, which takes the same time whichever line matches or none. Keeps digests, never a token.
+//! The content is cached only while the file is certainly unchanged: checking the metadata is a tenth of the work of reading,
+//! and one check serves all callers of the same millisecond. What is in force while the file cannot be read is `text_file`'s.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -16,57 +15,55 @@ use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use super::text_file::{self, Files, LastContent, System, Unreadable, read_text};
+use super::text_file::{self, FileError, Files, LastContent, System, read_text};
 use crate::domain::access::{Principal, Role};
 
 type Hash = [u8; 32];
 
-/// The longest token that is looked at: headers are not much longer.
+/// The longest token that is compared: headers are not much longer.
 const LONGEST_TOKEN: usize = 4_096;
 
-/// Shorter tokens can be guessed: 20 characters of base64 are 120 bits.
+/// Shorter tokens are warned about: 20 characters of base64 are 120 bits.
 const SHORT_TOKEN: usize = 20;
 
-/// A file may be written twice within one tick of its file system's clock, with nothing to tell the second from the
-/// first: no file system in use has a tick longer than this (FAT's is the longest).
+/// The longest clock tick of a file system in use (FAT's). Two writes within one tick leave the same metadata.
 const LONGEST_TICK: Duration = Duration::from_secs(2);
 
-/// How long a look at the file holds: less than it takes to replace a file and then to call over a network.
+/// How long one check of the metadata is valid: less than replacing a file and calling over a network takes.
 const LOOK_HOLDS: Duration = Duration::from_millis(1);
 
-/// The tokens file cannot be read, and has not been for longer than what it held counts; `Display` names it and what is
-/// wrong with it.
+/// The tokens file cannot be read, and its last content is no longer in force; `Display` names it and the fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TokensError(String);
 
-/// The callers that a file lists.
+/// The callers of a file.
 #[derive(Debug)]
 pub struct TokensFile {
     path: PathBuf,
     files: Box<dyn Files>,
     last: LastContent<Arc<Content>>,
-    /// The digest of the content whose bad lines were logged, so that they are logged once.
+    /// The digest of the content whose bad lines were logged: they are logged once.
     complained: Mutex<Option<Hash>>,
     kept: Mutex<Option<Kept>>,
-    /// The longest tick of its file system's clock.
+    /// The clock tick of its file system.
     tick: Duration,
     look_holds: Duration,
 }
 
-/// What was read, and of which file.
+/// A content, and the metadata of the file that it was read from.
 #[derive(Debug)]
 struct Kept {
     of: Stamp,
-    /// When the file was first seen so.
+    /// When the file first had this metadata.
     since: Instant,
-    /// When it was last seen so.
+    /// When it last had it.
     looked: Instant,
-    /// `None`: it may have been written again within the same tick, so it is read each time.
+    /// `None`: the file may be written again within the same tick, so it is read each time.
     content: Option<Arc<Content>>,
 }
 
-/// What changes when a file is written or replaced.
+/// The metadata that changes when a file is written or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -88,25 +85,25 @@ impl From<Metadata> for Stamp {
     }
 }
 
-/// One good line.
+/// A valid line.
 #[derive(Debug)]
 struct Entry {
     principal: Principal,
     token: Hash,
 }
 
-/// What a file holds.
+/// The lines of a file.
 #[derive(Debug)]
 pub(super) struct Content {
     entries: Vec<Entry>,
-    /// Lines that are wrong, with what would be right.
+    /// Invalid lines by number, with what would be right.
     pub(super) bad: Vec<(u64, String)>,
-    /// Lines that work and should be better.
+    /// Lines with weak tokens, with what would be better.
     pub(super) weak: Vec<(u64, String)>,
 }
 
 impl Content {
-    /// How many lines let somebody in.
+    /// The number of callers.
     pub(super) fn callers(&self) -> usize {
         self.entries.len()
     }
@@ -127,16 +124,16 @@ impl TokensFile {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Who holds this token, if anybody does.
+    /// The caller with this token, if there is one.
     ///
     /// # Errors
-    /// When the file cannot be read: then nobody is known, and nobody unknown.
+    /// When the file cannot be read: then no caller can be authenticated or refused.
     pub fn authenticate(&self, presented: &str) -> Result<Option<Principal>, TokensError> {
         let content = self.content()?;
         if presented.is_empty() || presented.len() > LONGEST_TOKEN {
@@ -153,14 +150,13 @@ impl TokensFile {
         Ok(found)
     }
 
-    /// What the file holds now: as it was read before, where that is certain to be the same, or where it cannot be read
-    /// just now.
+    /// The content in force: the cached one while the file is certainly unchanged, or the last one while it cannot be read.
     ///
     /// # Errors
     /// As for [`authenticate`](Self::authenticate).
-    #[expect(clippy::disallowed_methods, reason = "a file's times go on while a test's clock is paused")]
+    #[expect(clippy::disallowed_methods, reason = "the times of a file do not follow a test's paused clock")]
     pub(super) fn content(&self) -> Result<Arc<Content>, TokensError> {
-        // one that cannot be looked at is told of by the read
+        // an error is reported by the read that follows
         let stamp = || self.files.metadata(&self.path).ok().map(Stamp::from);
         let began = Instant::now();
         if let Some(content) = self.just_seen(began) {
@@ -178,7 +174,7 @@ impl TokensFile {
         self.last.or_last(read).map_err(|error| TokensError(error.to_string()))
     }
 
-    /// Whether callers can be recognised now.
+    /// Whether callers can be authenticated now.
     ///
     /// # Errors
     /// As for [`authenticate`](Self::authenticate).
@@ -198,7 +194,7 @@ impl TokensFile {
         kept.content.clone()
     }
 
-    /// Keeps what was read from `began` on of a file that looked the same before and after.
+    /// Caches a content that was read from `began` on, with the same metadata before and after.
     fn keep(&self, of: Stamp, began: Instant, content: &Arc<Content>) {
         let mut kept = self.kept.lock().expect("no code panics while holding this lock");
         let since = kept.as_ref().filter(|kept| kept.of == of).map_or(began, |kept| kept.since);
@@ -206,8 +202,8 @@ impl TokensFile {
         *kept = Some(Kept { of, since, looked: began, content: certain.then(|| Arc::clone(content)) });
     }
 
-    /// Reads and sorts the lines; bad ones are logged once for each content of the file.
-    fn read(&self) -> Result<Content, Unreadable> {
+    /// Reads and parses the file; invalid lines are logged once for each content.
+    fn read(&self) -> Result<Content, FileError> {
         let text = read_text(&*self.files, &self.path, text_file::LARGEST)?;
         let text = text.expose_secret();
         let content = parse(text);
@@ -217,7 +213,7 @@ impl TokensFile {
             if *complained != Some(digest) {
                 *complained = Some(digest);
                 for (line, what) in &content.bad {
-                    tracing::warn!(file = %self.path.display(), line, "Ignored a line of the tokens file: {what}");
+                    tracing::warn!(file = %self.path.display(), line, error = what, "invalid line of the tokens file ignored");
                 }
             }
         }
@@ -241,7 +237,7 @@ fn parse(text: &str) -> Content {
         match entry(line) {
             Ok((entry, weak)) => {
                 if content.entries.iter().any(|other| bool::from(other.token.ct_eq(&entry.token))) {
-                    content.bad.push((number, "this token stands on an earlier line already".to_owned()));
+                    content.bad.push((number, "an earlier line has this token already".to_owned()));
                     continue;
                 }
                 if weak {

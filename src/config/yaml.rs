@@ -1,14 +1,14 @@
 //! A YAML file read into [`Settings`].
 //!
 //! Owns the limits of the file (size, aliases, one document) and the texts about a wrong shape: the first one ends the
-//! reading. Never repeats a value, since it may be a secret in the wrong place; a key is repeated.
+//! reading. Never repeats a value, since it may be a secret in the wrong location; a key is repeated.
 
 use serde_path_to_error::Segment;
 use serde_saphyr::Error;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 use super::located::{Locate as _, Located};
-use super::report::{Place, Report, Reported};
+use super::report::{Location, Report, Reported};
 use super::settings::Settings;
 
 /// The largest file that is read, in bytes.
@@ -43,9 +43,9 @@ pub(super) fn read(text: &str, file: &str, report: &mut Report) -> Result<Settin
         Err(error) => {
             let key = if let Error::DuplicateMappingKey { key: Some(key), .. } = &error { key } else { "" };
             let path = join(&path, key);
-            let mut place = Place::in_line(error.location().map_or(0, |location| location.line()));
-            place.complete(if path.is_empty() { file } else { &path }, None);
-            Err(report.fault(&place, describe(&error)))
+            let mut location = Location::in_line(error.location().map_or(0, |location| location.line()));
+            location.complete(if path.is_empty() { file } else { &path }, None);
+            Err(report.fault(&location, describe(&error)))
         }
     }
 }

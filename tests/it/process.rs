@@ -338,6 +338,7 @@ fn one_mirror_comes_from_the_environment_and_a_secret_there_is_warned_about() {
     let told = stdout(&checked) + &stderr(&checked);
     assert_eq!(checked.status.code(), Some(0), "{told}");
     assert!(told.contains("ours/copy") && told.contains("30m0s") && told.contains("GITEA_PASSWORD"), "{told}");
+    assert!(told.contains("\nvalid: 1 mirror, "), "{told}");
     assert!(!told.contains("unused-password"), "{told}");
 }
 

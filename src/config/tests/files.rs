@@ -116,7 +116,7 @@ fn a_fault_of_shape_is_reported_with_its_path_and_line() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_a_fault_with_its_line() {
-    let place = Home::new();
+    let home = Home::new();
     for (yaml, part) in [
         ("gitea: [1,", "line 1"),
         ("gitea: {}\nmirrors: a: b", "line 2"),
@@ -133,18 +133,18 @@ fn a_file_that_cannot_be_read_is_a_fault_with_its_line() {
         (&"[".repeat(10_000), "not YAML"),
         (&format!("#{}", "x".repeat(9_000_000)), "8192 KiB"),
     ] {
-        let faults = place.load_file(yaml).expect_err(yaml);
+        let faults = home.load_file(yaml).expect_err(yaml);
         assert!(faults.to_string().contains(part), "{yaml:.40}: {faults}");
     }
     let bomb = (1..=20).fold("a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned(), |bomb, n| {
         let alias = format!("*a{},", n - 1).repeat(3);
         format!("{bomb}a{n}: &a{n} [{alias}]\n")
     });
-    assert!(place.load_file(&bomb).is_err());
+    assert!(home.load_file(&bomb).is_err());
     // each repetition of an alias counts
     let long = format!("server: {{ hosts: [&a '{}'{}] }}", "x".repeat(200_000), ", *a".repeat(50));
-    assert!(place.load_file(&long).unwrap_err().to_string().contains("budget"));
-    let options = Options { config: Some("/nowhere.yaml".into()), ..place.options() };
+    assert!(home.load_file(&long).unwrap_err().to_string().contains("budget"));
+    let options = Options { config: Some("/nowhere.yaml".into()), ..home.options() };
     assert_eq!(paths(&load(&options, &|_| None).unwrap_err()), ["--config"]);
 }
 
@@ -204,16 +204,16 @@ proptest! {
 
 #[test]
 fn an_empty_section_stands_for_its_defaults() {
-    let place = Home::new();
-    assert!(place.load_file(GOOD).is_ok());
-    assert!(place.load_file(&format!("{GOOD}    mode: follow\nkubernetes:\nserver:\nlimits: {{ run: }}\n")).is_ok());
+    let home = Home::new();
+    assert!(home.load_file(GOOD).is_ok());
+    assert!(home.load_file(&format!("{GOOD}    mode: follow\nkubernetes:\nserver:\nlimits: {{ run: }}\n")).is_ok());
 }
 
 #[test]
 fn with_a_file_the_variables_are_ignored_and_one_is_told() {
-    let place = Home::new();
-    let config = place.write("config.yaml", &GOOD.replace("TOKEN_FILE", &place.path("gitea-token")));
-    let options = Options { config: Some(config.into()), ..place.options() };
+    let home = Home::new();
+    let config = home.write("config.yaml", &GOOD.replace("TOKEN_FILE", &home.path("gitea-token")));
+    let options = Options { config: Some(config.into()), ..home.options() };
     let loaded = load(&options, &|name| (name == "GITEA_ORG").then(|| "other".into())).unwrap();
     assert_eq!(loaded.config.mirrors[0].spec.owner.as_str(), "openova");
     assert!(loaded.warnings.len() == 1 && loaded.warnings[0].starts_with("GITEA_ORG"), "{:?}", loaded.warnings);
@@ -221,7 +221,7 @@ fn with_a_file_the_variables_are_ignored_and_one_is_told() {
 
 #[test]
 fn a_thousand_mirrors_fit_into_a_file() {
-    let place = Home::new();
+    let home = Home::new();
     let mut yaml =
         String::from("gitea: { url: 'http://gitea-http.gitea.svc:3000', tokenFile: TOKEN_FILE }\nmirrors:\n");
     for n in 0..1_000 {
@@ -233,26 +233,26 @@ fn a_thousand_mirrors_fit_into_a_file() {
         )
         .unwrap();
     }
-    let config = place.load_file(&yaml).unwrap().config;
+    let config = home.load_file(&yaml).unwrap().config;
     assert_eq!(config.mirrors.len(), 1_000);
     let twice = format!(
         "{yaml}  - name: mirror-500\n    upstream: {{ url: https://git.example.org/x }}\n    target: {{ owner: o, repo: r }}\n"
     );
-    assert_eq!(place.load_file(&twice).unwrap_err().faults.len(), 1);
+    assert_eq!(home.load_file(&twice).unwrap_err().faults.len(), 1);
 }
 
 #[test]
 fn the_secrets_of_webhooks_are_files_and_those_that_cannot_be_used_are_told() {
-    let place = Home::new();
-    let good = place.write("good", "0123456789abcdef0123456789abcdef\n");
-    let short = place.write("short", "0123456789abcdef");
+    let home = Home::new();
+    let good = home.write("good", "0123456789abcdef0123456789abcdef\n");
+    let short = home.write("short", "0123456789abcdef");
     let with =
-        |files: &[&str]| place.load_file(&format!("{GOOD}    webhook: {{ secretFiles: [{}] }}\n", files.join(", ")));
+        |files: &[&str]| home.load_file(&format!("{GOOD}    webhook: {{ secretFiles: [{}] }}\n", files.join(", ")));
     let loaded = with(&[&good]).unwrap();
     let secrets = loaded.config.mirrors[0].webhook.read().unwrap();
     assert_eq!((secrets.good.len(), secrets.bad.len()), (1, 0));
     assert_eq!(secrets.good[0].expose_secret().len(), 32, "the line's end is no part of it");
-    assert!(describe(&loaded.config).contains("under /hooks/openova, signed with a secret in"), "{loaded:?}");
+    assert!(describe(&loaded.config).contains("webhook: /hooks/openova, signed with a secret in"), "{loaded:?}");
 
     let loaded = with(&[&good, &short, "/no/such/file"]).unwrap();
     let warnings = loaded.warnings.join("\n");
@@ -261,7 +261,7 @@ fn the_secrets_of_webhooks_are_files_and_those_that_cannot_be_used_are_told() {
     assert_eq!((secrets.good.len(), secrets.bad.len()), (1, 2));
     assert!(!format!("{secrets:?} {loaded:?}").contains("0123456789abcdef"));
 
-    assert!(place.load_file(GOOD).unwrap().config.mirrors[0].webhook.read().is_none());
+    assert!(home.load_file(GOOD).unwrap().config.mirrors[0].webhook.read().is_none());
     for bad in [&["''"][..], &["7"], &[&*good; 9]] {
         let faults = with(bad).unwrap_err();
         assert_eq!(faults.faults.len(), 1, "{faults}");
@@ -271,9 +271,9 @@ fn the_secrets_of_webhooks_are_files_and_those_that_cannot_be_used_are_told() {
 
 #[test]
 fn notifications_go_to_an_https_address_or_into_the_cluster_and_are_signed_or_warned_about() {
-    let place = Home::new();
-    let secret = place.write("signing", "0123456789abcdef0123456789abcdef");
-    let with = |text: &str| place.load_file(&format!("{GOOD}notifications: {{ {text} }}\n"));
+    let home = Home::new();
+    let secret = home.write("signing", "0123456789abcdef0123456789abcdef");
+    let with = |text: &str| home.load_file(&format!("{GOOD}notifications: {{ {text} }}\n"));
     assert!(with("").unwrap().config.notifications.is_none());
     assert!(with("url: null, secretFile: null").unwrap().config.notifications.is_none());
 
@@ -281,7 +281,10 @@ fn notifications_go_to_an_https_address_or_into_the_cluster_and_are_signed_or_wa
     let told = loaded.config.notifications.as_ref().unwrap();
     assert!(told.proxied && loaded.warnings.is_empty(), "{loaded:?}");
     assert_eq!(told.secret.read().unwrap().good.len(), 1);
-    assert!(describe(&loaded.config).contains("to https://alerts.example.org/cutover, signed with the secret in"));
+    assert!(
+        describe(&loaded.config)
+            .contains("notifications: https://alerts.example.org/cutover, signed with the secret in")
+    );
 
     let loaded = with("url: http://alerts.monitoring.svc:9000/in").unwrap();
     assert!(!loaded.config.notifications.as_ref().unwrap().proxied);

@@ -77,15 +77,15 @@ fn every_key_arrives_and_is_shown() {
         "jim",
         "cutover-api",
         "flux-system/other.status",
-        "it is allowed (absentStatus)",
-        "is refused (syncPastPivot)",
-        "as Kubernetes tells",
+        "absentStatus: allow",
+        "syncPastPivot: refuse",
+        "auth: Kubernetes TokenReview",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let off = load_in(&POD, &home, "statusConfigMap: ''\npastPivotGuard: false", true).unwrap().config;
     assert!(off.kubernetes.as_ref().unwrap().status.is_none() && off.policy.pivot.is_none());
-    assert!(describe(&off).contains("is neither read nor written"));
+    assert!(describe(&off).contains("statusConfigMap: none"));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn the_address_is_the_pod_s_own_or_the_one_that_is_written() {
 #[test]
 fn what_cannot_be_meant_is_refused() {
     let home = Home::new();
-    for (lines, place, words) in [
+    for (lines, key, words) in [
         ("operators: ['system:serviceaccount:catalyst']", "operators[0]", "system:serviceaccount:NAMESPACE:NAME"),
         ("operators: ['system:serviceaccount:Catalyst:x']", "operators[0]", "NAMESPACE:NAME"),
         ("operators: ['system:serviceaccount:a:b:c']", "operators[0]", "NAMESPACE:NAME"),
@@ -143,7 +143,7 @@ fn what_cannot_be_meant_is_refused() {
         ("colour: blue", "colour", "unknown key"),
     ] {
         let faults = load_in(&POD, &home, lines, true).expect_err(lines);
-        assert_eq!(paths(&faults), [format!("kubernetes.{place}")], "{faults}");
+        assert_eq!(paths(&faults), [format!("kubernetes.{key}")], "{faults}");
         assert!(faults.to_string().contains(words) && !faults.to_string().contains("hunter2"), "{faults}");
     }
 }

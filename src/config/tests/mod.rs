@@ -26,10 +26,10 @@ struct Home {
 
 impl Home {
     fn new() -> Self {
-        let place = Self { dir: tempfile::tempdir().unwrap() };
-        place.write("gitea-token", "s3cret-of-gitea\n");
-        place.write("tokens", &format!("# who may\noperator ops {TOKEN}\n"));
-        place
+        let home = Self { dir: tempfile::tempdir().unwrap() };
+        home.write("gitea-token", "s3cret-of-gitea\n");
+        home.write("tokens", &format!("# who may\noperator ops {TOKEN}\n"));
+        home
     }
 
     fn write(&self, name: &str, text: &str) -> String {
@@ -69,7 +69,7 @@ impl Home {
 
 /// Where the faults are, in order.
 fn paths(faults: &Faults) -> Vec<&str> {
-    faults.faults.iter().map(|fault| fault.place.path()).collect()
+    faults.faults.iter().map(|fault| fault.location.path()).collect()
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn the_environment_alone_is_a_configuration_with_the_defaults_of_the_design() {
 
 #[test]
 fn every_field_of_a_file_arrives() {
-    let place = Home::new();
+    let home = Home::new();
     let yaml = "\
 gitea: { url: https://git.example.org/git, usernameFile: TOKEN_FILE, passwordFile: TOKEN_FILE }
 mirrors:
@@ -111,7 +111,7 @@ server: { hosts: [cutover.example.org, '[::1]', 10.0.0.1], origins: ['https://co
 kubernetes: { enabled: false, audiences: [], operators: [], viewers: [], statusConfigMap: catalyst/self-sovereign-cutover-status, pastPivotGuard: true }
 notifications: { url: null, secretFile: null }
 ";
-    let config = place.load_file(yaml).unwrap().config;
+    let config = home.load_file(yaml).unwrap().config;
     let [a, b] = &config.mirrors[..] else { panic!("two mirrors") };
     assert_eq!(a.spec.interval.to_string(), "1h30m0s");
     assert_eq!((a.spec.on_legacy, b.spec.on_legacy), (OnLegacy::RenameAside, OnLegacy::Refuse));
@@ -132,11 +132,15 @@ notifications: { url: null, secretFile: null }
     for part in [
         "https://git.example.org/git",
         "Mirror a",
+        "mode: severed",
+        "prune: true",
+        "private: true",
+        "onLegacy: renameAside",
         "the token in",
-        "every 1h30m0s",
-        "nobody: a public",
-        "at most 32",
-        "at most 48MiB",
+        "interval: 1h30m0s",
+        "credential: none (public repository)",
+        "connections: 32",
+        "refsBytes: 48MiB",
     ] {
         assert!(page.contains(part), "{part} in\n{page}");
     }
@@ -145,7 +149,7 @@ notifications: { url: null, secretFile: null }
 
 #[test]
 fn a_bad_value_of_the_environment_is_a_fault_of_its_variable() {
-    let place = Home::new();
+    let home = Home::new();
     for (name, values) in [
         (
             "UPSTREAM_REPO_URL",
@@ -197,7 +201,7 @@ fn a_bad_value_of_the_environment_is_a_fault_of_its_variable() {
         ("UPSTREAM_TOKEN_FILE", &["a\0b"]),
     ] {
         for value in values {
-            let faults = place.load_environment(&[(name, value)]).expect_err(value);
+            let faults = home.load_environment(&[(name, value)]).expect_err(value);
             assert_eq!(paths(&faults), [name], "{value:?}: {faults}");
             assert!(!faults.to_string().contains("hunter2"), "{faults}");
         }
@@ -206,8 +210,8 @@ fn a_bad_value_of_the_environment_is_a_fault_of_its_variable() {
 
 #[test]
 fn whatever_works_and_should_be_better_is_warned_about() {
-    let place = Home::new();
-    let file = place.path("gitea-token");
+    let home = Home::new();
+    let file = home.path("gitea-token");
     for (variables, place_of_warning) in [
         (&[("MIRROR_INTERVAL", "5m")][..], "MIRROR_INTERVAL"),
         (&[("UPSTREAM_REPO_URL", "http://github.com/a/b")], "UPSTREAM_REPO_URL"),
@@ -219,7 +223,7 @@ fn whatever_works_and_should_be_better_is_warned_about() {
         (&[("GITEA_TOKEN_FILE", "/nowhere/token")], "GITEA_TOKEN_FILE"),
         (&[("UPSTREAM_TOKEN", "hunter2")], "UPSTREAM_TOKEN"),
     ] {
-        let loaded = place.load_environment(variables).unwrap();
+        let loaded = home.load_environment(variables).unwrap();
         let [warning] = &loaded.warnings[..] else { panic!("{variables:?}: {:?}", loaded.warnings) };
         assert!(warning.starts_with(place_of_warning), "{warning}");
         assert!(!format!("{loaded:?}{}", describe(&loaded.config)).contains("hunter2"));
@@ -228,8 +232,8 @@ fn whatever_works_and_should_be_better_is_warned_about() {
 
 #[test]
 fn a_credential_must_be_whole_and_goes_over_http_only_to_this_machine() {
-    let place = Home::new();
-    let file = place.path("gitea-token");
+    let home = Home::new();
+    let file = home.path("gitea-token");
     let none = ("GITEA_TOKEN_FILE", "");
     for (variables, at) in [
         (&[none][..], "GITEA_TOKEN_FILE"),
@@ -238,19 +242,19 @@ fn a_credential_must_be_whole_and_goes_over_http_only_to_this_machine() {
         (&[("UPSTREAM_PASSWORD_FILE", &file)], "UPSTREAM_USERNAME_FILE"),
         (&[("UPSTREAM_REPO_URL", "http://git.example.org/a"), ("UPSTREAM_TOKEN_FILE", &file)], "UPSTREAM_TOKEN_FILE"),
     ] {
-        assert_eq!(paths(&place.load_environment(variables).unwrap_err()), [at], "{variables:?}");
+        assert_eq!(paths(&home.load_environment(variables).unwrap_err()), [at], "{variables:?}");
     }
     let loopback = [("UPSTREAM_REPO_URL", "http://127.0.0.1:9000/a"), ("UPSTREAM_TOKEN_FILE", &file)];
-    assert!(place.load_environment(&loopback).is_ok());
+    assert!(home.load_environment(&loopback).is_ok());
 }
 
 #[test]
 fn a_repository_names_the_mirror_of_the_environment() {
-    let place = Home::new();
+    let home = Home::new();
     for (repo, name) in
         [("Open_Nova.2", "open-nova-2"), ("_x_", "x"), ("__", "openova"), (&"x".repeat(80), &"x".repeat(63))]
     {
-        let loaded = place.load_environment(&[("GITEA_REPO", repo)]).unwrap();
+        let loaded = home.load_environment(&[("GITEA_REPO", repo)]).unwrap();
         assert_eq!(loaded.config.mirrors[0].spec.name.as_str(), name);
     }
 }

@@ -27,7 +27,7 @@ fn a_bundle_is_opened_once_for_all_that_name_it_and_described() {
     let bundles: Vec<_> = loaded.config.mirrors.iter().map(|mirror| mirror.bundle.clone().unwrap()).collect();
     assert!(std::sync::Arc::ptr_eq(&bundles[0], &bundles[1]));
     assert_eq!(loaded.config.gitea.bundle.as_ref().unwrap().setting(), "gitea.caFile");
-    assert_eq!(describe(&loaded.config).matches("the system, and 1 certificate in").count(), 3);
+    assert_eq!(describe(&loaded.config).matches("the system's, and 1 certificate in").count(), 3);
     assert_eq!(loaded.warnings, Vec::<String>::new());
 }
 

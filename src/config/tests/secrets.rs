@@ -11,11 +11,11 @@ use crate::domain::credential::{Credential, CredentialSource as _};
 
 #[test]
 fn who_may_call_must_be_said() {
-    let place = Home::new();
-    let file = |text: &str| Some(place.write(&format!("tokens-{}", text.len()), text).into());
-    let base = place.options();
+    let home = Home::new();
+    let file = |text: &str| Some(home.write(&format!("tokens-{}", text.len()), text).into());
+    let base = home.options();
     let faults_of = |options: Options| {
-        let token_file = place.path("gitea-token");
+        let token_file = home.path("gitea-token");
         load(&options, &|name| (name == "GITEA_TOKEN_FILE").then(|| token_file.clone()))
             .map_or_else(|faults| faults.to_string(), |loaded| loaded.warnings.join("\n"))
     };
@@ -28,7 +28,7 @@ fn who_may_call_must_be_said() {
         (Options { tokens_file: file("operator a\nadmin b x\nviewer c sha256:12\n"), ..base.clone() }, "has 3 faults"),
         (
             Options { tokens_file: file("operator a t\nviewer b t\n"), ..base.clone() },
-            ": this token stands on an earlier line",
+            ": an earlier line has this token",
         ),
         (Options { tokens_file: file("operator a t\n"), ..base.clone() }, "can be guessed"),
         (Options { listen: "localhost".into(), ..base.clone() }, "--listen: write an IP address"),
@@ -38,7 +38,7 @@ fn who_may_call_must_be_said() {
             Options { listen: "0.0.0.0:8080".into(), allow_anonymous_remote: true, ..none.clone() },
             "every caller that reaches the address is an operator",
         ),
-        (Options { state_dir: place.path("tokens").into(), ..base.clone() }, "--state-dir: this is not a directory"),
+        (Options { state_dir: home.path("tokens").into(), ..base.clone() }, "--state-dir: this is not a directory"),
     ] {
         let text = faults_of(options);
         assert!(text.contains(part), "{part} in {text}");
@@ -48,8 +48,8 @@ fn who_may_call_must_be_said() {
 
 #[test]
 fn a_credential_is_read_anew_at_each_use_and_an_error_names_the_file_only() {
-    let place = Home::new();
-    let path = place.write("token", "one\n");
+    let home = Home::new();
+    let path = home.write("token", "one\n");
     let source = ConfiguredCredential::token_file(path.clone().into());
     let token = || match source.read() {
         Ok(Some(Credential::Token(token))) => Ok(token.expose_secret().to_owned()),
@@ -58,7 +58,7 @@ fn a_credential_is_read_anew_at_each_use_and_an_error_names_the_file_only() {
     };
     assert_eq!(token(), Ok("one".into()));
     for (text, read) in [("two", "two"), ("  three \r\n", "three"), ("four\n\n", "four")] {
-        place.write("token", text);
+        home.write("token", text);
         assert_eq!(token(), Ok(read.into()));
     }
     for (text, wrong) in [
@@ -70,7 +70,7 @@ fn a_credential_is_read_anew_at_each_use_and_an_error_names_the_file_only() {
         ("hunter2ü", "ASCII"),
         (&"hunter2".repeat(10_000), "larger than 64 KiB"),
     ] {
-        place.write("token", text);
+        home.write("token", text);
         let error = token().unwrap_err();
         assert!(error.starts_with(&path) && error.contains(wrong) && !error.contains("hunter2"), "{error}");
     }
@@ -84,8 +84,8 @@ fn a_credential_is_read_anew_at_each_use_and_an_error_names_the_file_only() {
 
 #[test]
 fn a_password_keeps_its_spaces_and_loses_one_line_break() {
-    let place = Home::new();
-    let secret = |text: &str| Secret::file(place.write(&format!("f{}", text.len()), text).into());
+    let home = Home::new();
+    let secret = |text: &str| Secret::file(home.write(&format!("f{}", text.len()), text).into());
     let source = ConfiguredCredential::Basic { username: secret("joe\n"), password: secret(" pass word \n") };
     let Ok(Some(Credential::Basic { username, password })) = source.read() else { panic!("basic") };
     assert_eq!((username.as_str(), password.expose_secret()), ("joe", " pass word "));
@@ -94,10 +94,10 @@ fn a_password_keeps_its_spaces_and_loses_one_line_break() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_is_known_by_itself_or_by_its_digest_and_the_file_rules_at_each_use() {
-    let place = Home::new();
+    let home = Home::new();
     // printf token-of-the-viewer | sha256sum
     let digest = "8eee65f71a54c40c5b30b638311e5d6d058078c38b15062600153c3790e92ce2";
-    let path = place
+    let path = home
         .write("t", &format!("operator ops {TOKEN}\n\n# x\nviewer\tconsole   sha256:{}\r\n", digest.to_uppercase()));
     let file = TokensFile::new(path.into());
     let who = |token: &str| file.authenticate(token).unwrap().map(|who| (who.name, who.role));
@@ -106,10 +106,10 @@ async fn a_token_is_known_by_itself_or_by_its_digest_and_the_file_rules_at_each_
     for stranger in ["", " ", "x", digest, &format!("sha256:{digest}"), &TOKEN[1..], &"x".repeat(10_000)] {
         assert_eq!(who(stranger), None, "{stranger}");
     }
-    place.write("t", "operator new 0123456789012345678901\nnonsense\n");
+    home.write("t", "operator new 0123456789012345678901\nnonsense\n");
     assert_eq!(who("0123456789012345678901"), Some(("new".into(), Role::Operator)), "a bad line is skipped");
     assert_eq!(who(TOKEN), None);
-    place.write("t", "");
+    home.write("t", "");
     assert_eq!(who("0123456789012345678901"), None);
     fs::remove_file(file.path()).unwrap();
     assert_eq!(who("x"), None, "the empty list counts for a moment");

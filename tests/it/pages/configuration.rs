@@ -95,7 +95,7 @@ fn faults(folder: &TempDir, path: &str, unknown: &str) -> (Vec<String>, Vec<Stri
         if unknown.is_empty() { found == place(path) } else { found.ends_with(unknown) }
     };
     let said: Vec<_> =
-        faults.iter().filter(|fault| here(&fault.place.to_string())).map(|fault| fault.what.clone()).collect();
+        faults.iter().filter(|fault| here(&fault.location.to_string())).map(|fault| fault.what.clone()).collect();
     let lists = said.iter().filter_map(|what| what.split_once("the keys here are "));
     let keys = lists.flat_map(|(_, keys)| keys.split(", ").map(str::to_owned)).collect();
     (said, keys)
