@@ -163,6 +163,14 @@ pub struct Repository {
     pub archived: bool,
 }
 
+impl Repository {
+    /// Whether it is a mirror whose migration has ended.
+    #[must_use]
+    pub const fn is_finished_mirror(&self) -> bool {
+        self.mirror && self.interval.is_some()
+    }
+}
+
 /// `GET /repos/{owner}/{repo}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepositoryAnswer {

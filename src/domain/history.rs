@@ -41,6 +41,12 @@ pub struct History {
     pub streak: Option<Streak>,
     /// Gitea has answered in this run.
     pub gitea_answered: bool,
+    /// Gitea's API gave no usable answer to the latest request, whoever sent it.
+    pub gitea_unreachable: bool,
+    /// The repository was looked at.
+    pub looked: bool,
+    /// The mirror that was seen last under the name: by this run, or, before it has looked, by the latest proof.
+    pub mirror: Option<u64>,
     /// How many looks at the owner had trouble, in a row: looks at the repository in between do not end it.
     pub owner_troubles: u32,
     /// How many looks at Gitea's refs brought no list, in a row: looks at the repository in between do not end it.
@@ -159,11 +165,13 @@ impl History {
 
     /// Takes note of a look at the repository.
     pub fn saw_repository(&mut self, seen: &RepositorySeen) {
+        self.looked = true;
         self.gitea_answered |= !matches!(seen.answer, RepositoryAnswer::Trouble(_));
         match &seen.answer {
             RepositoryAnswer::Trouble(trouble) => self.note_trouble(trouble),
             RepositoryAnswer::Present(repository) => {
                 self.streak = None;
+                self.mirror = repository.is_finished_mirror().then_some(repository.id);
                 self.absent_since = None;
                 if self.repository_id.replace(repository.id) != Some(repository.id) {
                     self.folder_gone_since = None;
@@ -172,6 +180,7 @@ impl History {
             }
             RepositoryAnswer::Absent => {
                 self.streak = None;
+                self.mirror = None;
                 self.absent_since.get_or_insert(self.elapsed);
                 // an error after which there is no row was said before one was made: a later row is not that migrate's
                 if let Some(intent) = self.intents.last_mut().filter(|_| self.migrate.is_some()) {

@@ -52,6 +52,8 @@ impl Driver {
             mode_change: remembered.mode.filter(|change| change.counts(self.spec.mode)).map(Box::new),
             left_aside: remembered.facts.left_aside,
             pruning: remembered.pruning,
+            // only one that was proven was a mirror of ours
+            mirror: remembered.facts.gitea_id.filter(|_| remembered.facts.proven_at.is_some()),
             proven_refs: remembered.facts.proven_refs,
             proven_branches: remembered.facts.proven_branches,
             options: self.options.clone(),
@@ -142,6 +144,7 @@ impl Driver {
     }
 
     pub(super) async fn act(&self, action: Action, work: &mut Work) -> Result<(), JournalError> {
+        work.give_up_early_lists();
         work.looking = match &action {
             // it goes on after its answer
             Action::Sync => Phase::Syncing,

@@ -56,11 +56,22 @@ impl Budget {
     /// Waits for its turn, and reserves for both sides of a mirror: as much as its lists needed last, or, for lists that
     /// did not fit into that, as much as there may be.
     pub(super) async fn reserve(&self, mirror: &MirrorName, whole: bool) -> Reservation {
-        let known = self.needed.lock().expect("no code panics while holding this lock").get(mirror).copied();
-        let share = if whole { self.most } else { known.unwrap_or(FIRST).min(self.most) };
+        let share = self.first_share(mirror, whole);
         let _waiting = Waiting::at(&self.waiting);
         let permit = Arc::clone(&self.units).acquire_many_owned(units(share)).await;
         Reservation { permit: permit.expect("the semaphore is never closed"), share }
+    }
+
+    /// The same, unless it would have to wait.
+    pub(super) fn reserve_at_once(&self, mirror: &MirrorName, whole: bool) -> Option<Reservation> {
+        let share = self.first_share(mirror, whole);
+        let permit = Arc::clone(&self.units).try_acquire_many_owned(units(share)).ok()?;
+        Some(Reservation { permit, share })
+    }
+
+    fn first_share(&self, mirror: &MirrorName, whole: bool) -> usize {
+        let known = self.needed.lock().expect("no code panics while holding this lock").get(mirror).copied();
+        if whole { self.most } else { known.unwrap_or(FIRST).min(self.most) }
     }
 
     /// Takes note that lists did not fit into a reservation. `true`: no larger one can be had.
@@ -150,8 +161,10 @@ mod tests {
             (&mut whole).now_or_never().is_none() && (&mut small).now_or_never().is_none(),
             "the large one is first"
         );
+        assert!(budget.reserve_at_once(&three, false).is_none(), "there is room, and others wait for it");
         drop(whole);
         assert!(small.now_or_never().is_some());
+        assert!(budget.reserve_at_once(&three, false).is_some(), "nobody waits");
         drop(first);
     }
 

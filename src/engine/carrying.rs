@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::driver::{Driver, Event, Work};
 use super::facts::LastSeen;
-use crate::domain::decide::{Action, Carrying, carry_out};
+use crate::domain::decide::{Action, Carrying, Purpose, carry_out};
 use crate::domain::mode::ModeChange;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::run::Phase;
@@ -37,7 +37,7 @@ impl Driver {
     async fn carry(&self, change: &ModeChange) -> Result<(Result<(), Box<Problem>>, LastSeen), JournalError> {
         // not in line with runs: to stop a mirror must not wait for clones
         let _turn = self.around.mode_turns.acquire().await;
-        let mut work = self.begin(Instant::now()).await?;
+        let mut work = self.begin(Instant::now(), Purpose::ModeChange).await?;
         loop {
             work.tick();
             match carry_out(&self.spec, change, &work.observation, &work.history, &self.around.policy) {

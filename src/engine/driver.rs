@@ -11,12 +11,13 @@ use tokio::sync::{Notify, SemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::budget::Reservation;
+use super::early_lists::EarlyLists;
 use super::facts::LastSeen;
 use super::observer::Observed;
 use super::surroundings::Surroundings;
 use crate::domain::answer::{LocalRefsAnswer, RepositoryAnswer, TroubleKind, UpstreamAnswer};
 use crate::domain::credential::CredentialSource;
-use crate::domain::decide::{Look, Next, decide};
+use crate::domain::decide::{Look, Next, Purpose, decide};
 use crate::domain::evidence::Seen;
 use crate::domain::names::MirrorName;
 use crate::domain::observation::{History, Observation, RepositorySeen};
@@ -69,8 +70,11 @@ pub(super) struct Driver {
 /// What the loop keeps.
 pub(super) struct Work {
     began: Instant,
+    pub(super) purpose: Purpose,
     pub(super) observation: Observation,
-    /// For the lists that are held in it.
+    /// Lists that are read while the repository is looked at.
+    pub(super) early: EarlyLists,
+    /// For the lists that are held or read.
     pub(super) reserved: Option<Reservation>,
     /// Lists of this work did not fit into less.
     pub(super) needs_all_memory: bool,
@@ -89,10 +93,12 @@ pub(super) struct Work {
 
 impl Work {
     /// With nothing seen, and what is known from before.
-    pub(super) fn beginning(began: Instant, history: History) -> Self {
+    pub(super) fn beginning(began: Instant, purpose: Purpose, history: History) -> Self {
         Self {
             began,
+            purpose,
             observation: Observation::default(),
+            early: EarlyLists::default(),
             reserved: None,
             needs_all_memory: false,
             history,
@@ -177,7 +183,7 @@ impl Driver {
     /// Works to the end. Without a turn nothing is done but to refuse, and to give back a name that was taken; `None`: the
     /// mirror may follow again, and has to wait for its turn.
     async fn work_from(&self, began: Instant, has_turn: bool) -> Result<Option<(End, LastSeen)>, JournalError> {
-        let mut work = self.begin(began).await?;
+        let mut work = self.begin(began, Purpose::Run).await?;
         if !has_turn && work.history.mode.follows() {
             return Ok(None);
         }
@@ -215,12 +221,15 @@ impl Driver {
     }
 
     /// Where the loop begins: with nothing seen, and what the journal knows.
-    pub(super) async fn begin(&self, began: Instant) -> Result<Work, JournalError> {
-        Ok(Work::beginning(began, self.recall().await?))
+    pub(super) async fn begin(&self, began: Instant, purpose: Purpose) -> Result<Work, JournalError> {
+        Ok(Work::beginning(began, purpose, self.recall().await?))
     }
 
     pub(super) async fn look(&self, look: Look, work: &mut Work) {
         let looking = work.looking;
+        if !matches!(look, Look::Upstream | Look::LocalRefs) {
+            work.give_up_early_lists();
+        }
         match look {
             Look::Repository => {
                 // until Gitea has answered once, nobody knows whether it does
@@ -281,12 +290,12 @@ impl Driver {
         }
     }
 
-    pub(super) fn saw_local_refs(&self, answer: LocalRefsAnswer, work: &mut Work) {
-        let compared = self.compared(&work.observation, &answer);
+    pub(super) fn saw_local_refs(&self, seen: Seen<LocalRefsAnswer>, work: &mut Work) {
+        let compared = self.compared(&work.observation, &seen.value);
         let proven = compared.as_ref().is_some_and(|compared| compared.differing == 0);
-        work.history.saw_local_refs(&self.spec, &answer, proven);
-        work.seen.local_refs(&self.spec, &answer, compared.as_ref());
-        work.observation.local_refs = Some(Seen { at: self.around.clock.now(), value: answer });
+        work.history.saw_local_refs(&self.spec, &seen.value, proven);
+        work.seen.local_refs(&self.spec, &seen.value, compared.as_ref());
+        work.observation.local_refs = Some(seen);
         Self::saw_both(work);
     }
 
@@ -305,7 +314,9 @@ impl Driver {
     }
 
     async fn look_at_the_repository(&self, work: &mut Work) {
-        let (answer, date) = self.around.gitea.repository(&self.spec).await;
+        work.history.gitea_unreachable = self.around.gitea_status().reachable == Some(false);
+        self.begin_early_lists(work);
+        let (answer, date) = work.early.beside(self.around.gitea.repository(&self.spec)).await;
         work.tick();
         let now = self.around.clock.now();
         let trouble = match &answer {
@@ -314,7 +325,7 @@ impl Driver {
         };
         // that our own file cannot be read says nothing about Gitea
         if trouble != Some(TroubleKind::Credential) {
-            self.around.note_gitea(trouble.is_none(), now).await;
+            work.early.beside(self.around.note_gitea(trouble.is_none(), now)).await;
         }
         work.history.server = self.around.gitea_status().version.as_deref().map(Server::parse);
         let seen = RepositorySeen { answer, date: date.unwrap_or(now), dated: date.is_some() };

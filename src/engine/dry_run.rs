@@ -15,7 +15,7 @@ use super::asking::{select, unavailable};
 use super::driver::Driver;
 use super::surroundings::{AT_ONCE, Surroundings};
 use super::{Ask, Mirror, NotAccepted};
-use crate::domain::decide::{Awaited, Next, Wait, decide};
+use crate::domain::decide::{Awaited, Next, Purpose, Wait, decide};
 use crate::domain::names::MirrorName;
 use crate::domain::plan::{DryRun, Planned, plan};
 use crate::domain::problem::{Code, Problem};
@@ -91,7 +91,7 @@ impl DryRuns {
 
 async fn look_and_plan(driver: &Driver, deadline: Instant) -> Result<Planned, JournalError> {
     let (spec, policy) = (&*driver.spec, &driver.around.policy);
-    let mut work = driver.begin(Instant::now()).await?;
+    let mut work = driver.begin(Instant::now(), Purpose::Run).await?;
     let mut in_the_way = None;
     loop {
         work.tick();

@@ -4,27 +4,47 @@
 //! Owns how a driver and the budget get on: no list is held without a reservation, and whoever waits for one holds none.
 
 use std::pin::pin;
+use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
+use super::budget::Reservation;
 use super::driver::{Driver, TOLD_EVERY, Work};
+use super::early_lists::EarlyLists;
 use crate::domain::answer::{LocalRefsAnswer, Oversize, UpstreamAnswer};
+use crate::domain::decide::{EarlyReads, early_reads};
 use crate::domain::evidence::Seen;
-use crate::domain::refs::ListLimits;
-use crate::domain::refs::RefList;
+use crate::domain::refs::{ListLimits, RefList};
+
+/// One reading of upstream.
+pub(super) struct UpstreamRead {
+    seen: Seen<UpstreamAnswer>,
+    /// Until when the host asks to be left alone, if it does.
+    rests_until: Option<Instant>,
+}
 
 impl Work {
     /// Forgets both lists, and gives the memory back. They are read again when they are needed.
     pub(super) fn give_up_lists(&mut self) {
+        self.give_up_early_lists();
         self.observation.upstream = None;
         self.observation.local_refs = None;
         self.reserved = None;
     }
 
-    /// Gives memory back in which no list is held.
+    /// Gives up what is being read and was not asked for. That upstream wants to be left alone stays known.
+    pub(super) fn give_up_early_lists(&mut self) {
+        if let Some(UpstreamRead { seen, rests_until: Some(until) }) = std::mem::take(&mut self.early).into_upstream() {
+            self.resting = Some((until, seen.value));
+        }
+    }
+
+    /// Gives memory back in which no list is held or read.
     pub(super) fn free_unused_memory(&mut self) {
         let (upstream, local) = self.lists();
-        if upstream.is_none() && local.is_none() {
+        if upstream.is_none() && local.is_none() && self.early.is_empty() {
             self.reserved = None;
         }
     }
@@ -39,47 +59,101 @@ impl Driver {
     pub(super) async fn read_upstream(&self, work: &mut Work) {
         // a list is not held twice while it is read anew
         work.observation.upstream = None;
-        let Some(answer) = self.upstream(work).await else { return };
-        work.seen.upstream(&self.spec, &answer);
-        work.observation.upstream = Some(Seen { at: self.around.clock.now(), value: answer });
+        let Some(seen) = self.upstream(work).await else { return };
+        work.seen.upstream(&self.spec, &seen.value);
+        work.observation.upstream = Some(seen);
         Self::saw_both(work);
         self.fit(work);
     }
 
     /// Upstream's answer; the one before, for as long as that asks to be left alone. `None`: it is to be read again.
-    async fn upstream(&self, work: &mut Work) -> Option<UpstreamAnswer> {
+    async fn upstream(&self, work: &mut Work) -> Option<Seen<UpstreamAnswer>> {
         if let Some((_, answer)) = work.resting.as_ref().filter(|(until, _)| *until > Instant::now()) {
-            return Some(answer.clone());
+            return Some(Seen { at: self.around.clock.now(), value: answer.clone() });
         }
-        let limits = self.reserve(work).await;
-        let answer = self.around.lister.upstream(&self.spec.upstream, &*self.upstream_credential, limits).await;
-        if matches!(answer, UpstreamAnswer::Oversize(Oversize::List(_))) && self.reads_again(work) {
+        let UpstreamRead { seen, rests_until } = match work.early.upstream().await {
+            Some(read) => read,
+            None => {
+                let limits = self.reserve(work).await;
+                self.upstream_reading(limits).await
+            }
+        };
+        if matches!(seen.value, UpstreamAnswer::Oversize(Oversize::List(_))) && self.reads_again(work) {
             return None;
         }
         work.tick();
-        work.resting =
-            self.around.origins.note(self.spec.upstream.origin(), &answer).map(|until| (until, answer.clone()));
-        work.history.saw_upstream(&answer);
-        Some(answer)
+        work.resting = rests_until.map(|until| (until, seen.value.clone()));
+        work.history.saw_upstream(&seen.value);
+        Some(seen)
     }
 
     /// Reads Gitea's refs over git, or through its API.
     pub(super) async fn read_local_refs(&self, by_api: bool, work: &mut Work) {
         work.observation.local_refs = None;
-        let limits = self.reserve(work).await;
-        let (gitea, spec, lister) = (&self.around.gitea, &self.spec, &self.around.lister);
-        let answer = if by_api {
-            gitea.refs(spec, limits).await
+        let early = if !by_api && work.early.reads.local_refs_count(&self.spec, &work.observation) {
+            work.early.local_refs().await
         } else {
-            lister.gitea(gitea.url(), &spec.owner, &spec.repo, gitea.credential(), limits).await
+            work.give_up_early_lists();
+            None
         };
-        if matches!(answer, LocalRefsAnswer::Oversize(Oversize::List(_))) && self.reads_again(work) {
+        let seen = match early {
+            Some(seen) => seen,
+            None => {
+                let limits = self.reserve(work).await;
+                self.local_refs_reading(by_api, limits).await
+            }
+        };
+        if matches!(seen.value, LocalRefsAnswer::Oversize(Oversize::List(_))) && self.reads_again(work) {
             return;
         }
         work.tick();
         work.history.refs_by_api = by_api;
-        self.saw_local_refs(answer, work);
+        self.saw_local_refs(seen, work);
         self.fit(work);
+    }
+
+    /// A reading of upstream, dated when its answer arrives.
+    fn upstream_reading(&self, limits: ListLimits) -> BoxFuture<'static, UpstreamRead> {
+        let (around, spec) = (self.around.clone(), Arc::clone(&self.spec));
+        let credential = Arc::clone(&self.upstream_credential);
+        let reading = async move {
+            let value = around.lister.upstream(&spec.upstream, &*credential, limits).await;
+            let rests_until = around.origins.note(spec.upstream.origin(), &value);
+            UpstreamRead { seen: Seen { at: around.clock.now(), value }, rests_until }
+        };
+        reading.boxed()
+    }
+
+    /// The same of Gitea's refs.
+    fn local_refs_reading(&self, by_api: bool, limits: ListLimits) -> BoxFuture<'static, Seen<LocalRefsAnswer>> {
+        let (around, spec) = (self.around.clone(), Arc::clone(&self.spec));
+        let reading = async move {
+            let (gitea, lister) = (&around.gitea, &around.lister);
+            let value = if by_api {
+                gitea.refs(&spec, limits).await
+            } else {
+                lister.gitea(gitea.url(), &spec.owner, &spec.repo, gitea.credential(), limits).await
+            };
+            Seen { at: around.clock.now(), value }
+        };
+        reading.boxed()
+    }
+
+    /// Begins to read the lists that may be read while the repository is looked at. That look never waits for memory: without
+    /// it, lists are read after the answer.
+    pub(super) fn begin_early_lists(&self, work: &mut Work) {
+        work.give_up_early_lists();
+        let reads = early_reads(work.purpose, &work.observation, &work.history);
+        if reads == EarlyReads::default() {
+            return;
+        }
+        if work.reserved.is_none() {
+            work.reserved = self.around.budget.reserve_at_once(&self.spec.name, work.needs_all_memory);
+        }
+        let Some(bytes) = work.reserved.as_ref().map(Reservation::share) else { return };
+        let limits = ListLimits { time: self.around.policy.refs_time, bytes };
+        work.early =
+            EarlyLists::begin(reads, || self.upstream_reading(limits), || self.local_refs_reading(false, limits));
     }
 
     /// What a list may take, once memory for both is reserved. Waiting for that is shown as what the run is at, and counts

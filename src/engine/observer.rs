@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::driver::{Driver, Work};
 use super::facts::LastSeen;
-use crate::domain::decide::{Finding, Look, Standing, observe, standing, too_slow};
+use crate::domain::decide::{Finding, Look, Purpose, Standing, observe, standing, too_slow};
 use crate::domain::observation::History;
 use crate::domain::spec::Mode;
 use crate::domain::status::Facts;
@@ -41,7 +41,8 @@ impl Known {
 /// Observes a mirror with the looks of a driver that nobody listens to.
 pub(super) async fn one(driver: &Driver, known: Known) -> Observed {
     let history = History::without_patience(known.refs, known.branches);
-    let mut work = Work::beginning(Instant::now(), History { mode: known.mode, ..history });
+    let history = History { mode: known.mode, mirror: known.repository, ..history };
+    let mut work = Work::beginning(Instant::now(), Purpose::Observation, history);
     let (mut mode, mut standing) = (known.mode, Standing::AsSaid);
     let finding = loop {
         work.tick();

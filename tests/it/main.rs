@@ -12,6 +12,7 @@ mod contract;
 mod crashed_runs;
 mod damaged_journal;
 mod dry_runs;
+mod early_reads;
 mod events;
 mod fidelity;
 mod freshness;

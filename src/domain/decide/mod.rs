@@ -7,11 +7,12 @@
 //! Each file below holds one part of the table: a name that is free (`absent`), a migration that is not finished
 //! (`placeholder`), a regular repository in the way (`legacy`), a rename of it that Gitea did not survive (`interrupted`), a
 //! mirror that is there (`mirror`) and its settings (`settings`); `lag` waits for what a delivery names, `observe` concludes
-//! from looks alone, `pivot` is the gate before what makes a mirror, `patience` bounds each pause, and `failing` words the
-//! problems. `carrying` decides for a mode what [`decide`] decides for a run.
+//! from looks alone, `pivot` is the gate before what makes a mirror, `patience` bounds each pause, `early_reads` says what is
+//! read while the repository is looked at, and `failing` words the problems. `carrying` decides for a mode what [`decide`] decides for a run.
 
 mod absent;
 mod carrying;
+mod early_reads;
 mod failing;
 mod interrupted;
 mod lag;
@@ -43,6 +44,7 @@ use super::spec::{MirrorSpec, Policy};
 pub use observe::{Finding, Standing, observe, standing, too_slow};
 
 pub use carrying::{Carrying, carry_out};
+pub use early_reads::{EarlyReads, Purpose, early_reads};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! [`world`] plays Gitea, upstream and the driver; each other file tells one part of the table.
 
 mod absent;
+mod early_reads;
 mod guard;
 mod legacy;
 mod mirror;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{Look, Wait};
+use super::super::{EarlyReads, Look, Wait};
 use crate::domain::answer::{
     AncestryAnswer, CreateOrganisationAnswer, DeleteAnswer, LocalRefsAnswer, MigrateAnswer, OwnerAnswer, PatchAnswer,
     Repository, RepositoryAnswer, SyncAnswer, Trouble, TroubleKind, UpstreamAnswer,
@@ -66,6 +66,8 @@ pub(super) struct World {
     /// Below this an interval is refused.
     pub(super) minimum: Option<GoDuration>,
     pub(super) looks: Vec<Look>,
+    /// What was read beside each look at the repository.
+    pub(super) early_reads: Vec<EarlyReads>,
     pub(super) waits: Vec<Wait>,
     pub(super) remembered: Vec<PruneCertainty>,
     acts: Vec<(Duration, String)>,
@@ -148,6 +150,7 @@ impl World {
             pivot: crate::domain::platform::PivotAnswer::Before,
             minimum: None,
             looks: Vec::new(),
+            early_reads: Vec::new(),
             waits: Vec::new(),
             remembered: Vec::new(),
             acts: Vec::new(),
@@ -260,30 +263,6 @@ impl World {
     /// Tells the story to its end, whatever that is.
     pub(super) fn ends(&mut self) {
         self.run();
-    }
-
-    /// A new run of the same service: it knows what the journal knows.
-    pub(super) fn next_run(&mut self) {
-        let intents = std::mem::take(&mut self.history.intents);
-        let (mut refs, mut branches) = (self.history.proven_refs, self.history.proven_branches);
-        if let Some(End::Succeeded { evidence, .. }) = &self.end {
-            refs = u64::try_from(evidence.refs()).ok();
-            branches = evidence.branches().and_then(|branches| u64::try_from(branches).ok());
-        }
-        self.history = History {
-            pruning: self.history.pruning.clone(),
-            proven_refs: refs,
-            proven_branches: branches,
-            intents,
-            private_upstream: self.history.private_upstream,
-            server: self.history.server,
-            ..History::default()
-        };
-        self.began = self.now;
-        self.acts.clear();
-        self.looks.clear();
-        self.waits.clear();
-        self.remembered.clear();
     }
 
     /// What a healthy Gitea does.

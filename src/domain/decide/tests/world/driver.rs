@@ -2,23 +2,61 @@
 
 use std::time::Duration;
 
-use super::super::super::{Action, Look, Next, decide};
+use jiff::Timestamp;
+
+use super::super::super::{Action, EarlyReads, Look, Next, Purpose, decide, early_reads};
 use super::{REQUEST, World, trouble};
 use crate::domain::answer::{
     LocalRefsAnswer, MigrateAnswer, RepositoryAnswer, Sent, Trouble, TroubleKind, UpstreamAnswer,
 };
 use crate::domain::evidence::Seen;
-use crate::domain::observation::{Observation, RepositorySeen};
+use crate::domain::observation::{History, Observation, RepositorySeen};
 use crate::domain::refs::{Prune, compare};
 use crate::domain::run::{End, Phase};
 
 /// No state of the table needs more looks than there are things to look at, and one of them twice.
 const MOST_LOOKS_WITHOUT_A_PAUSE: u32 = 5;
 
+/// What was read while the repository was looked at: as it was just before its answer.
+#[derive(Default)]
+struct Early {
+    reads: EarlyReads,
+    at: Timestamp,
+    upstream: Option<UpstreamAnswer>,
+    local: Option<LocalRefsAnswer>,
+}
+
 impl World {
+    /// A new run of the same service: it knows what the journal knows.
+    pub(in super::super) fn next_run(&mut self) {
+        let intents = std::mem::take(&mut self.history.intents);
+        let (mut refs, mut branches) = (self.history.proven_refs, self.history.proven_branches);
+        if let Some(End::Succeeded { evidence, .. }) = &self.end {
+            refs = u64::try_from(evidence.refs()).ok();
+            branches = evidence.branches().and_then(|branches| u64::try_from(branches).ok());
+        }
+        self.history = History {
+            pruning: self.history.pruning.clone(),
+            mirror: self.history.mirror.filter(|_| refs.is_some()),
+            proven_refs: refs,
+            proven_branches: branches,
+            intents,
+            private_upstream: self.history.private_upstream,
+            server: self.history.server,
+            ..History::default()
+        };
+        self.began = self.now;
+        self.acts.clear();
+        self.looks.clear();
+        self.early_reads.clear();
+        self.waits.clear();
+        self.remembered.clear();
+    }
+
     /// The driver's loop.
     pub(super) fn run(&mut self) -> End {
         let mut seen = Observation::default();
+        let mut early = Early::default();
         let mut looks_without_a_pause = 0;
         let longest = self.policy.run + self.policy.migrate + Duration::from_mins(5);
         loop {
@@ -28,9 +66,10 @@ impl World {
                 Next::Look(look) => {
                     looks_without_a_pause += 1;
                     assert!(looks_without_a_pause <= MOST_LOOKS_WITHOUT_A_PAUSE, "it looks and looks: {look:?}");
-                    self.look(look, &mut seen);
+                    self.look(look, &mut seen, &mut early);
                 }
                 Next::Wait(wait) => {
+                    early = Early::default();
                     looks_without_a_pause = 0;
                     assert!(wait.pause > Duration::ZERO, "a pause of nothing is a hot loop");
                     self.pass(wait.pause);
@@ -42,6 +81,7 @@ impl World {
                     self.waits.push(wait);
                 }
                 Next::Act(action) => {
+                    early = Early::default();
                     looks_without_a_pause = 0;
                     assert!(self.acts.len() < 40, "it acts and acts: {:?}", self.acts);
                     self.act(&action, &mut seen);
@@ -68,9 +108,38 @@ impl World {
         self.history.elapsed = self.took();
     }
 
-    fn look(&mut self, look: Look, seen: &mut Observation) {
+    /// Reads the lists that are read while the repository is looked at.
+    fn read_early(&mut self, seen: &Observation) -> Early {
+        let reads = early_reads(Purpose::Run, seen, &self.history);
+        self.early_reads.push(reads);
+        let (upstream, local) = (self.upstream.clone(), self.local.clone());
+        Early {
+            reads,
+            at: self.date(),
+            upstream: Some(upstream).filter(|_| reads.upstream),
+            local: Some(local).filter(|_| reads.local_refs.is_some()),
+        }
+    }
+
+    fn look(&mut self, look: Look, seen: &mut Observation, early: &mut Early) {
         self.looks.push(look);
-        self.pass(REQUEST);
+        match look {
+            Look::Repository => *early = self.read_early(seen),
+            Look::Upstream => {}
+            Look::LocalRefs => {
+                early.local = early.local.take().filter(|_| early.reads.local_refs_count(&self.spec, seen))
+            }
+            _ => *early = Early::default(),
+        }
+        let (upstream, local) = match look {
+            Look::Upstream => (early.upstream.take(), None),
+            Look::LocalRefs => (None, early.local.take()),
+            _ => (None, None),
+        };
+        let read_at = early.at;
+        if upstream.is_none() && local.is_none() {
+            self.pass(REQUEST);
+        }
         self.tick();
         match look {
             Look::Repository => {
@@ -87,21 +156,25 @@ impl World {
                 seen.owner = Some(self.owner.clone());
             }
             Look::Upstream => {
-                self.history.saw_upstream(&self.upstream);
-                seen.upstream = Some(Seen { at: self.date(), value: self.upstream.clone() });
+                let at = if upstream.is_some() { read_at } else { self.date() };
+                let value = upstream.unwrap_or_else(|| self.upstream.clone());
+                self.history.saw_upstream(&value);
+                seen.upstream = Some(Seen { at, value });
                 self.saw_both(seen);
             }
             Look::LocalRefs | Look::LocalRefsByApi => {
-                let proven = match (seen.upstream.as_ref().map(|seen| &seen.value), &self.local) {
+                let at = if local.is_some() { read_at } else { self.date() };
+                self.history.refs_by_api = look == Look::LocalRefsByApi;
+                let now = if self.history.refs_by_api { &self.by_api } else { &self.local };
+                let value = local.unwrap_or_else(|| now.clone());
+                let proven = match (seen.upstream.as_ref().map(|seen| &seen.value), &value) {
                     (Some(UpstreamAnswer::List(upstream)), LocalRefsAnswer::List(local)) => {
                         compare(upstream, local, self.spec.prune).differing == 0
                     }
                     _ => false,
                 };
-                self.history.refs_by_api = look == Look::LocalRefsByApi;
-                let answer = if self.history.refs_by_api { self.by_api.clone() } else { self.local.clone() };
-                self.history.saw_local_refs(&self.spec, &answer, proven);
-                seen.local_refs = Some(Seen { at: self.date(), value: answer });
+                self.history.saw_local_refs(&self.spec, &value, proven);
+                seen.local_refs = Some(Seen { at, value });
                 self.saw_both(seen);
             }
             Look::Ancestry => {
