@@ -146,10 +146,12 @@ fn no_call_of_gitea_is_waited_for_longer_than_a_minute_row_51() {
             assert_eq!(world.run().await["status"], "succeeded", "{kind:?}");
             let calls = world.gitea().calls();
             let hung = calls.iter().position(|call| call.status == 0).unwrap();
-            let waited = calls[hung + 1].at.duration_since(calls[hung].at).unwrap();
+            let mut later = calls[hung + 1..].iter().map(|call| call.at.duration_since(calls[hung].at).unwrap());
+            // what is called beside it does not wait for it
+            let waited = later.find(|waited| *waited >= Duration::from_secs(1)).unwrap();
             // the pause before the next call is no part of it
             let longest = minutes(1) + Duration::from_secs(1);
-            assert!((Duration::from_secs(1)..=longest).contains(&waited), "{kind:?}: {waited:?}");
+            assert!(waited <= longest, "{kind:?}: {waited:?}");
         });
     }
 }
