@@ -71,12 +71,11 @@ impl Driver {
         if let Some((_, answer)) = work.resting.as_ref().filter(|(until, _)| *until > Instant::now()) {
             return Some(Seen { at: self.around.clock.now(), value: answer.clone() });
         }
-        let UpstreamRead { seen, rests_until } = match work.early.upstream().await {
-            Some(read) => read,
-            None => {
-                let limits = self.reserve(work).await;
-                self.upstream_reading(limits).await
-            }
+        let UpstreamRead { seen, rests_until } = if let Some(read) = work.early.upstream().await {
+            read
+        } else {
+            let limits = self.reserve(work).await;
+            self.upstream_reading(limits).await
         };
         if matches!(seen.value, UpstreamAnswer::Oversize(Oversize::List(_))) && self.reads_again(work) {
             return None;
@@ -96,12 +95,11 @@ impl Driver {
             work.give_up_early_lists();
             None
         };
-        let seen = match early {
-            Some(seen) => seen,
-            None => {
-                let limits = self.reserve(work).await;
-                self.local_refs_reading(by_api, limits).await
-            }
+        let seen = if let Some(seen) = early {
+            seen
+        } else {
+            let limits = self.reserve(work).await;
+            self.local_refs_reading(by_api, limits).await
         };
         if matches!(seen.value, LocalRefsAnswer::Oversize(Oversize::List(_))) && self.reads_again(work) {
             return;

@@ -33,7 +33,9 @@ fn present(repository: Repository) -> RepositorySeen {
 
 /// After these looks at the repository.
 fn after(mut history: History, looks: &[RepositorySeen]) -> History {
-    looks.iter().for_each(|look| history.saw_repository(look));
+    for look in looks {
+        history.saw_repository(look);
+    }
     history
 }
 
@@ -54,7 +56,7 @@ fn lists_are_read_early_where_they_will_be_needed_and_nothing_speaks_against_it(
     let absent = || seen(RepositoryAnswer::Absent);
     let rest = Some(Rest { left: secs(9), until: Timestamp::UNIX_EPOCH });
     let giving_up = || Some(GivingUp { since: Duration::ZERO, problem: Problem::new(Code::MigrateFailed, "x") });
-    let table = [
+    let table = vec![
         ("the first look at what was never proven", History::default(), UPSTREAM, NONE),
         ("the first look at what was proven", proven(), BOTH, BOTH),
         ("a severed mirror calls no upstream", History { mode: Mode::Severed, ..proven() }, LOCAL, LOCAL),
@@ -88,8 +90,8 @@ fn lists_are_read_early_where_they_will_be_needed_and_nothing_speaks_against_it(
 #[test]
 fn a_list_that_is_there_is_not_read_again() {
     let at = Timestamp::UNIX_EPOCH;
-    let mut seen = Observation::default();
-    seen.upstream = Some(Seen { at, value: upstream(&[("heads/main", 'a')]) });
+    let upstream = Some(Seen { at, value: upstream(&[("heads/main", 'a')]) });
+    let mut seen = Observation { upstream, ..Observation::default() };
     assert_eq!(early_reads(Purpose::Run, &seen, &proven()), LOCAL);
     seen.local_refs = Some(Seen { at, value: refs(&[("heads/main", 'a')]) });
     assert_eq!(early_reads(Purpose::Run, &seen, &proven()), NONE);

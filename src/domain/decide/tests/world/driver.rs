@@ -123,19 +123,16 @@ impl World {
 
     fn look(&mut self, look: Look, seen: &mut Observation, early: &mut Early) {
         self.looks.push(look);
-        match look {
-            Look::Repository => *early = self.read_early(seen),
-            Look::Upstream => {}
-            Look::LocalRefs => {
-                early.local = early.local.take().filter(|_| early.reads.local_refs_count(&self.spec, seen))
-            }
-            _ => *early = Early::default(),
+        let (mut upstream, mut local) = (None, None);
+        if look == Look::Repository {
+            *early = self.read_early(seen);
+        } else if look == Look::Upstream {
+            upstream = early.upstream.take();
+        } else if look == Look::LocalRefs {
+            local = early.local.take().filter(|_| early.reads.local_refs_count(&self.spec, seen));
+        } else {
+            *early = Early::default();
         }
-        let (upstream, local) = match look {
-            Look::Upstream => (early.upstream.take(), None),
-            Look::LocalRefs => (None, early.local.take()),
-            _ => (None, None),
-        };
         let read_at = early.at;
         if upstream.is_none() && local.is_none() {
             self.pass(REQUEST);
