@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# bp-cutover-api: blueprint.yaml and Chart.yaml move together, in the shape that the platform's release job reads by awk and
-# rewrites by sed.
+# bp-cutover-api: checks that blueprint.yaml and Chart.yaml agree, in the form that the platform's release job reads with awk
+# and rewrites with sed.
 #
 #   1. Chart.yaml `version` == blueprint.yaml `spec.version`.
 #   2. Chart.yaml `name` == blueprint.yaml `metadata.name`, and begins with bp-.
-#   3. Exactly one line `version: …` at the place where each is looked for.
-#   4. The chart says that it has no upstream chart, or the hollow-chart guard refuses it.
+#   3. Each file has exactly one line `version: …` where the release job expects it.
+#   4. The chart declares that it has no upstream chart. Otherwise the platform's hollow-chart guard refuses it.
 #
 # Usage: bash tests/blueprint-lockstep.sh [CHART_DIR]
 
@@ -18,7 +18,7 @@ fail() {
   exit 1
 }
 
-echo "[blueprint-lockstep] Case 3: one version line each, where the release job looks for it"
+echo "[blueprint-lockstep] Case 3: one version line each, where the release job expects it"
 [[ $(grep -cE '^version: ' "$CHART_DIR/Chart.yaml") -eq 1 ]] || fail "Chart.yaml does not have exactly one line \"version: …\""
 [[ $(grep -cE '^  version: ' "$CHART_DIR/blueprint.yaml") -eq 1 ]] || fail "blueprint.yaml does not have exactly one line \"  version: …\""
 echo "  PASS"
@@ -32,10 +32,10 @@ echo "  PASS ($chart)"
 echo "[blueprint-lockstep] Case 2: the names are equal"
 name="$(awk '/^name: / { print $2 }' "$CHART_DIR/Chart.yaml")"
 [[ $name == bp-* ]] || fail "the chart's name $name does not begin with bp-"
-[[ $name == "$(awk '/^  name: / { print $2; exit }' "$CHART_DIR/blueprint.yaml")" ]] || fail "blueprint.yaml has another name than $name"
+[[ $name == "$(awk '/^  name: / { print $2; exit }' "$CHART_DIR/blueprint.yaml")" ]] || fail "blueprint.yaml does not have the name $name"
 echo "  PASS ($name)"
 
-echo "[blueprint-lockstep] Case 4: the chart says that it has no upstream chart"
+echo "[blueprint-lockstep] Case 4: the chart declares that it has no upstream chart"
 grep -qE '^  catalyst.openova.io/no-upstream: "true"$' "$CHART_DIR/Chart.yaml" || fail "the annotation no-upstream is not \"true\""
 echo "  PASS"
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# bp-cutover-api: the contract of the platform's cut-over engine, for what this chart renders.
+# bp-cutover-api: checks the rendered chart against the contract of the platform's cut-over engine.
 #
-# The cases have the numbers of the platform's own cutover-contract.sh:
-#   1.   Renders with default values, and then carries no label of the cut-over.
-#   2+4. With cutoverStep.enabled exactly one step ConfigMap renders, with its labels, and nothing else looks like one.
-#   3.   Its data are `stepName` and `podSpec`, a literal block of two spaces.
-#   5.   It is a Job, never something the engine waits for in step 4's place.
-#   6.   Nothing but the journal's claim is kept on uninstall; the step is not.
-#   7.   No rule of any role has `create` together with `resourceNames` (403 on every POST).
+# The cases have the same numbers as in the platform's own cutover-contract.sh:
+#   1.   Renders with default values, without a label of the cut-over.
+#   2+4. With cutoverStep.enabled, exactly one step ConfigMap renders, with its labels. No other object has them.
+#   3.   Its data are `stepName` and `podSpec`, a literal block indented by two spaces.
+#   5.   It is a Job of order 1. The engine never waits for it in place of step 4.
+#   6.   On uninstall, only the journal's claim is kept.
+#   7.   No rule has `create` together with `resourceNames`, which would give a 403 on every POST.
 #
-# Usage: bash tests/cutover-contract.sh [CHART_DIR]; needs helm and nothing else.
+# Usage: bash tests/cutover-contract.sh [CHART_DIR]; needs only helm.
 
 set -euo pipefail
 
@@ -23,7 +23,7 @@ fail() {
   exit 1
 }
 
-# Splits a render into a file for each object.
+# Splits the rendered chart into one file for each object.
 split() {
   rm -rf "$2" && mkdir -p "$2"
   awk -v dir="$2" 'BEGIN { n = 0 } /^---$/ { n++; next } { print > (dir "/" sprintf("%03d", n) ".yaml") }' "$1"
@@ -32,7 +32,7 @@ split() {
 echo "[cutover-contract] Case 1: renders with default values, and without a label of the cut-over"
 helm template smoke "$CHART_DIR" >"$TMP/default.yaml" 2>"$TMP/err" || fail "the chart does not render without a value"
 if grep -qE "self-sovereign-cutover|cutover-step|bp\.openova\.io/" "$TMP/default.yaml"; then
-  fail "the default render carries a label of the cut-over: the platform's chart would no longer count its own steps"
+  fail "the default render has a label of the cut-over, so the platform's chart would miscount its own steps"
 fi
 echo "  PASS ($(wc -l <"$TMP/default.yaml") lines)"
 
@@ -44,37 +44,37 @@ split "$TMP/render.yaml" "$TMP/objects"
 echo "[cutover-contract] Case 2 + 4: exactly one step ConfigMap, with its labels"
 steps="$(grep -lE "^    app.kubernetes.io/component: cutover-step$" "$TMP"/objects/*.yaml || true)"
 count="$(wc -w <<<"$steps")"
-[[ $count -eq 1 ]] || fail "$count objects carry the label cutover-step; one malformed step fails discovery for all"
+[[ $count -eq 1 ]] || fail "$count objects have the label cutover-step; one malformed step breaks the discovery of all"
 step="$steps"
 for line in "kind: ConfigMap" "  name: cutover-step-01-gitea-mirror" "  namespace: catalyst" \
   "    app.kubernetes.io/part-of: self-sovereign-cutover" '    bp.openova.io/cutover-mode: "job"'; do
   grep -qxF "$line" "$step" || fail "the step has no line \"$line\""
 done
-grep -qE '^    bp.openova.io/cutover-order: "[0-9]+"$' "$step" || fail "the step has no order; it is a whole number in quotes"
+grep -qE '^    bp.openova.io/cutover-order: "[0-9]+"$' "$step" || fail "the step has no order: a whole number in quotes"
 others="$(grep -lE "self-sovereign-cutover$|bp\.openova\.io/cutover-" "$TMP"/objects/*.yaml | grep -vxF "$step" || true)"
 for other in $others; do
   if grep -qE "^ +app.kubernetes.io/part-of: self-sovereign-cutover$|^ +bp\.openova\.io/cutover-" "$other"; then
-    fail "something else carries a label of the cut-over: $(grep -E '^  name:' "$other")"
+    fail "another object has a label of the cut-over: $(grep -E '^  name:' "$other")"
   fi
 done
 echo "  PASS (1 step ConfigMap)"
 
 echo "[cutover-contract] Case 3: required data keys present"
-[[ $(grep -c '^  stepName: gitea-mirror$' "$step") -eq 1 ]] || fail "stepName is not gitea-mirror, which the engine knows by name"
-[[ $(grep -c '^  podSpec: |$' "$step") -eq 1 ]] || fail "podSpec is no literal block with two spaces before it"
+[[ $(grep -c '^  stepName: gitea-mirror$' "$step") -eq 1 ]] || fail "stepName is not gitea-mirror, the name that the engine expects"
+[[ $(grep -c '^  podSpec: |$' "$step") -eq 1 ]] || fail "podSpec is not a literal block indented by two spaces"
 [[ $(grep -cE '^  [A-Za-z.]+:' <(sed -n '/^data:/,$p' "$step")) -eq 2 ]] || fail "the step has other data than stepName and podSpec"
 grep -qE '^    containers:$' "$step" || fail "podSpec has no containers"
 echo "  PASS (stepName, podSpec)"
 
 echo "[cutover-contract] Case 5: the step is a Job of order 1, and leaves step 4 to the platform"
 grep -qxF '    bp.openova.io/cutover-order: "1"' "$step" || fail "the step is not the first one"
-if grep -q "daemonset" "$step"; then fail "the step speaks of a DaemonSet"; fi
+if grep -q "daemonset" "$step"; then fail "the step mentions a DaemonSet"; fi
 echo "  PASS (order 1, mode job)"
 
 echo "[cutover-contract] Case 6: only state is kept on uninstall"
 kept="$(grep -lE "helm.sh/resource-policy: \"?keep" "$TMP"/objects/*.yaml || true)"
 for file in $kept; do
-  grep -qx "kind: PersistentVolumeClaim" "$file" || fail "kept on uninstall, and no state: $(grep -m1 -E '^  name:' "$file")"
+  grep -qx "kind: PersistentVolumeClaim" "$file" || fail "kept on uninstall, but no PersistentVolumeClaim: $(grep -m1 -E '^  name:' "$file")"
 done
 [[ $(wc -w <<<"$kept") -eq 1 ]] || fail "the journal's claim is not kept on uninstall"
 echo "  PASS (the journal's claim, and nothing else)"
@@ -96,7 +96,7 @@ for file in "$TMP"/objects/*.yaml; do
     END { exit bad }
   ' "$file" || fail "create and resourceNames in one rule: $(grep -m1 -E '^  name:' "$file")"
 done
-[[ $roles -eq 2 ]] || fail "$roles roles, where kubernetes.enabled brings two"
+[[ $roles -eq 2 ]] || fail "$roles roles; kubernetes.enabled renders two"
 echo "  PASS (2 roles)"
 
 echo "[cutover-contract] All bp-cutover-api cutover-contract gates green."

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# bp-cutover-api: observability toggles default to false, can be switched on, and heed the cluster.
+# bp-cutover-api: checks that observability toggles default to false, can be enabled, and depend on the cluster's APIs.
 #
 #   1. Without a value, nothing of monitoring.coreos.com and no dashboard is rendered.
-#   2. Each toggle renders its object, with the operator's API there.
-#   3. Switched off in so many words, nothing is rendered even then.
-#   4. Without the operator's API a toggle renders nothing, and `failIfMissing` refuses.
+#   2. With the operator's API, each toggle renders its object.
+#   3. Explicitly disabled, nothing is rendered, even with the operator's API.
+#   4. Without the operator's API, a toggle renders nothing, and `failIfMissing` fails.
 #
-# Usage: bash tests/observability-toggle.sh [CHART_DIR]; needs helm and nothing else.
+# Usage: bash tests/observability-toggle.sh [CHART_DIR]; needs only helm.
 
 set -euo pipefail
 
@@ -44,20 +44,20 @@ echo "  PASS"
 
 echo "[observability-toggle] Case 3: explicitly off, nothing is rendered"
 render --api-versions "$API" --set serviceMonitor.enabled=false --set prometheusRule.enabled=false --set dashboard.enabled=false ||
-  fail "the toggles cannot be switched off"
+  fail "the toggles cannot be disabled"
 if grep -q "monitoring.coreos.com" "$TMP/render.yaml" || grep -q "grafana_dashboard" "$TMP/render.yaml"; then
   fail "a monitoring object is rendered although its toggle is off"
 fi
 echo "  PASS"
 
-echo "[observability-toggle] Case 4: without the operator's API nothing is rendered, or the install refused"
+echo "[observability-toggle] Case 4: without the operator's API, nothing is rendered, or the install fails"
 for toggle in serviceMonitor prometheusRule; do
   render --set "$toggle.enabled=true" || fail "$toggle.enabled=true without the CRDs does not render"
   if grep -q "^apiVersion: monitoring.coreos.com" "$TMP/render.yaml"; then
-    fail "$toggle.enabled=true renders an object that this cluster does not know"
+    fail "$toggle.enabled=true renders an object whose API the cluster lacks"
   fi
   if render --set "$toggle.enabled=true" --set "$toggle.renderMode=failIfMissing"; then
-    fail "$toggle.renderMode=failIfMissing does not refuse a cluster without the CRDs"
+    fail "$toggle.renderMode=failIfMissing does not fail on a cluster without the CRDs"
   fi
 done
 echo "  PASS"
