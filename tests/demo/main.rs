@@ -8,14 +8,14 @@
 //! Owns the show and nothing else: what it shows is the service itself, asked over HTTP as anybody would ask it, and what
 //! it says of itself on its stream of events.
 
-mod show;
+mod events;
+mod output;
 mod stage;
-mod told;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use show::{say, step, tick, warn};
+use output::{say, step, tick, warn};
 use stage::Stage;
 
 type Failure = Box<dyn std::error::Error>;

@@ -21,8 +21,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::Failure;
-use crate::show::moved;
-use crate::told::{Following, Told};
+use crate::events::{Events, Following};
+use crate::output::moved;
 
 /// A token is a secret everywhere but here, where there is nothing to guard.
 const TOKEN: &str = "demo-operator-token";
@@ -40,7 +40,7 @@ pub(crate) struct Stage {
     serving: JoinHandle<Result<app::Ended, app::StartError>>,
     shutdown: Shutdown,
     transport: HttpTransport,
-    told: Told,
+    events: Events,
     asked: Instant,
 }
 
@@ -98,9 +98,9 @@ impl Stage {
         let transport = HttpTransport::new(None).map_err(|trouble| trouble.detail)?;
         let request = Request::get(format!("http://{service}/events"));
         let answer = transport.stream(call(request, bytes::Bytes::new(), Duration::from_secs(20))?).await;
-        let told = Told::by(answer.map_err(|trouble| trouble.detail)?.into_body());
+        let events = Events::of(answer.map_err(|trouble| trouble.detail)?.into_body());
         let (gitea_token, asked) = (token, Instant::now());
-        Ok(Self { folder, upstream, gitea, gitea_token, service, serving, shutdown, transport, told, asked })
+        Ok(Self { folder, upstream, gitea, gitea_token, service, serving, shutdown, transport, events, asked })
     }
 
     pub(crate) fn upstream_url(&self) -> String {
@@ -159,7 +159,7 @@ impl Stage {
 
     fn follow(&mut self, run: &Value) -> Result<Following<'_>, Failure> {
         let run = run.as_str().ok_or("no run's id in the answer")?.to_owned();
-        Ok(Following { told: &mut self.told, run, began: self.asked })
+        Ok(Following { events: &mut self.events, run, began: self.asked })
     }
 
     /// When Gitea last synced, as it says.

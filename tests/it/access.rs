@@ -1,4 +1,4 @@
-//! Who may do what, over HTTP: tokens, roles, and what a refusal gives away.
+//! Authentication and roles over HTTP, and what a refusal reveals.
 
 use std::time::Duration;
 

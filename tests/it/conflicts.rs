@@ -1,4 +1,4 @@
-//! What stands in the mirror's place, and what a failed migrate leaves: nothing is lost.
+//! Another repository at the mirror's name, and what a failed migrate leaves: nothing is lost.
 
 use std::time::Duration;
 

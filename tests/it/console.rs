@@ -1,4 +1,4 @@
-//! What the platform's console reads of `/status`: the one step that is ours, in the platform's words.
+//! The part of `/status` that the platform's console reads: one step, in the platform's words.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A run that is in flight whenever the process is killed may be what kills it: it is not resumed for ever.
+//! A run that is in flight at each of several crashes in a row: it is ended, and not resumed again and again.
 
 use std::time::Duration;
 

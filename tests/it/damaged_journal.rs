@@ -1,4 +1,4 @@
-//! A row of the journal that cannot be read is skipped, counted, and proves nothing; its mirror goes on.
+//! A journal row that cannot be read is skipped, counted, and proves nothing; its mirror continues.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Dry runs: what they foresee is what is done, and they do nothing of it.
+//! Dry runs: they predict what the next run does, and change nothing.
 
 use std::time::Duration;
 

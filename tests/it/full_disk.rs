@@ -1,4 +1,4 @@
-//! A start on a disk that takes nothing: reads are served, the probe says why, and work begins once there is room.
+//! Start on a full disk: reads are served, the probe says why it is not ready, and work begins once there is room.
 
 use std::time::Duration;
 

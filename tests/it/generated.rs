@@ -1,4 +1,4 @@
-//! Files that are generated from the code and kept beside it: each is compared, and the failure says how to make it anew.
+//! Files that are generated from the code: each is compared, and the failure says how to write it again.
 
 use std::collections::BTreeSet;
 use std::fs;

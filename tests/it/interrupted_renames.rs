@@ -1,5 +1,5 @@
-//! A rename that Gitea did not survive: the folder has the new name, the row the old one. The problem names the folder and
-//! how to bring it back; until it is there, nothing is renamed or made.
+//! A rename during which Gitea was killed: the folder has the new name, the database row the old one. The problem names the
+//! folder and how to bring it back. Until then nothing is renamed or created.
 
 use std::time::Duration;
 

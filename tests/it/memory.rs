@@ -1,4 +1,4 @@
-//! Lists of refs: slow ones, strange ones, long ones, and the memory that all of them together may take.
+//! Large, slow and unusual lists of refs, and the memory that all of them together may take.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! Holds each planted mistake (`tests/mutants`) to the sources: the lines that it replaces are there, exactly once. So a
-//! change that moves them cannot take a mistake out of the net unseen. Plants nothing: that is `tests/mutants/run`.
+//! Holds each planted mistake (`tests/mutants`) to the sources: the lines that it replaces are there exactly once, so that a
+//! moved line cannot disable a mistake. Plants nothing: that is `tests/mutants/run`.
 
 use std::fs;
 use std::path::Path;

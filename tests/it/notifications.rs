@@ -1,4 +1,4 @@
-//! Notifications: what is told, that it arrives in order however long that takes, and that nothing waits for it.
+//! Notifications: their content, that they arrive in order, and that nothing waits for them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! Gitea or upstream down, or answering nonsense: what is waited for, what fails, and that nothing is changed by it.
+//! Gitea or upstream is down or answers nonsense: what a run waits for, what fails, and that nothing is changed.
 
 use std::time::Duration;
 

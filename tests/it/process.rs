@@ -1,4 +1,4 @@
-//! The program as a process: signals, locks, exit codes and what it prints, over real sockets and on real time.
+//! The program as a process: signals, locks, exit codes and output, over real sockets and on real time.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};

@@ -1,4 +1,4 @@
-//! Forward proxies over real sockets: what they refuse is reported as theirs, and never with their credentials.
+//! Forward proxies over real sockets: a proxy's refusal is reported as the proxy's, and never with its credentials.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Runs as resources: joined, kept, and gone on with after whatever happens to the process.
+//! Runs as resources: joined, kept, and resumed after a crash or a restart.
 
 use std::time::Duration;
 

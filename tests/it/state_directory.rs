@@ -1,5 +1,5 @@
-//! A state directory that is deleted or replaced under a running process: from then on that process promises nothing and
-//! changes nothing in Gitea, so that a second one on the new directory is the only writer.
+//! A state directory that is deleted or replaced under a running process: that process then accepts nothing and changes
+//! nothing in Gitea, so that a second process on the new directory is the only writer.
 
 use std::fs;
 use std::path::Path;

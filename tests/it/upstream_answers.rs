@@ -1,4 +1,4 @@
-//! What upstream, or what stands before it, answers in place of a list of refs, and what a run makes of each.
+//! What upstream, or a server before it, answers instead of a list of refs, and how a run ends then.
 
 use std::sync::Arc;
 use std::time::Duration;

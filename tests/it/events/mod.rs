@@ -1,9 +1,9 @@
-//! Streams of events: what is told, from where, to whom, and when it ends.
+//! Event streams: their content, resumption, limits and end.
 
-mod going_on;
+mod content;
 mod limits;
+mod resumption;
 mod sockets;
-mod telling;
 
 use crate::world::Heard;
 

@@ -1,9 +1,9 @@
-//! Freshness: who looks makes the service look, at most once in a while and without being kept waiting; what it sees is
-//! told as a value; and what is behind for too long is healed.
+//! Freshness: a read of the status starts an observation, at most once in a while and without waiting for it; the result is
+//! a value in the status; a mirror that is behind for too long is resynced.
 
-mod healing;
-mod observing;
-mod telling;
+mod observations;
+mod resyncs;
+mod states;
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Many webhooks at once and without a pause: how many syncs they are, and that no push is lost among them.
+//! Many webhooks without a pause: how many syncs they cause, and that no push is lost.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

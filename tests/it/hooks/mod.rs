@@ -1,10 +1,10 @@
-//! Webhooks of upstream's, from the forges' own headers and payloads to the refs in Gitea.
+//! Upstream's webhooks, from the headers and payloads of each forge to the refs in Gitea.
 
+mod answers;
 mod bodies;
 mod bursts;
-mod lagging;
+mod late_pushes;
 mod payloads;
-mod taken;
 
 use axum::body::Body;
 use http::{Method, Request, header};

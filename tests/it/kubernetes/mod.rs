@@ -1,11 +1,11 @@
-//! The service beside a scripted API server: who callers are, the platform's status, and the guard past its pivot.
+//! cutover-api beside a scripted Kubernetes API server: callers, the platform's status, and the guard after its pivot.
 
-mod guard;
+mod cutover_state;
 mod identity;
-mod reading;
+mod pivot;
 pub(crate) mod server;
 pub(crate) mod sockets;
-mod writing;
+mod success_report;
 
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;

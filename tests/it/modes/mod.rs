@@ -1,8 +1,8 @@
-//! Modes over HTTP: what they do in Gitea, that nothing else is done on a mirror that stands still, and who may not set them.
+//! Modes over HTTP: their effect in Gitea, that a stopped mirror is left alone, and who may set them.
 
-mod at_once;
-mod seen;
-mod words;
+mod observations;
+mod precedence;
+mod races;
 
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
 //! Holds the sources to the layer table in `src/lib.rs`. Reads files; runs nothing of ours.
 
+mod circles;
+mod type_names;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 

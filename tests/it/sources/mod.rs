@@ -1,11 +1,9 @@
 //! Tests that read the repository's own files and run nothing: layers, circles, names, counts. This file reads them.
 
-mod circles;
 mod counts;
 mod glossary;
 mod layers;
 mod paths;
-mod type_names;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! TLS over real sockets: whose certificate is believed, what is said of the others, and bundles that change.
+//! TLS over real sockets: which certificates are accepted, the problems of the others, and CA bundles that change.
 
 mod process;
 pub(crate) mod server;

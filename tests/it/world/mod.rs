@@ -3,10 +3,10 @@
 //! Gitea is the stand-in, in process and on paused time; or, given `CUTOVER_TEST_GITEA_URL` and
 //! `CUTOVER_TEST_GITEA_TOKEN`, a real server over a socket and on real time, for the tests that say they run on both.
 
-mod asking;
-mod following;
+mod event_reader;
 mod in_process;
 mod recorder;
+mod requests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use cutover_api::transport::{HttpTransport, Transport};
 use standin::{Gitea, Options, Profile, Upstream};
 use tempfile::TempDir;
 
-pub(crate) use asking::{Answer, id, plan};
-pub(crate) use following::Heard;
+pub(crate) use event_reader::Heard;
 pub(crate) use in_process::InProcess;
 pub(crate) use recorder::{Loss, Sent};
+pub(crate) use requests::{Answer, id, plan};
 
 use recorder::Recorder;
 

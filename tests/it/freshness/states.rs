@@ -1,4 +1,4 @@
-//! What is told of a mirror that was observed.
+//! The freshness that the status shows after an observation.
 
 use http::Method;
 use serde_json::{Value, json};

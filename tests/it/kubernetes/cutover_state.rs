@@ -1,4 +1,4 @@
-//! Where the cutover stands, as the platform's status says (row 26), and as nobody waits for.
+//! The cutover's state, read from the platform's status (row 26) without making a reader wait.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! How long is waited, and for whom: no pause outlasts a run, a new request is answered by a new look at Gitea, and an
-//! upstream that asks to be left alone is left alone, also by the Gitea that would be sent there.
+//! How long a run waits: no pause outlasts it, a new request looks at Gitea again at once, and a pause that upstream asks
+//! for is kept, also by Gitea.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! When an observation is made, and when none is.
+//! When a read of the status starts an observation, and when it does not.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What a reader relies on: tags, packing, pages, and what is counted.
+//! Response headers that a reader relies on: `ETag`, compression, pages, and the counters of requests.
 
 use crate::http::stage::{Setting, Stage};
 

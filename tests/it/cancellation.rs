@@ -1,4 +1,4 @@
-//! Taking a run out: our part ends, Gitea's goes on, and the next run finds its way.
+//! Canceling a run: the run ends, Gitea's clone continues, and the next run starts from what is there.
 
 use std::time::Duration;
 

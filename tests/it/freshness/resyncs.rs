@@ -1,4 +1,4 @@
-//! What becomes of a mirror that stays behind.
+//! Automatic resyncs of a mirror that stays behind.
 
 use http::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What a test asks the service and Gitea, and what it demands of the answers.
+//! Requests to cutover-api and to Gitea, and checks of the answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

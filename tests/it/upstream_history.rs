@@ -1,4 +1,4 @@
-//! Upstream shrunken, emptied or rewritten, and what a run does about it.
+//! An upstream that is shrunken, emptied or rewritten, and what a run does about it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the platform is told of a success (rows 29 to 32 of its contract).
+//! What is written to the platform's status after a success (rows 29 to 32 of its contract).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the process asks of its environment when it starts: file descriptors, and a log level that is one.
+//! What the process needs from its environment at start: file descriptors, and a valid log level.
 
 use std::io::Write as _;
 use std::net::TcpStream;

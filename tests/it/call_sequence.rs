@@ -1,5 +1,5 @@
-//! The sequence against a Gitea that misleads: which calls are made, how often, and in which order. What needs a
-//! fault of Gitea plays the stand-in alone; the rest also plays a real server.
+//! Which calls a run makes, how often and in which order, when Gitea misleads. Tests that need a fault of Gitea run on the
+//! stand-in alone; the others also run on a real server.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A clone of somebody else's, alive under a name that we have migrated to before: it is never deleted.
+//! A clone that another user runs under a name to which cutover-api has migrated before: it is never deleted.
 
 use std::time::Duration;
 

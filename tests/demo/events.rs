@@ -1,4 +1,4 @@
-//! What the service tells on its stream of events, shown as it comes.
+//! The service's event stream, printed as it arrives.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::Failure;
-use crate::show::moved;
+use crate::output::moved;
 
 /// How long the service may be silent: a sign of life comes every ten seconds.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -17,13 +17,13 @@ const SILENCE: Duration = Duration::from_secs(20);
 const AFTERWARDS: Duration = Duration::from_millis(200);
 
 /// The open stream.
-pub(crate) struct Told {
+pub(crate) struct Events {
     pieces: Pieces,
     buffer: Vec<u8>,
 }
 
-impl Told {
-    pub(crate) fn by(pieces: Pieces) -> Self {
+impl Events {
+    pub(crate) fn of(pieces: Pieces) -> Self {
         Self { pieces, buffer: Vec::new() }
     }
 
@@ -47,7 +47,7 @@ impl Told {
 
 /// A run that is under way, followed by its events.
 pub(crate) struct Following<'a> {
-    pub(crate) told: &'a mut Told,
+    pub(crate) events: &'a mut Events,
     pub(crate) run: String,
     pub(crate) began: Instant,
 }
@@ -74,13 +74,13 @@ impl Following<'_> {
     async fn end(self) -> Result<Value, Failure> {
         let mut ended = None;
         while ended.is_none() {
-            let (kind, mut data) = self.told.next().await?;
+            let (kind, mut data) = self.events.next().await?;
             if kind == "run-ended" && data["run"]["id"] == self.run.as_str() {
                 ended = Some(data["run"].take());
             }
             self.show(&kind, &data);
         }
-        while let Ok(event) = tokio::time::timeout(AFTERWARDS, self.told.next()).await {
+        while let Ok(event) = tokio::time::timeout(AFTERWARDS, self.events.next()).await {
             let (kind, data) = event?;
             self.show(&kind, &data);
         }

@@ -1,4 +1,4 @@
-//! Whose word counts: a caller's, the configuration's, or that of somebody who has stopped a mirror in Gitea.
+//! Which setting of a mode wins: a caller's, the configuration's, or an interval that a person set in Gitea.
 
 use http::{Method, StatusCode};
 use serde_json::json;

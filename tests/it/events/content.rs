@@ -1,4 +1,4 @@
-//! What a stream tells, and in which order.
+//! Which events a stream has, and in which order.
 
 use http::{Method, StatusCode};
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! What stands in a mirror's way and is not ours to remove: each is told under its own name with the setting, the right
-//! or the button that removes it, changes nothing in Gitea, and, once removed, is in nobody's way any more.
+//! Settings and rights in Gitea that forbid a mirror: each is its own problem, changes nothing in Gitea, and is gone once the
+//! setting that its remedy names is changed.
 
 use http::Method;
 use serde_json::json;

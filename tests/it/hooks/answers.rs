@@ -1,4 +1,4 @@
-//! Which webhooks are taken, what they lead to, and what each answer says.
+//! Which webhooks are accepted, what they start, and what each answer says.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Going on from the last event that a reader has: after a cut, a restart, and too late.
+//! Resuming a stream by `Last-Event-ID`: after a cut, after a restart, and too late.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Pushes that a delivery names and upstream's servers do not show yet: they are waited for, and never claimed.
+//! A push that a webhook names before upstream's servers show it: the run waits for it, and never claims it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A reader of a stream of events, in process: it reads when it is told to, and not before.
+//! An in-process reader of an event stream. It reads only when the test asks for the next event.
 
 use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt as _;

@@ -1,5 +1,5 @@
-//! The main job, as it must be on every Gitea: each test runs on all seven profiles of the stand-in, or on the real server
-//! that `CUTOVER_TEST_GITEA_URL` and `CUTOVER_TEST_GITEA_TOKEN` name.
+//! Creating, syncing and repairing a mirror on every Gitea: each test runs on all seven profiles of the stand-in, or on the
+//! real server that `CUTOVER_TEST_GITEA_URL` and `CUTOVER_TEST_GITEA_TOKEN` name.
 
 use http::Method;
 use serde_json::json;

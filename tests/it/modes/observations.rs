@@ -1,4 +1,4 @@
-//! What observations show of how a mirror is run in Gitea, and what is done about it.
+//! What observations show of a mirror's mode in Gitea, and what follows.
 
 use std::time::Duration;
 

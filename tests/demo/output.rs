@@ -1,4 +1,4 @@
-//! How the demo speaks: plain lines, coloured on a terminal.
+//! The demo's output: plain lines, coloured on a terminal.
 
 use anstyle::{AnsiColor, Style};
 

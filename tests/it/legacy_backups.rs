@@ -1,4 +1,4 @@
-//! A repository that was renamed aside and did not get its name back is told until somebody has seen to it.
+//! A legacy repository that was renamed and not given its name back: the status shows it until the mirror is proven.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Past the platform's pivot no mirror is made (rows 7a to 7c of its contract).
+//! After the platform's pivot no mirror is created (rows 7a to 7c of its contract).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Asking, with everything that a caller may say with it: options, a wait and a key; and pages of what was asked.
+//! Starting a run: options, `Prefer: wait` and `Idempotency-Key`; and the pages of the list of runs.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Words that come at a bad time: behind other mirrors' runs, one after the other, and beside calls that are on their way.
+//! Mode changes during runs of other mirrors, shortly after each other, and during calls to Gitea.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
