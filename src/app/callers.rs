@@ -18,7 +18,7 @@ pub(super) fn access(config: &Config, transport: &Arc<dyn Transport>, clock: &Ar
     let AuthConfig::Tokens(file) = &config.auth else { return Access::Anonymous };
     let kubernetes = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.lists_users());
     let reviews = kubernetes.map(|kubernetes| {
-        let callers = kube::Callers {
+        let callers = kube::KubernetesUsers {
             audiences: kubernetes.audiences.clone(),
             operators: kubernetes.operators.clone(),
             viewers: kubernetes.viewers.clone(),

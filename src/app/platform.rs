@@ -6,7 +6,7 @@ use super::Counting;
 use super::callers::api_server;
 use crate::config::Config;
 use crate::domain::platform::Platform;
-use crate::kube::{Observer, StatusConfigMap};
+use crate::kube::{StatusConfigMap, WriteObserver};
 use crate::metrics::Metrics;
 use crate::transport::Transport;
 
@@ -22,7 +22,7 @@ pub(super) fn platform(
     Some(Arc::new(StatusConfigMap::new(server, name.namespace, name.name, counting)))
 }
 
-impl Observer for Counting {
+impl WriteObserver for Counting {
     fn written(&self, well: bool) {
         self.0.platform_status_written(well);
     }

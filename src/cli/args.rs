@@ -1,4 +1,4 @@
-//! The command line: commands, flags and their help.
+//! The commands, their flags and help texts.
 //!
 //! Owns what people type. The flags of `serve` are `config`'s.
 
@@ -29,18 +29,18 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-/// What is asked for.
+/// A command.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Runs the service.
     #[command(after_help = EXAMPLES)]
     Serve(Options),
 
-    /// Commands that ask a running service.
+    /// Commands that call a running service.
     #[command(flatten)]
     Client(ClientCommand),
 
-    /// Reads the configuration that `serve` would take, and prints what it means or everything that is wrong with it.
+    /// Checks the configuration that `serve` would use, and prints it with its defaults, or its faults.
     #[command(after_help = EXAMPLES)]
     CheckConfig(Options),
 
@@ -56,37 +56,37 @@ pub enum Command {
     },
 }
 
-/// A command that asks a running service.
+/// A command that calls a running service.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ClientCommand {
-    /// Asks for a run that brings mirrors in sync, and follows it to its end with --wait.
+    /// Starts a run that brings mirrors in sync; with --wait, follows it to its end.
     #[command(after_help = MIRROR_HELP)]
     Mirror(MirrorArgs),
 
-    /// Shows how far each mirror is from its upstream.
+    /// Shows the status and the freshness of each mirror.
     #[command(after_help = STATUS_HELP)]
     Status(StatusArgs),
 
-    /// Asks whether the service is alive: a probe for a container.
+    /// Checks whether the service is alive, as a probe of a container.
     #[command(after_help = HEALTHCHECK_HELP)]
     Healthcheck(HealthcheckArgs),
 }
 
 const MIRROR_HELP: &str = "\
 Examples:
-  Ask for all mirrors and go on:
+  Start a run on all mirrors:
     cutover-api mirror
 
-  Ask for one and see how it ends, within half an hour:
+  Run one mirror and wait for the result, at most half an hour:
     cutover-api mirror openova --wait --timeout 30m
 
-  In a pipeline, while Gitea and the service may still be starting:
+  In a pipeline, while Gitea and cutover-api may still be starting:
     cutover-api mirror --wait --keep-trying --timeout 45m
 
-  What it would do, without doing it:
+  Show what a run would do:
     cutover-api mirror --dry-run
 
-  For a program:
+  In a script:
     cutover-api mirror --wait --json | jq .mirrors[0].evidence
 
 Exit codes: 0 proven (without --wait: accepted), 1 failed or canceled, 2 usage, 3 unverified,
@@ -105,73 +105,72 @@ Examples:
   In an image:
     HEALTHCHECK CMD [\"cutover-api\", \"healthcheck\"]
 
-  Whether it can serve, asked from elsewhere:
+  Readiness, from another pod:
     cutover-api healthcheck --url http://cutover-api.catalyst.svc:8080/readyz
 
-Exit codes: 0 alive, 2 usage, 4 not reachable or not well.";
+Exit codes: 0 alive, 2 usage, 4 not reachable or not ready.";
 
-/// Which service is asked, and as whom.
+/// The service to call, and the token for it.
 #[derive(Args, Clone, Debug)]
 pub struct ServiceArgs {
-    /// The service's address; it may have a path prefix.
+    /// Address of the service; it may have a path prefix.
     #[arg(long, env = "CUTOVER_URL", hide_env_values = true, value_name = "URL", default_value = DEFAULT_URL)]
     pub url: String,
 
-    /// Takes the bearer token from this file. Without it, none is sent: enough for a service with `--auth none`.
+    /// File with the bearer token. Without it, no token is sent: enough for a service with `--auth none`.
     #[arg(long, env = "CUTOVER_TOKEN_FILE", value_name = "FILE", value_parser = path_or_empty())]
     pub token_file: Option<PathBuf>,
 }
 
-/// Where the service listens by itself.
+/// The service's default address on this machine.
 pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
 /// `mirror`.
 #[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that people type")]
 pub struct MirrorArgs {
-    /// The mirrors; all that are configured, if none is named.
+    /// Names of the mirrors; by default all.
     #[arg(value_name = "NAME", value_parser = mirror_name)]
     pub names: Vec<MirrorName>,
 
-    /// Follows the run to its end; the exit code says how it ended.
+    /// Follow the run to its end; the exit code is its result.
     #[arg(long)]
     pub wait: bool,
 
-    /// Gives up after this long, such as 30m or 1h30m; the run itself goes on.
+    /// Give up after this time, such as 30m or 1h30m; the run itself continues.
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     pub timeout: Option<GoDuration>,
 
-    /// Asks again, with pauses, while the service cannot be reached, and when the run failed or stayed unverified for a
-    /// reason that may pass; until --timeout, or without it for ever.
+    /// Retry, with pauses, while the service is not reachable, and when the run failed or is unverified for a retryable
+    /// reason; until --timeout, or without it forever.
     #[arg(long)]
     pub keep_trying: bool,
 
-    /// Takes an unverified end for a good one: exit code 0 instead of 3. For a cluster without a way to upstream.
+    /// Accept an unverified result: exit code 0 instead of 3. For a cluster that cannot reach upstream.
     #[arg(long)]
     pub accept_unverified: bool,
 
-    /// Ends with exit code 0 whatever came of it, and says which one it would have been. For a hook of an install, which
-    /// must not fail the install.
+    /// Always end with exit code 0, and log the real one. For an install hook that must not fail the install.
     #[arg(long)]
     pub exit_zero: bool,
 
-    /// Begins each line with this word in brackets, for a log that is read by it.
+    /// Prefix each line with this word in brackets.
     #[arg(long, value_name = "WORD", value_parser = label, conflicts_with = "json")]
     pub label: Option<String>,
 
-    /// Shows which calls would be made and why, and makes none.
+    /// Show which calls would be made and why, without making them.
     #[arg(long)]
     pub dry_run: bool,
 
-    /// What becomes of a regular repository that has a mirror's name; as configured, unless it is said here.
+    /// What to do with a regular repository that has the mirror's name; by default as configured.
     #[arg(long, value_name = "WHAT", value_parser = on_legacy())]
     pub on_legacy: Option<OnLegacy>,
 
-    /// Accepts a list of upstream's refs that has shrunk, by the `upstreamDigest` of the problem that says so.
+    /// Accept a shrunken list of upstream refs, by the `upstreamDigest` of its problem.
     #[arg(long, value_name = "DIGEST", value_parser = digest)]
     pub accept_upstream: Option<Digest>,
 
-    /// Prints the run as JSON on stdout, and nothing else there.
+    /// Print the run as JSON on stdout, and nothing else there.
     #[arg(long)]
     pub json: bool,
 
@@ -183,15 +182,15 @@ pub struct MirrorArgs {
 /// `status`.
 #[derive(Args, Clone, Debug)]
 pub struct StatusArgs {
-    /// The mirror; all of them, if none is named.
+    /// Name of the mirror; by default all.
     #[arg(value_name = "NAME", value_parser = mirror_name)]
     pub name: Option<MirrorName>,
 
-    /// Prints what the service answered, as JSON.
+    /// Print the service's answer as JSON.
     #[arg(long)]
     pub json: bool,
 
-    /// Shows it again whenever something changes, until it is interrupted; with --json, a line for each change.
+    /// Show the status again after each change, until interrupted; with --json, one line per change.
     #[arg(long)]
     pub watch: bool,
 
@@ -203,7 +202,7 @@ pub struct StatusArgs {
 /// `healthcheck`.
 #[derive(Args, Clone, Debug)]
 pub struct HealthcheckArgs {
-    /// The service's address; one that ends in /healthz or /readyz is asked as it is.
+    /// Address of the service; one that ends in /healthz or /readyz is called as it is.
     #[arg(long, env = "CUTOVER_URL", hide_env_values = true, value_name = "URL", default_value = DEFAULT_URL)]
     pub url: String,
 }
@@ -217,11 +216,11 @@ fn label(text: &str) -> Result<String, &'static str> {
     if plain { Ok(text.to_owned()) } else { Err("a label has at most 63 letters, digits and -_.") }
 }
 
-/// The words of the command line are in kebab case, as all of its words are.
+/// The values are in kebab case, like all words of the command line.
 fn on_legacy() -> impl TypedValueParser<Value = OnLegacy> {
     PossibleValuesParser::new([
-        PossibleValue::new("refuse").help("the run fails and leaves it as it is"),
-        PossibleValue::new("rename-aside").help("it is renamed, whole, and the mirror made in its place"),
+        PossibleValue::new("refuse").help("the run fails and leaves it unchanged"),
+        PossibleValue::new("rename-aside").help("it is renamed, and the mirror is created in its place"),
     ])
     .map(|word| if word == "rename-aside" { OnLegacy::RenameAside } else { OnLegacy::Refuse })
 }

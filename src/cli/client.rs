@@ -1,6 +1,6 @@
-//! The HTTP API from the caller's side: one method a call, and what each refusal means for the exit code.
+//! The client of the HTTP API: a method for each call, and the exit code for each refusal.
 //!
-//! Owns the requests and the sorting of answers. Prints nothing and repeats nothing: the commands do.
+//! Prints nothing and retries nothing: the commands do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::args::{DEFAULT_URL, MirrorArgs, ServiceArgs};
-use super::events::Events;
-use super::wire::{self, Problem};
+use super::events::EventStream;
+use super::wire::{self, ProblemView};
 use super::{ExitStatus, events};
 use crate::config::ConfiguredCredential;
 use crate::domain::answer::Trouble;
@@ -21,61 +21,61 @@ use crate::domain::credential::{Credential, CredentialSource as _};
 use crate::domain::names::MirrorName;
 use crate::transport::{Call, Route, Transport};
 
-/// How long an answer may take: the service answers at once, whatever it is doing.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout of a call: the service answers without waiting for its work.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the answer to a dry run may take: the service looks at both sides first, for half a minute at most.
-const PATIENCE_WITH_LOOKS: Duration = Duration::from_secs(40);
+/// The timeout of a dry run: the service reads both sides first, for half a minute at most.
+const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// How long a stream may be silent: the service breaks its silence every 15 seconds at least.
+/// How long a stream may be silent: the service sends a keep-alive every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// The largest answer that is read: the status of thousands of mirrors.
+/// The largest answer, in bytes: the status of thousands of mirrors fits.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// Why a call did not do what it should.
+/// Why a command failed.
 #[derive(Debug)]
-pub(super) struct Failure {
-    /// What the process is to end with.
+pub(super) struct CommandError {
+    /// The exit code.
     pub(super) exit: ExitStatus,
     /// What happened, in one line.
     pub(super) what: String,
-    /// The service's own words.
-    pub(super) problem: Option<Problem>,
-    /// Whether asking again, with nothing changed, can help.
-    pub(super) again: bool,
+    /// The problem in the service's answer.
+    pub(super) problem: Option<ProblemView>,
+    /// Whether a retry can help.
+    pub(super) retryable: bool,
 }
 
-impl Failure {
+impl CommandError {
     pub(super) fn new(exit: ExitStatus, what: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), problem: None, again: false }
+        Self { exit, what: what.into(), problem: None, retryable: false }
     }
 
-    pub(super) fn passing(mut self) -> Self {
-        self.again = true;
+    pub(super) const fn retryable(mut self) -> Self {
+        self.retryable = true;
         self
     }
 }
 
-/// Asks one service.
+/// A client of one service.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct ApiClient {
     base: String,
     token: Option<ConfiguredCredential>,
     transport: Arc<dyn Transport>,
 }
 
-impl Client {
+impl ApiClient {
     /// A client for the service that the flags name.
-    pub(super) fn new(service: &ServiceArgs, transport: Arc<dyn Transport>) -> Result<Self, Failure> {
-        // a variable that is set to nothing counts as not set: charts render such
+    pub(super) fn new(service: &ServiceArgs, transport: Arc<dyn Transport>) -> Result<Self, CommandError> {
+        // an empty variable counts as not set, since charts render such
         let token = service.token_file.clone().filter(|path| !path.as_os_str().is_empty());
         let token = token.map(ConfiguredCredential::token_file);
         Ok(Self { base: base(&service.url)?, token, transport })
     }
 
-    /// `POST /cutover/mirror`. `key` makes it safe to send again.
-    pub(super) async fn mirror(&self, args: &MirrorArgs, key: &str) -> Result<Value, Failure> {
+    /// `POST /cutover/mirror`. The idempotency key makes a retry safe.
+    pub(super) async fn mirror(&self, args: &MirrorArgs, key: &str) -> Result<Value, CommandError> {
         let mut body = serde_json::Map::new();
         if !args.names.is_empty() {
             let mut once: Vec<&str> = Vec::new();
@@ -96,28 +96,28 @@ impl Client {
             body.insert("dryRun".to_owned(), json!(true));
         }
         let body = Value::Object(body);
-        let patience = if args.dry_run { PATIENCE_WITH_LOOKS } else { PATIENCE };
+        let timeout = if args.dry_run { DRY_RUN_TIMEOUT } else { TIMEOUT };
         let request = Request::builder()
             .method(Method::POST)
             .header(header::CONTENT_TYPE, "application/json")
             .header("idempotency-key", key);
-        self.ask("cli-mirror", request, "/cutover/mirror", Bytes::from(body.to_string()), patience).await
+        self.ask("cli-mirror", request, "/cutover/mirror", Bytes::from(body.to_string()), timeout).await
     }
 
     /// `GET /cutover/runs/{id}`.
-    pub(super) async fn run(&self, id: &str) -> Result<Value, Failure> {
+    pub(super) async fn run(&self, id: &str) -> Result<Value, CommandError> {
         self.get("cli-run", &format!("/cutover/runs/{id}")).await
     }
 
     /// `GET /status` or `GET /status/{name}`.
-    pub(super) async fn status(&self, name: Option<&MirrorName>) -> Result<Value, Failure> {
+    pub(super) async fn status(&self, name: Option<&MirrorName>) -> Result<Value, CommandError> {
         let path = name.map_or_else(|| "/status".to_owned(), |name| format!("/status/{name}"));
         self.get("cli-status", &path).await
     }
 
-    /// Opens the stream of events under a path, after the last event that was seen; `None`: there is no such stream now,
-    /// for whatever reason, and asking for the state itself tells as much.
-    pub(super) async fn events(&self, path: &str, after: Option<&str>) -> Option<Events> {
+    /// Opens the event stream under a path, after the event with the last id; `None`: it cannot be opened, and polling is the
+    /// alternative.
+    pub(super) async fn events(&self, path: &str, after: Option<&str>) -> Option<EventStream> {
         let mut request = Request::builder()
             .uri(format!("{}{path}", self.base))
             .header(header::ACCEPT, events::MEDIA_TYPE)
@@ -137,11 +137,11 @@ impl Client {
             timeout: SILENCE,
             largest: LARGEST,
         };
-        Events::of(self.transport.stream(call).await.ok()?)
+        EventStream::of(self.transport.stream(call).await.ok()?)
     }
 
-    async fn get(&self, operation: &'static str, path: &str) -> Result<Value, Failure> {
-        self.ask(operation, Request::builder(), path, Bytes::new(), PATIENCE).await
+    async fn get(&self, operation: &'static str, path: &str) -> Result<Value, CommandError> {
+        self.ask(operation, Request::builder(), path, Bytes::new(), TIMEOUT).await
     }
 
     async fn ask(
@@ -151,7 +151,7 @@ impl Client {
         path: &str,
         body: Bytes,
         timeout: Duration,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Value, CommandError> {
         let mut request = request.uri(format!("{}{path}", self.base)).header(header::ACCEPT, "application/json");
         if let Some(authorization) = self.authorization()? {
             request = request.header(header::AUTHORIZATION, authorization);
@@ -164,19 +164,20 @@ impl Client {
         }
     }
 
-    fn authorization(&self) -> Result<Option<HeaderValue>, Failure> {
+    fn authorization(&self) -> Result<Option<HeaderValue>, CommandError> {
         let Some(source) = &self.token else { return Ok(None) };
-        let read = source.read().map_err(|error| Failure::new(ExitStatus::Usage, format!("The token: {error}.")))?;
+        let read =
+            source.read().map_err(|error| CommandError::new(ExitStatus::Usage, format!("The token: {error}.")))?;
         let Some(Credential::Token(token)) = read else { return Ok(None) };
         let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
-            .map_err(|_| Failure::new(ExitStatus::Usage, "The token file holds no token."))?;
+            .map_err(|_| CommandError::new(ExitStatus::Usage, "The token file holds no token."))?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
 }
 
-/// `GET` of a probe: whether its status is 2xx, without a token.
-pub(super) async fn probe(url: &str, timeout: Duration, transport: &dyn Transport) -> Result<(), Failure> {
+/// Calls a probe without a token; a 2xx is a success.
+pub(super) async fn probe(url: &str, timeout: Duration, transport: &dyn Transport) -> Result<(), CommandError> {
     let base = base(url)?;
     let address =
         if ["/healthz", "/readyz"].iter().any(|end| base.ends_with(end)) { base } else { format!("{base}/healthz") };
@@ -187,13 +188,13 @@ pub(super) async fn probe(url: &str, timeout: Duration, transport: &dyn Transpor
         Ok(response) if response.status().is_success() => Ok(()),
         Ok(response) => {
             let what = format!("{address} answers {}.", response.status().as_u16());
-            Err(Failure::new(ExitStatus::Unreachable, what))
+            Err(CommandError::new(ExitStatus::Unreachable, what))
         }
         Err(trouble) => Err(unreachable(&trouble, &address)),
     }
 }
 
-fn base(url: &str) -> Result<String, Failure> {
+fn base(url: &str) -> Result<String, CommandError> {
     let url = if url.is_empty() { DEFAULT_URL } else { url };
     let parsed = Url::parse(url).map_err(|_| bad_url())?;
     let plain = matches!(parsed.scheme(), "http" | "https")
@@ -204,38 +205,38 @@ fn base(url: &str) -> Result<String, Failure> {
     if plain { Ok(parsed.as_str().trim_end_matches('/').to_owned()) } else { Err(bad_url()) }
 }
 
-fn bad_url() -> Failure {
+fn bad_url() -> CommandError {
     let what = "--url (CUTOVER_URL) is an http or https address without a credential, such as http://127.0.0.1:8080.";
-    Failure::new(ExitStatus::Usage, what)
+    CommandError::new(ExitStatus::Usage, what)
 }
 
-fn unreachable(trouble: &Trouble, base: &str) -> Failure {
-    let what = format!("The service cannot be reached at {base}: {}.", trouble.detail);
-    Failure::new(ExitStatus::Unreachable, what).passing()
+fn unreachable(trouble: &Trouble, base: &str) -> CommandError {
+    let what = format!("The service at {base} is not reachable: {}.", trouble.detail);
+    CommandError::new(ExitStatus::Unreachable, what).retryable()
 }
 
-fn sort(response: &Response<Bytes>, base: &str) -> Result<Value, Failure> {
+fn sort(response: &Response<Bytes>, base: &str) -> Result<Value, CommandError> {
     let status = response.status().as_u16();
     let body: Option<Value> = serde_json::from_slice(response.body()).ok().filter(Value::is_object);
     if let (200 | 202, Some(value)) = (status, body.as_ref()) {
         return Ok(value.clone());
     }
-    let problem: Option<Problem> =
-        body.as_ref().and_then(wire::read).filter(|problem: &Problem| !problem.error.is_empty());
-    let (exit, again) = match (status, &problem) {
+    let problem: Option<ProblemView> =
+        body.as_ref().and_then(wire::read).filter(|problem: &ProblemView| !problem.error.is_empty());
+    let (exit, retryable) = match (status, &problem) {
         (401 | 403 | 409 | 421, problem) => {
             (ExitStatus::Refused, problem.as_ref().is_some_and(|problem| problem.retryable))
         }
         (429, _) => (ExitStatus::Refused, true),
         (400..=499, Some(problem)) => (ExitStatus::Usage, problem.retryable),
-        // what the service lacks today, a right in the cluster or a file, somebody may be about to give it
+        // what the service lacks, such as a file or a right in the cluster, may be on its way
         (503, _) => (ExitStatus::Unreachable, true),
         (_, problem) => (ExitStatus::Unreachable, problem.as_ref().is_none_or(|problem| problem.retryable)),
     };
     let what = match (&problem, status) {
         (Some(_), _) => format!("The service at {base} answers {status}."),
-        (None, 401) => format!("{base} demands a token (401); name its file with --token-file."),
-        (None, _) => format!("{base} answers {status}, and not as this service does; check --url (CUTOVER_URL)."),
+        (None, 401) => format!("{base} requires a token (401); name its file with --token-file."),
+        (None, _) => format!("{base} answers {status}: not a cutover-api server? Check --url (CUTOVER_URL)."),
     };
-    Err(Failure { exit, what, problem, again })
+    Err(CommandError { exit, what, problem, retryable })
 }

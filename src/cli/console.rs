@@ -1,14 +1,14 @@
-//! Where a command writes: results to stdout, all else to stderr.
+//! The output of a command: results on stdout, everything else on stderr.
 //!
-//! Owns the colours and the marks. Text from the service is stripped of control characters before it gets here: it
-//! could rewrite a terminal. A reader who has gone (`| head`) is no error.
+//! Owns the colours and the marks. Control characters are removed from the service's text, since they could rewrite a
+//! terminal. A closed stdout (`| head`) is no error.
 
 use std::io::{IsTerminal as _, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::client::Failure;
-use super::wire::{Evidence, Part, Problem, Run};
+use super::client::CommandError;
+use super::wire::{EvidenceView, PartView, ProblemView, RunView};
 use crate::domain::run::{self, Phase};
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -29,9 +29,9 @@ pub(super) use append;
 pub struct Console {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    /// Whether somebody is looking: then progress is drawn and a watched status repainted.
+    /// Whether it is a terminal: then progress is drawn, and a watched status repainted.
     pub(super) interactive: bool,
-    /// What each line begins with.
+    /// The prefix of each line.
     before: String,
 }
 
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Console {
 }
 
 impl Console {
-    /// The process's own streams, in colour where that is wanted (a terminal, and no `NO_COLOR`).
+    /// The streams of the process, with colours on a terminal without `NO_COLOR`.
     #[must_use]
     pub fn standard() -> Self {
         let interactive = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
@@ -54,30 +54,30 @@ impl Console {
         }
     }
 
-    /// Other streams, which get no colours.
+    /// Other streams, without colours.
     #[must_use]
     pub fn plain(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         let strip = |stream| Box::new(anstream::StripStream::new(stream));
         Self { out: strip(out), err: strip(err), interactive: false, before: String::new() }
     }
 
-    /// Begins each line from now on with a word in brackets.
+    /// Prefixes each line from now on with a word in brackets.
     pub(super) fn label(&mut self, label: Option<&str>) {
         self.before = label.map_or_else(String::new, |label| format!("[{label}] "));
     }
 
-    /// A result.
+    /// Writes a result.
     pub(super) fn result(&mut self, text: &str) {
         write(&mut *self.out, &self.before, text);
     }
 
-    /// Something besides the result.
+    /// Writes a line that is no result.
     pub(super) fn note(&mut self, text: &str) {
         write(&mut *self.err, &self.before, text);
     }
 
-    /// Why the command did not do what it should.
-    pub(super) fn failure(&mut self, failure: &Failure) {
+    /// Writes why the command failed.
+    pub(super) fn failure(&mut self, failure: &CommandError) {
         self.note(&format!("{BAD}✗{BAD:#} {}", plain(&failure.what)));
         if let Some(problem) = &failure.problem {
             self.note(&problem_lines(problem));
@@ -94,13 +94,13 @@ fn write(stream: &mut dyn Write, before: &str, text: &str) {
     let _ = stream.write_all(lines.as_bytes()).and_then(|()| stream.flush());
 }
 
-/// A text of the service, without what could move a cursor.
+/// The service's text without control characters.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// A problem, indented under what it belongs to.
-pub(super) fn problem_lines(problem: &Problem) -> String {
+/// The lines of a problem, indented.
+pub(super) fn problem_lines(problem: &ProblemView) -> String {
     let mut lines = format!("    {STRONG}{}{STRONG:#}", plain(&problem.error));
     if let Some(detail) = &problem.detail {
         append!(lines, ": {}", plain(detail));
@@ -109,19 +109,19 @@ pub(super) fn problem_lines(problem: &Problem) -> String {
         append!(lines, "\n    → {}", plain(remedy));
     }
     if problem.retryable {
-        append!(lines, "\n    {DIM}Asking again can help.{DIM:#}");
+        append!(lines, "\n    {DIM}May succeed when you try again.{DIM:#}");
     }
     lines
 }
 
-/// What a run would do, a mirror after the other.
-pub(super) fn plan_lines(run: &Run) -> String {
+/// The lines of a dry run, by mirror.
+pub(super) fn plan_lines(run: &RunView) -> String {
     let mut lines: Vec<String> = run.mirrors.iter().map(planned_lines).collect();
-    lines.push("A dry run: nothing was changed.".to_owned());
+    lines.push("Dry run: nothing was changed.".to_owned());
     lines.join("\n")
 }
 
-fn planned_lines(part: &Part) -> String {
+fn planned_lines(part: &PartView) -> String {
     let name = plain(&part.name);
     let (style, would) = match Phase::from_label(&part.phase) {
         Some(Phase::Succeeded) => {
@@ -133,7 +133,7 @@ fn planned_lines(part: &Part) -> String {
     };
     let mut lines = format!("{STRONG}{name}{STRONG:#}  {style}{would}{style:#}");
     if part.plan.is_empty() {
-        append!(lines, ", without a call that changes anything");
+        append!(lines, " without changing anything");
     }
     for (number, step) in (1..).zip(&part.plan) {
         append!(lines, "\n    {number}. {STRONG}{}{STRONG:#}: {}", plain(&step.call), plain(&step.why));
@@ -144,13 +144,13 @@ fn planned_lines(part: &Part) -> String {
     lines
 }
 
-/// How a run ended, a mirror after the other.
-pub(super) fn run_lines(run: &Run) -> String {
+/// The lines of a finished run, by mirror.
+pub(super) fn run_lines(run: &RunView) -> String {
     let mut lines: Vec<String> = run.mirrors.iter().map(part_lines).collect();
     let (style, word) = match run.status() {
         Some(run::Status::Succeeded) => (GOOD, "succeeded"),
         Some(run::Status::Unverified) => {
-            (DOUBT, "ended unverified: Gitea has the mirror, and upstream gave no list that proves it")
+            (DOUBT, "is unverified: Gitea has the mirror, but upstream could not be read to compare")
         }
         Some(run::Status::Canceled) => (BAD, "was canceled"),
         Some(run::Status::Failed | run::Status::Queued | run::Status::Running) | None => (BAD, "failed"),
@@ -159,7 +159,7 @@ pub(super) fn run_lines(run: &Run) -> String {
     lines.join("\n")
 }
 
-fn part_lines(part: &Part) -> String {
+fn part_lines(part: &PartView) -> String {
     let name = plain(&part.name);
     let phase = plain(&part.phase);
     let mut lines = match Phase::from_label(&part.phase) {
@@ -177,7 +177,7 @@ fn part_lines(part: &Part) -> String {
     lines
 }
 
-fn evidence_line(evidence: &Evidence) -> String {
+fn evidence_line(evidence: &EvidenceView) -> String {
     let mut line = String::new();
     if let Some(refs) = evidence.refs {
         append!(line, ", {} proven equal", count_of(refs, "ref"));
@@ -199,7 +199,7 @@ pub(super) fn count_of(count: u64, singular: &str) -> String {
     if count == 1 { format!("1 {singular}") } else { format!("{count} {singular}s") }
 }
 
-/// The first letters of a commit's id.
+/// The first characters of a commit id.
 pub(super) fn short(commit: &str) -> String {
     plain(commit).chars().take(12).collect()
 }

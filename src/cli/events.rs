@@ -1,7 +1,7 @@
-//! The service's stream of events, read.
+//! The reader of the service's event stream (SSE).
 //!
-//! Owns the format's other side. A stream that breaks is no failure of a command: it is opened again, and where there is
-//! none, its reader asks for the state itself now and then.
+//! Owns the parser: unlike the crates for it, it bounds an event's size and reports keep-alives. A broken stream is no error
+//! of a command: it is opened again, and where there is none, the command polls.
 
 use std::time::Duration;
 
@@ -11,43 +11,44 @@ use serde_json::Value;
 
 use crate::transport::Pieces;
 
-/// What says that an answer is a stream.
+/// The media type of a stream.
 pub(super) const MEDIA_TYPE: &str = "text/event-stream";
 
-/// The most that is kept of an event that does not end: a snapshot of thousands of mirrors.
+/// The largest event, in bytes: a snapshot of thousands of mirrors fits.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// How long after a stream has ended it is asked for again.
-pub(super) const AGAIN: Duration = Duration::from_secs(2);
+/// The pause before a stream that ended is opened again.
+pub(super) const RECONNECT: Duration = Duration::from_secs(2);
 
-/// What has come.
+/// What a stream brings.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum StreamItem {
     /// An event.
-    Event(Event),
-    /// Nothing but a sign that the service is there.
-    Alive,
+    Event(ServerEvent),
+    /// A comment: the service is alive.
+    KeepAlive,
 }
 
 /// An event.
 #[derive(Debug, Default)]
-pub(super) struct Event {
+pub(super) struct ServerEvent {
     pub(super) id: Option<String>,
     pub(super) kind: String,
     pub(super) data: Value,
 }
 
 /// An open stream.
-pub(super) struct Events {
+pub(super) struct EventStream {
     pieces: Pieces,
     buffer: Vec<u8>,
-    /// The lines of the event that is coming.
+    /// The lines so far of the next event.
     lines: Vec<String>,
+    /// The bytes so far since the last event.
     size: usize,
 }
 
-impl Events {
-    /// The stream that an answer is, if it is one.
+impl EventStream {
+    /// The stream in an answer, if it is one.
     pub(super) fn of(answer: Response<Pieces>) -> Option<Self> {
         let is_stream = answer.status() == StatusCode::OK
             && answer
@@ -57,8 +58,8 @@ impl Events {
         is_stream.then(|| Self { pieces: answer.into_body(), buffer: Vec::new(), lines: Vec::new(), size: 0 })
     }
 
-    /// The next that comes; `None`: the stream has ended or broken.
-    pub(super) async fn next(&mut self) -> Option<Heard> {
+    /// The next item; `None`: the stream has ended or broken.
+    pub(super) async fn next(&mut self) -> Option<StreamItem> {
         loop {
             while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
@@ -67,10 +68,10 @@ impl Events {
                 if line.is_empty() {
                     self.size = 0;
                     if let Some(event) = read(&std::mem::take(&mut self.lines)) {
-                        return Some(Heard::Event(event));
+                        return Some(StreamItem::Event(event));
                     }
                 } else if line.starts_with(':') {
-                    return Some(Heard::Alive);
+                    return Some(StreamItem::KeepAlive);
                 } else {
                     self.lines.push(line.to_owned());
                 }
@@ -85,14 +86,14 @@ impl Events {
     }
 }
 
-/// An event of these lines; `None`: they are none, such as a line that says when to come again.
-fn read(lines: &[String]) -> Option<Event> {
-    let (mut event, mut data) = (Event::default(), Vec::new());
+/// The event in these lines, if there is one: a `retry` line alone is none.
+fn read(lines: &[String]) -> Option<ServerEvent> {
+    let (mut event, mut data) = (ServerEvent::default(), Vec::new());
     for line in lines {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match name {
-            // it goes back into a header
+            // it becomes the value of a header
             "id" if value.bytes().all(|c| c.is_ascii_graphic()) => event.id = Some(value.to_owned()),
             "event" => value.clone_into(&mut event.kind),
             "data" => data.push(value),
@@ -125,13 +126,13 @@ mod tests {
             "\nid: 8\n\ndata: x\n\n",
             "data: {}\n\nid: 9\ndata: {}\n",
         ];
-        let mut events = Events::of(answer(&pieces, "text/event-stream; charset=utf-8")).unwrap();
-        assert!(matches!(events.next().await, Some(Heard::Alive)));
-        let Some(Heard::Event(event)) = events.next().await else { panic!("an event") };
+        let mut events = EventStream::of(answer(&pieces, "text/event-stream; charset=utf-8")).unwrap();
+        assert!(matches!(events.next().await, Some(StreamItem::KeepAlive)));
+        let Some(StreamItem::Event(event)) = events.next().await else { panic!("an event") };
         assert_eq!((event.id.as_deref(), &*event.kind, event.data), (Some("7"), "phase", json!({"a": 1})));
-        let Some(Heard::Event(event)) = events.next().await else { panic!("an event") };
+        let Some(StreamItem::Event(event)) = events.next().await else { panic!("an event") };
         assert_eq!((event.id, &*event.kind, event.data), (None, "", json!({})));
         assert!(events.next().await.is_none(), "half an event is none");
-        assert!(Events::of(answer(&[], "text/html")).is_none());
+        assert!(EventStream::of(answer(&[], "text/html")).is_none());
     }
 }

@@ -1,20 +1,20 @@
-//! What the process's exit code says, for scripts and pipelines.
+//! The exit codes, for scripts and pipelines.
 //!
-//! Owns the one table of the codes. They are a contract: none changes its meaning.
+//! Owns the one table. The codes are a contract: none changes its meaning.
 
 use std::process::ExitCode;
 
-/// How a command ended.
+/// The result of a command.
 ///
 /// | code | means |
 /// |---|---|
 /// | 0 | proven: every mirror asked for is in sync, with evidence; without `--wait`: the run was accepted |
 /// | 1 | failed: the run failed or was canceled |
-/// | 2 | usage or configuration: nothing was asked for |
-/// | 3 | unverified: Gitea holds a healthy mirror, and upstream gave no list that proves it |
-/// | 4 | the service cannot be reached, or does not answer as it should |
-/// | 5 | refused: no valid token, not this token's right, or a conflict (401, 403, 409) |
-/// | 6 | timed out: `--timeout` has passed; the run goes on |
+/// | 2 | usage or configuration: no request was sent |
+/// | 3 | unverified: Gitea holds a healthy mirror, and upstream gave no list that can prove it |
+/// | 4 | the service is not reachable, or its answer cannot be used |
+/// | 5 | refused: no valid token, a missing role, or a conflict (401, 403, 409) |
+/// | 6 | timed out: `--timeout` has passed; the run continues |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitStatus {
@@ -39,11 +39,11 @@ pub(super) const TABLE: &str = "\
 Exit codes:
   0  proven: every mirror is in sync, with evidence (without --wait: the run was accepted)
   1  failed: the run failed or was canceled
-  2  usage or configuration: nothing was asked for
-  3  unverified: Gitea holds a healthy mirror, and upstream gave no list that proves it
-  4  the service cannot be reached, or does not answer as it should
-  5  refused: no valid token, not this token's right, or a conflict (401, 403, 409)
-  6  timed out: --timeout has passed; the run goes on";
+  2  usage or configuration: no request was sent
+  3  unverified: Gitea holds a healthy mirror, and upstream gave no list that can prove it
+  4  the service is not reachable, or its answer cannot be used
+  5  refused: no valid token, a missing role, or a conflict (401, 403, 409)
+  6  timed out: --timeout has passed; the run continues";
 
 impl ExitStatus {
     /// The number.

@@ -1,7 +1,6 @@
-//! The command line: what people and pipelines type, and a client of the service's own HTTP API.
+//! The command line: the commands, and a client of the HTTP API.
 //!
-//! Owns the commands, their output and their exit codes. Knows the service through HTTP only, as every other client
-//! does; `serve`, `openapi` and the process's end are `main`'s.
+//! Owns the output and the exit codes. Knows the service through HTTP only; `serve` and `openapi` are `app`'s.
 
 mod args;
 mod client;
@@ -30,32 +29,31 @@ pub use exit::ExitStatus;
 
 use crate::config::{self, Options};
 use crate::transport::Transport;
-use client::{Client, Failure};
+use client::{ApiClient, CommandError};
 
-/// How long a probe may take: Docker's and Kubernetes' own patience is not much longer.
+/// The timeout of a probe: those of Docker and Kubernetes are not much longer.
 const PROBE: Duration = Duration::from_secs(3);
 
-/// Reads the command line. On an error, and for `--help` and `--version`, `clap::Error::print` says what is to be said
-/// and `clap::Error::exit_code` is the exit code: 2, or 0.
+/// Parses the command line. `clap::Error` prints itself, also for `--help` and `--version`, and has the exit code: 2, or 0.
 ///
 /// # Errors
-/// What clap found wrong, or what it was asked to print.
+/// A usage error, or the text of `--help` or `--version`.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     args::Cli::try_parse_from(arguments).map(|cli| cli.command)
 }
 
-/// Carries out a command that asks a running service.
+/// Runs a command that calls a running service.
 pub async fn run(command: ClientCommand, transport: Arc<dyn Transport>, console: &mut Console) -> ExitStatus {
     let outcome = match command {
         ClientCommand::Mirror(args) => {
             console.label(args.label.as_deref());
-            let exit = match Client::new(&args.service, transport) {
+            let exit = match ApiClient::new(&args.service, transport) {
                 Ok(client) => mirror::mirror(&args, &client, console).await,
                 Err(failure) => finish(Err(failure), console),
             };
             return if args.exit_zero { zero(exit, console) } else { exit };
         }
-        ClientCommand::Status(args) => match Client::new(&args.service, transport) {
+        ClientCommand::Status(args) => match ApiClient::new(&args.service, transport) {
             Ok(client) => return status::status(&args, &client, console).await,
             Err(failure) => Err(failure),
         },
@@ -64,7 +62,7 @@ pub async fn run(command: ClientCommand, transport: Arc<dyn Transport>, console:
     finish(outcome, console)
 }
 
-fn finish(outcome: Result<(), Failure>, console: &mut Console) -> ExitStatus {
+fn finish(outcome: Result<(), CommandError>, console: &mut Console) -> ExitStatus {
     match outcome {
         Ok(()) => ExitStatus::Proven,
         Err(failure) => {
@@ -74,10 +72,10 @@ fn finish(outcome: Result<(), Failure>, console: &mut Console) -> ExitStatus {
     }
 }
 
-/// `--exit-zero`: whoever reads the log learns what the exit code does not say.
+/// `--exit-zero`: the log has the real exit code.
 fn zero(exit: ExitStatus, console: &mut Console) -> ExitStatus {
     if exit != ExitStatus::Proven {
-        console.note(&format!("The exit code is 0 for --exit-zero; it would have been {}.", exit.code()));
+        console.note(&format!("The exit code is 0 because of --exit-zero; it would have been {}.", exit.code()));
     }
     ExitStatus::Proven
 }
@@ -107,7 +105,7 @@ pub fn check_config(
     exit
 }
 
-/// Carries out `completions`.
+/// Writes the completions for a shell.
 pub fn completions(shell: Shell, out: &mut dyn Write) {
     clap_complete::generate(shell, &mut args::Cli::command(), "cutover-api", out);
 }

@@ -1,6 +1,6 @@
-//! What is seen while a run is followed: a line that moves on a terminal, a line a change elsewhere.
+//! The progress of a followed run: a moving line on a terminal, elsewhere a line for each change.
 //!
-//! Owns the drawing. Writes to stderr only.
+//! Writes to stderr only.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::console::{Console, plain};
-use super::wire::Run;
+use super::wire::RunView;
 use crate::domain::run::Phase;
 
 /// How often the spinner turns.
@@ -18,11 +18,11 @@ const TURN: Duration = Duration::from_millis(120);
 pub(super) enum Progress {
     /// Drawn by indicatif.
     Drawn(ProgressBar),
-    /// The phase of each mirror that was last written, and whether a wait was.
+    /// Written as lines; keeps what was written last.
     Lines {
-        /// By the mirror's name.
+        /// The phase of each mirror, by name.
         phases: HashMap<String, String>,
-        /// Whether it was said that the service does not answer.
+        /// Whether a line said that the service is not reachable.
         waiting: bool,
     },
 }
@@ -40,8 +40,8 @@ impl Progress {
         Self::Drawn(bar)
     }
 
-    /// Where the run stands now.
-    pub(super) fn show(&mut self, run: &Run, console: &mut Console) {
+    /// Shows the current phases.
+    pub(super) fn show(&mut self, run: &RunView, console: &mut Console) {
         match self {
             Self::Drawn(bar) => {
                 let ended = |phase: &str| {
@@ -69,13 +69,13 @@ impl Progress {
         }
     }
 
-    /// The service does not answer, and is asked again.
+    /// Shows that the service is not reachable and is polled again.
     pub(super) fn waiting(&mut self, what: &str, console: &mut Console) {
         match self {
             Self::Drawn(bar) => bar.set_message(plain(what)),
             Self::Lines { waiting, .. } => {
                 if !std::mem::replace(waiting, true) {
-                    console.note(&format!("{} Asking again.", plain(what)));
+                    console.note(&format!("{} Retrying.", plain(what)));
                 }
             }
         }

@@ -1,6 +1,6 @@
-//! `status`: what the service says of its mirrors, for a person.
+//! `status`: the status of the mirrors, for a person.
 //!
-//! Owns the layout. Concludes nothing: freshness is the service's word.
+//! Owns the layout. Computes no freshness: the service does.
 
 use std::time::Duration;
 
@@ -9,30 +9,30 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::ExitStatus;
 use super::args::StatusArgs;
-use super::client::{Client, Failure};
+use super::client::{ApiClient, CommandError};
 use super::console::{BAD, Console, DIM, DOUBT, GOOD, STRONG, append, count_of, plain, problem_lines, short};
-use super::events::{AGAIN, Events, Heard};
-use super::wire::{self, Freshness, Mirror, Side, Status};
+use super::events::{EventStream, RECONNECT, StreamItem};
+use super::wire::{self, FreshnessView, MirrorView, SideView, StatusView};
 use crate::domain::run::Phase;
 
-/// How often a watched status is asked for where the service tells no events.
-const EVERY: Duration = AGAIN;
+/// How often a watched status is polled where the service has no event stream.
+const POLL: Duration = RECONNECT;
 
-/// How long events are gathered before the status is asked for: they come in bursts.
+/// How long events are gathered before the status is read: they come in bursts.
 const GATHER: Duration = Duration::from_millis(250);
 
-/// How often a stream is looked for where there was none.
-const LOOK_FOR_STREAM: Duration = Duration::from_secs(30);
+/// How long after a failed attempt a stream is opened again.
+const STREAM_PAUSE: Duration = Duration::from_secs(30);
 
 /// Moves to the top left corner and clears the screen.
 const REPAINT: &str = "\u{1b}[H\u{1b}[2J";
 
-pub(super) async fn status(args: &StatusArgs, client: &Client, console: &mut Console) -> ExitStatus {
-    let (mut shown, mut news) = (None, News::default());
+pub(super) async fn status(args: &StatusArgs, client: &ApiClient, console: &mut Console) -> ExitStatus {
+    let (mut shown, mut changes) = (None, StatusChanges::default());
     loop {
         let text = match client.status(args.name.as_ref()).await {
             Ok(value) => Ok(render(&value, args)),
-            Err(failure) if args.watch && failure.again => Err(failure),
+            Err(failure) if args.watch && failure.retryable => Err(failure),
             Err(failure) => {
                 console.failure(&failure);
                 return failure.exit;
@@ -47,8 +47,8 @@ pub(super) async fn status(args: &StatusArgs, client: &Client, console: &mut Con
                 }
             }
             Ok(None) => {
-                let what = "What answers is not this service; check --url (CUTOVER_URL).";
-                console.failure(&Failure::new(ExitStatus::Unreachable, what));
+                let what = "Unexpected response: not a cutover-api server? Check --url (CUTOVER_URL).";
+                console.failure(&CommandError::new(ExitStatus::Unreachable, what));
                 return ExitStatus::Unreachable;
             }
             Err(failure) => {
@@ -59,43 +59,43 @@ pub(super) async fn status(args: &StatusArgs, client: &Client, console: &mut Con
         if !args.watch {
             return ExitStatus::Proven;
         }
-        news.wait(client).await;
+        changes.wait(client).await;
     }
 }
 
-/// Tells when to look again.
+/// Waits for changes of the status.
 #[derive(Default)]
-struct News {
-    stream: Option<Events>,
-    /// When there was none.
-    sought: Option<Instant>,
-    seen: Option<String>,
+struct StatusChanges {
+    stream: Option<EventStream>,
+    /// When opening the stream failed.
+    failed_at: Option<Instant>,
+    last_id: Option<String>,
 }
 
-impl News {
-    /// Waits until something may have changed: an event, a sign of life (what is fresh grows old), or some time.
-    async fn wait(&mut self, client: &Client) {
-        if self.stream.is_none() && self.sought.is_none_or(|at| at.elapsed() >= LOOK_FOR_STREAM) {
-            self.stream = client.events("/events", self.seen.as_deref()).await;
-            self.sought = self.stream.is_none().then(Instant::now);
+impl StatusChanges {
+    /// Waits until the status may have changed: an event, a keep-alive (freshness ages), or some time.
+    async fn wait(&mut self, client: &ApiClient) {
+        if self.stream.is_none() && self.failed_at.is_none_or(|at| at.elapsed() >= STREAM_PAUSE) {
+            self.stream = client.events("/events", self.last_id.as_deref()).await;
+            self.failed_at = self.stream.is_none().then(Instant::now);
         }
         if !self.next().await {
-            sleep(EVERY).await;
+            sleep(POLL).await;
             return;
         }
         let until = Instant::now() + GATHER;
         while timeout(until.saturating_duration_since(Instant::now()), self.next()).await == Ok(true) {}
     }
 
-    /// Whether something has come.
+    /// Whether an event or a keep-alive came.
     async fn next(&mut self) -> bool {
         let Some(stream) = &mut self.stream else { return false };
         match stream.next().await {
-            Some(Heard::Event(event)) => self.seen = event.id.or_else(|| self.seen.take()),
-            Some(Heard::Alive) => {}
+            Some(StreamItem::Event(event)) => self.last_id = event.id.or_else(|| self.last_id.take()),
+            Some(StreamItem::KeepAlive) => {}
             None => {
-                // it may be there again at once, and what was told meanwhile is told then
-                (self.stream, self.sought) = (None, None);
+                // it may be back immediately, and then replays what was missed
+                (self.stream, self.failed_at) = (None, None);
                 return false;
             }
         }
@@ -105,8 +105,8 @@ impl News {
 
 fn render(value: &Value, args: &StatusArgs) -> Option<String> {
     let status = if args.name.is_some() {
-        let mirror: Mirror = wire::read(value)?;
-        Status { mirrors: vec![mirror], ..Status::default() }
+        let mirror: MirrorView = wire::read(value)?;
+        StatusView { mirrors: vec![mirror], ..StatusView::default() }
     } else {
         value.get("mirrors")?;
         wire::read(value)?
@@ -121,7 +121,7 @@ fn render(value: &Value, args: &StatusArgs) -> Option<String> {
     Some(blocks.join("\n\n"))
 }
 
-fn mirror_lines(mirror: &Mirror) -> String {
+fn mirror_lines(mirror: &MirrorView) -> String {
     let fresh = &mirror.freshness;
     let (style, mark) = match fresh.state.as_str() {
         "fresh" => (GOOD, "✓"),
@@ -145,7 +145,7 @@ fn mirror_lines(mirror: &Mirror) -> String {
     let mut row = |label: &str, text: String| lines.push(format!("    {label:<12}{text}"));
     row("proven", fresh.proven_at.as_deref().map_or_else(|| "never".to_owned(), plain));
     if let Some(at) = &fresh.observed_at {
-        row("looked at", plain(at));
+        row("observed", plain(at));
     }
     if !fresh.differing.is_empty() {
         row("differing", differing(fresh));
@@ -165,7 +165,7 @@ fn mirror_lines(mirror: &Mirror) -> String {
         row("last run", format!("{}{failures}", plain(at)));
     }
     if let Some(problem) = &mirror.waiting_for {
-        lines.push(format!("    {DOUBT}waiting{DOUBT:#} because of"));
+        lines.push(format!("    {DOUBT}waiting for{DOUBT:#}"));
         lines.push(problem_lines(problem));
     }
     if let Some(problem) = &mirror.problem {
@@ -175,7 +175,7 @@ fn mirror_lines(mirror: &Mirror) -> String {
 }
 
 /// The first refs that differ, and that there are more.
-fn differing(fresh: &Freshness) -> String {
+fn differing(fresh: &FreshnessView) -> String {
     const SHOWN: usize = 5;
     let names: Vec<_> = fresh.differing.iter().take(SHOWN).map(|one| plain(&one.name)).collect();
     let all = fresh.refs_behind.unwrap_or_default();
@@ -183,7 +183,7 @@ fn differing(fresh: &Freshness) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-fn side(side: &Side) -> String {
+fn side(side: &SideView) -> String {
     let mut text = plain(side.url.as_deref().or(side.repository.as_deref()).unwrap_or("?"));
     if let Some(commit) = &side.commit {
         append!(text, "  {}", short(commit));
@@ -194,13 +194,13 @@ fn side(side: &Side) -> String {
     text
 }
 
-fn gitea_line(status: &Status) -> String {
+fn gitea_line(status: &StatusView) -> String {
     let gitea = &status.gitea;
     let name = plain(gitea.flavour.as_deref().unwrap_or("gitea"));
     let version = gitea.version.as_deref().map(|version| format!(" {}", plain(version))).unwrap_or_default();
     match gitea.reachable {
-        Some(true) => format!("{DIM}{name}{version} answers{DIM:#}"),
-        Some(false) => format!("{BAD}{name}{version} does not answer{BAD:#}"),
-        None => format!("{DIM}{name}{version}: not asked yet{DIM:#}"),
+        Some(true) => format!("{DIM}{name}{version} is reachable{DIM:#}"),
+        Some(false) => format!("{BAD}{name}{version} is not reachable{BAD:#}"),
+        None => format!("{DIM}{name}{version}: not observed yet{DIM:#}"),
     }
 }

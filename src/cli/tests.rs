@@ -180,7 +180,7 @@ async fn the_exit_code_says_how_it_ended() {
             "not-a-mirror: what happened\n    → what to do",
         ),
         ("mirror --wait", Answer::Json(200, run_with("canceled", "canceled", &Value::Null)), 1, "canceled"),
-        ("mirror --wait", Answer::Json(200, unverified()), 3, "Asking again can help."),
+        ("mirror --wait", Answer::Json(200, unverified()), 3, "May succeed when you try again."),
         ("mirror --wait --accept-unverified", Answer::Json(200, unverified()), 0, "unverified"),
         ("mirror x", Answer::Json(422, problem("unknown-mirror", false)), 2, "unknown-mirror: what happened"),
         ("mirror", Answer::Json(401, problem("unauthenticated", false)), 5, "unauthenticated"),
@@ -188,11 +188,11 @@ async fn the_exit_code_says_how_it_ended() {
         ("mirror", Answer::Json(409, problem("run-conflict", false)), 5, "run-conflict"),
         ("mirror", Answer::Html(401), 5, "--token-file"),
         ("mirror", Answer::Away, 4, "the connection is refused"),
-        ("mirror", Answer::Html(200), 4, "check --url"),
-        ("mirror", Answer::Html(404), 4, "check --url"),
-        ("mirror", Answer::Json(200, json!({ "id": "../x", "status": "running" })), 4, "no run in its answer"),
+        ("mirror", Answer::Html(200), 4, "Check --url"),
+        ("mirror", Answer::Html(404), 4, "Check --url"),
+        ("mirror", Answer::Json(200, json!({ "id": "../x", "status": "running" })), 4, "response without a run"),
         ("mirror", Answer::Json(503, problem("shutting-down", true)), 4, "shutting-down"),
-        ("mirror --wait --timeout 5s", Answer::Json(200, under_way("migrating")), 6, "Run 019a-7 goes on"),
+        ("mirror --wait --timeout 5s", Answer::Json(200, under_way("migrating")), 6, "Run 019a-7 continues"),
         ("mirror --keep-trying --timeout 5m", Answer::Away, 6, "Gave up after 5m0s."),
         ("mirror --url ftp://x", Answer::Away, 2, "--url"),
         ("mirror --url http://joe:hunter2@x", Answer::Away, 2, "--url"),
@@ -264,7 +264,7 @@ async fn a_restart_of_the_service_does_not_end_the_wait() {
     let end = [Answer::Json(200, run_with("succeeded", "succeeded", &Value::Null))];
     let begun = [Answer::Json(202, under_way("migrating"))];
     let ran_on = ran("mirror --wait", begun.into_iter().chain(away).chain(end)).await;
-    assert_eq!((ran_on.exit, ran_on.err.matches("Asking again").count()), (ExitStatus::Proven, 1), "{}", ran_on.err);
+    assert_eq!((ran_on.exit, ran_on.err.matches("Retrying.").count()), (ExitStatus::Proven, 1), "{}", ran_on.err);
     let gone = ran("mirror --wait", [Answer::Json(202, under_way("migrating")), Answer::Away]).await;
     assert_eq!(gone.exit, ExitStatus::Unreachable);
     let lost = [Answer::Json(202, under_way("migrating")), Answer::Json(404, problem("not-found", false))];

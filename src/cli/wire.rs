@@ -1,7 +1,7 @@
-//! The service's JSON, as far as a person is shown it.
+//! The members of the API's JSON that the commands show.
 //!
-//! Owns nothing: `api` does. So it is read leniently: members that are not known are passed over, and one that is not
-//! there is empty, so that an older command line understands a newer service.
+//! `api` owns the JSON. It is read leniently here: unknown members are ignored and missing ones are empty, so that an older
+//! command line understands a newer service.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,21 +9,21 @@ use serde_json::Value;
 
 use crate::domain::run;
 
-/// A run.
+/// A run, as the API shows it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Run {
+pub(super) struct RunView {
     pub(super) id: Option<String>,
     pub(super) status: String,
     pub(super) coalesced: bool,
     #[serde(rename = "dryRun")]
     pub(super) is_dry: bool,
     pub(super) finished_at: Option<String>,
-    pub(super) mirrors: Vec<Part>,
+    pub(super) mirrors: Vec<PartView>,
 }
 
-impl Run {
-    /// Where it stands; `None`: in a word of a newer service.
+impl RunView {
+    /// Its status; `None`: one that only a newer service knows.
     pub(super) fn status(&self) -> Option<run::Status> {
         run::Status::from_label(&self.status)
     }
@@ -32,15 +32,15 @@ impl Run {
         self.status().map_or(self.finished_at.is_some(), run::Status::has_ended)
     }
 
-    /// Puts what an event tells of one of its mirrors into it.
-    pub(super) fn put(&mut self, mirror: &Value) {
-        let Some(told) = read::<Part>(mirror) else { return };
-        if let Some(part) = self.mirrors.iter_mut().find(|part| part.name == told.name) {
-            *part = told;
+    /// Updates one of its mirrors from an event.
+    pub(super) fn update(&mut self, mirror: &Value) {
+        let Some(news) = read::<PartView>(mirror) else { return };
+        if let Some(part) = self.mirrors.iter_mut().find(|part| part.name == news.name) {
+            *part = news;
         }
     }
 
-    /// Whether it failed, or stayed unverified, for reasons that may all pass by themselves.
+    /// Whether it failed or is unverified, and every reason is retryable.
     pub(super) fn may_succeed_later(&self) -> bool {
         let short = [run::Phase::Failed.label(), run::Phase::Unverified.label()];
         let mut parts = self.mirrors.iter().filter(|part| short.contains(&part.phase.as_str())).peekable();
@@ -51,27 +51,27 @@ impl Run {
 /// A mirror's part of a run.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Part {
+pub(super) struct PartView {
     pub(super) name: String,
     pub(super) phase: String,
     pub(super) outcome: Option<String>,
-    pub(super) evidence: Option<Evidence>,
-    pub(super) problem: Option<Problem>,
-    pub(super) plan: Vec<Step>,
+    pub(super) evidence: Option<EvidenceView>,
+    pub(super) problem: Option<ProblemView>,
+    pub(super) plan: Vec<StepView>,
 }
 
 /// A call that a dry run would have made.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Step {
+pub(super) struct StepView {
     pub(super) call: String,
     pub(super) why: String,
 }
 
-/// What proves a success.
+/// The evidence of a success.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Evidence {
+pub(super) struct EvidenceView {
     pub(super) refs: Option<u64>,
     pub(super) only_in_gitea: Option<u64>,
     pub(super) tracked_branch: Option<String>,
@@ -79,10 +79,10 @@ pub(super) struct Evidence {
     pub(super) rewritten: Option<bool>,
 }
 
-/// What is in the way.
+/// A problem of a run or of a mirror.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Problem {
+pub(super) struct ProblemView {
     pub(super) error: String,
     pub(super) detail: Option<String>,
     pub(super) remedy: Option<String>,
@@ -92,15 +92,15 @@ pub(super) struct Problem {
 /// `/status`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Status {
-    pub(super) mirrors: Vec<Mirror>,
-    pub(super) gitea: Gitea,
+pub(super) struct StatusView {
+    pub(super) mirrors: Vec<MirrorView>,
+    pub(super) gitea: GiteaView,
 }
 
-/// Gitea, as the service saw it last.
+/// Gitea, as last observed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Gitea {
+pub(super) struct GiteaView {
     pub(super) flavour: Option<String>,
     pub(super) version: Option<String>,
     pub(super) reachable: Option<bool>,
@@ -109,53 +109,53 @@ pub(super) struct Gitea {
 /// `/status/{name}`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Mirror {
+pub(super) struct MirrorView {
     pub(super) name: String,
     pub(super) phase: String,
     pub(super) mode: Option<String>,
-    pub(super) freshness: Freshness,
+    pub(super) freshness: FreshnessView,
     pub(super) last_attempt_at: Option<String>,
     pub(super) consecutive_failures: u64,
     pub(super) interval: Option<String>,
-    pub(super) upstream: Side,
-    pub(super) gitea: Side,
-    pub(super) problem: Option<Problem>,
-    pub(super) waiting_for: Option<Problem>,
+    pub(super) upstream: SideView,
+    pub(super) gitea: SideView,
+    pub(super) problem: Option<ProblemView>,
+    pub(super) waiting_for: Option<ProblemView>,
 }
 
-/// How far a copy is from its upstream.
+/// The freshness of a mirror.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Freshness {
+pub(super) struct FreshnessView {
     pub(super) state: String,
     pub(super) proven_at: Option<String>,
     pub(super) behind_since: Option<String>,
     pub(super) refs_behind: Option<u64>,
-    pub(super) differing: Vec<Difference>,
+    pub(super) differing: Vec<DifferenceView>,
     pub(super) unknown_since: Option<String>,
     pub(super) reason: Option<String>,
     pub(super) observed_at: Option<String>,
 }
 
-/// A ref that is not as it must be.
+/// A ref that differs.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Difference {
+pub(super) struct DifferenceView {
     #[serde(rename = "ref")]
     pub(super) name: String,
 }
 
-/// Upstream, or Gitea's copy.
+/// Upstream, or the repository in Gitea.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Side {
+pub(super) struct SideView {
     pub(super) url: Option<String>,
     pub(super) repository: Option<String>,
     pub(super) refs: Option<u64>,
     pub(super) commit: Option<String>,
 }
 
-/// Reads one of these out of an answer.
+/// Reads a view from an answer.
 pub(super) fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {
     serde::Deserialize::deserialize(value).ok()
 }

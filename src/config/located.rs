@@ -46,7 +46,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Located<T> {
     }
 }
 
-impl<T> Field<T> {
+impl<T> Located<Option<T>> {
     /// The checked value; `None` if it was left out.
     pub(super) fn check<U, E: ToString>(
         &self,

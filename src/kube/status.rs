@@ -1,7 +1,7 @@
-//! The platform's status: a `ConfigMap` that its engine owns and that we read, and write a few keys of.
+//! The platform's status: a `ConfigMap` of the platform's engine, in which cutover-api owns a few keys.
 //!
-//! Owns the etiquette: only our own keys, by merge patch; where there is none, it is made as the platform would. What is
-//! written is written behind a run's back: the latest success counts, and failing to write it fails nothing else.
+//! Writes only those keys, by merge patch; a missing `ConfigMap` is created as the platform would. Writing is asynchronous:
+//! only the latest success is written, and a failure fails no run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,28 +15,28 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::api_server::{ApiServer, Asked, Failure, read};
+use super::api_server::{ApiRequest, ApiServer, ApiServerError, read};
 use crate::domain::platform::{PivotAnswer, Platform, PlatformStatus, Proven};
 
-/// How long what was read counts for `/status`.
+/// How long a reading is valid for `/status`.
 const FRESH: Duration = Duration::from_secs(15);
 
-/// How long the API server is left alone after it gave no answer.
+/// How long after a failure the API server is not called again.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
-/// As the platform's own clients: five steps from 150 ms.
-const TRIES: u32 = 5;
+/// Like the platform's own clients: five attempts from 150 ms.
+const ATTEMPTS: u32 = 5;
 
-/// A reader has what was read before; whoever comes next asks again.
-const TRIES_FOR_READERS: u32 = 1;
+/// A reader of the status gets the last reading, and the next one tries again.
+const ATTEMPTS_FOR_READERS: u32 = 1;
 
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// By which the platform finds its things.
+/// The label by which the platform selects its objects.
 const LABEL: (&str, &str) = ("app.kubernetes.io/part-of", "self-sovereign-cutover");
 
-/// Is told what became of writing.
-pub trait Observer: Send + Sync {
+/// Receives the result of each write.
+pub trait WriteObserver: Send + Sync {
     /// The status was written, or could not be.
     fn written(&self, well: bool);
 }
@@ -49,23 +49,23 @@ struct Inside {
     api_server: ApiServer,
     namespace: String,
     name: String,
-    observer: Arc<dyn Observer>,
+    observer: Arc<dyn WriteObserver>,
     known: Mutex<Known>,
     writing: Mutex<Writing>,
 }
 
-/// What was read last.
+/// The last reading.
 #[derive(Debug, Default)]
 struct Known {
     complete: Option<bool>,
-    /// Until when it is not read again.
+    /// When it expires.
     until: Option<Instant>,
     reading: bool,
-    /// The trouble with reading that was logged, so that it is logged once.
+    /// The last error in the log, which is not logged again.
     trouble: Option<String>,
 }
 
-/// What is to be written.
+/// The next write.
 #[derive(Debug, Default)]
 struct Writing {
     waiting: Option<Proven>,
@@ -79,9 +79,9 @@ impl fmt::Debug for StatusConfigMap {
 }
 
 impl StatusConfigMap {
-    /// The one of that namespace and name, which have been checked.
+    /// The `ConfigMap` with this namespace and name, which are valid.
     #[must_use]
-    pub fn new(api_server: ApiServer, namespace: String, name: String, observer: Arc<dyn Observer>) -> Self {
+    pub fn new(api_server: ApiServer, namespace: String, name: String, observer: Arc<dyn WriteObserver>) -> Self {
         let (known, writing) = (Mutex::default(), Mutex::default());
         Self(Arc::new(Inside { api_server, namespace, name, observer, known, writing }))
     }
@@ -90,7 +90,7 @@ impl StatusConfigMap {
 impl Platform for StatusConfigMap {
     fn pivot(&self) -> Pin<Box<dyn Future<Output = PivotAnswer> + Send + '_>> {
         Box::pin(async {
-            match self.0.read(TRIES).await {
+            match self.0.read(ATTEMPTS).await {
                 Ok(Some(status)) => status.pivot(),
                 Ok(None) => PivotAnswer::NoStatus,
                 Err(failure) => PivotAnswer::Unreadable { why: failure.to_string() },
@@ -105,8 +105,8 @@ impl Platform for StatusConfigMap {
             known.reading = true;
             let inside = Arc::clone(&self.0);
             runtime.spawn(async move {
-                // what it was is noted inside; a reader who comes later finds it
-                let _ = inside.read(TRIES_FOR_READERS).await;
+                // the next reader gets the result
+                let _ = inside.read(ATTEMPTS_FOR_READERS).await;
                 inside.known().reading = false;
             });
         }
@@ -136,11 +136,12 @@ impl Inside {
         format!("/api/v1/namespaces/{}/configmaps/{}", self.namespace, self.name)
     }
 
-    /// The status now; `None`: there is none.
-    async fn read(&self, tries: u32) -> Result<Option<PlatformStatus>, Failure> {
+    /// Reads the status; `None`: the `ConfigMap` does not exist.
+    async fn read(&self, attempts: u32) -> Result<Option<PlatformStatus>, ApiServerError> {
         let path = self.path();
-        let asked = Asked { operation: "kubernetes_read_status", method: &Method::GET, path: &path, body: None, tries };
-        let status = match self.api_server.ask(asked, &[200, 404]).await {
+        let request =
+            ApiRequest { operation: "kubernetes_read_status", method: &Method::GET, path: &path, body: None, attempts };
+        let status = match self.api_server.send(request, &[200, 404]).await {
             Ok(answer) if answer.status() == 404 => Ok(None),
             Ok(answer) => status_of(&answer).map(Some),
             Err(failure) => Err(failure),
@@ -149,8 +150,8 @@ impl Inside {
         status
     }
 
-    /// Keeps what was read. What could not be read is as it was known before.
-    fn note(&self, status: &Result<Option<PlatformStatus>, Failure>) {
+    /// Keeps a reading. After a failure, the last one is kept.
+    fn note(&self, status: &Result<Option<PlatformStatus>, ApiServerError>) {
         let mut known = self.known();
         let now = Instant::now();
         match status {
@@ -162,7 +163,7 @@ impl Inside {
                 let trouble = failure.to_string();
                 if known.trouble.as_ref() != Some(&trouble) {
                     let error = failure.code().label();
-                    tracing::warn!(status = %self.path(), error, "The platform's status cannot be read: {trouble}");
+                    tracing::warn!(path = %self.path(), error, detail = trouble, "platform status not readable");
                 }
                 (known.until, known.trouble) = (Some(now + AFTER_TROUBLE), Some(trouble));
             }
@@ -182,32 +183,33 @@ impl Inside {
             self.observer.written(written.is_ok());
             if let Err(failure) = written {
                 tracing::warn!(
-                    status = %self.path(),
+                    path = %self.path(),
                     error = failure.code().label(),
+                    detail = %failure,
                     remedy = failure.code().remedy(),
-                    "The platform was not told of a success: {failure}"
+                    "platform status not written"
                 );
             }
         }
     }
 
-    async fn write(&self, proven: &Proven) -> Result<(), Failure> {
+    async fn write(&self, proven: &Proven) -> Result<(), ApiServerError> {
         let keys = proven.keys();
         if self.patch(&keys).await? || self.create(&proven.first_status()).await? {
             return Ok(());
         }
-        // somebody else has made it between the two
-        if self.patch(&keys).await? { Ok(()) } else { Err(Failure::Refused(404)) }
+        // another client created it in between
+        if self.patch(&keys).await? { Ok(()) } else { Err(ApiServerError::Refused(404)) }
     }
 
-    /// Whether there was one to patch.
-    async fn patch(&self, keys: &BTreeMap<String, String>) -> Result<bool, Failure> {
+    /// Patches the `ConfigMap`; `false`: it does not exist.
+    async fn patch(&self, keys: &BTreeMap<String, String>) -> Result<bool, ApiServerError> {
         let (path, body) = (self.path() + "?fieldManager=cutover-api", json!({ "data": keys }));
         self.change("kubernetes_patch_status", &Method::PATCH, &path, (MERGE_PATCH, &body), 404).await
     }
 
-    /// Whether it was made: it may be there already.
-    async fn create(&self, keys: &BTreeMap<String, String>) -> Result<bool, Failure> {
+    /// Creates the `ConfigMap`; `false`: it exists already.
+    async fn create(&self, keys: &BTreeMap<String, String>) -> Result<bool, ApiServerError> {
         let path = format!("/api/v1/namespaces/{}/configmaps?fieldManager=cutover-api", self.namespace);
         let (label, value) = LABEL;
         let metadata = json!({ "name": self.name, "namespace": self.namespace, "labels": { label: value } });
@@ -215,7 +217,7 @@ impl Inside {
         self.change("kubernetes_create_status", &Method::POST, &path, ("application/json", &body), 409).await
     }
 
-    /// Whether it was changed; `false`: the answer was `otherwise`.
+    /// Sends a change; `false`: the answer was `otherwise`.
     async fn change(
         &self,
         operation: &'static str,
@@ -223,14 +225,15 @@ impl Inside {
         path: &str,
         (media_type, body): (&'static str, &Value),
         otherwise: u16,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, ApiServerError> {
         let body = body.to_string();
-        let asked = Asked { operation, method, path, body: Some((media_type, body.as_bytes())), tries: TRIES };
-        let answer = self.api_server.ask(asked, &[200, 201, otherwise]).await?;
+        let request =
+            ApiRequest { operation, method, path, body: Some((media_type, body.as_bytes())), attempts: ATTEMPTS };
+        let answer = self.api_server.send(request, &[200, 201, otherwise]).await?;
         if answer.status() == otherwise {
             return Ok(false);
         }
-        // the answer is the whole status, and as fresh as can be
+        // the answer is the whole new status
         if let Ok(status) = status_of(&answer) {
             self.note(&Ok(Some(status)));
         }
@@ -238,17 +241,17 @@ impl Inside {
     }
 }
 
-fn status_of(answer: &Response<bytes::Bytes>) -> Result<PlatformStatus, Failure> {
+fn status_of(answer: &Response<bytes::Bytes>) -> Result<PlatformStatus, ApiServerError> {
     #[derive(Deserialize)]
     struct ConfigMap {
-        kind: Kind,
+        kind: ConfigMapKind,
         #[serde(default)]
         data: Option<BTreeMap<String, String>>,
     }
     #[derive(Deserialize)]
-    enum Kind {
+    enum ConfigMapKind {
         ConfigMap,
     }
-    let ConfigMap { kind: Kind::ConfigMap, data } = read(answer)?;
+    let ConfigMap { kind: ConfigMapKind::ConfigMap, data } = read(answer)?;
     Ok(PlatformStatus(data.unwrap_or_default()))
 }

@@ -1,8 +1,8 @@
-//! Telling somebody who does not watch: what the engine has left in the journal is sent, in order, until it is taken.
+//! Notifications: sends what is in the journal's outbox, in order, until the receiver accepts it.
 //!
-//! Owns one task, one request at a time, and the pauses between tries. Nothing waits for it: a run writes what is to be
-//! told with its own state and goes on. The receiver learns nothing that `/status` does not say, and what it answers is
-//! not read. A redirect is not followed: it is a failure like any other.
+//! Owns one task, one request at a time, and the pauses between attempts. No run waits for it: a run writes its notifications
+//! to the journal with its own state. The receiver gets nothing that `/status` does not show, and its answer is not read. A
+//! redirect is not followed: it is a failure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,48 +21,48 @@ use crate::metrics::{Metrics, NOTIFICATION};
 use crate::shutdown::Shutdown;
 use crate::transport::{Call, Route, Transport};
 
-/// How long the receiver may take to answer.
+/// The timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most of an answer that is read, to be thrown away.
+/// The most of an answer that is read, in bytes, before it is discarded.
 const LARGEST: usize = 64 * 1024;
 
-/// The pauses between tries: each is twice the one before, up to the longest.
+/// The pauses between attempts: each is twice the one before, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
-/// How long to wait when the journal itself cannot be read or written.
+/// The pause when the journal cannot be read or written.
 const NO_JOURNAL: Duration = Duration::from_secs(30);
 
-/// Sends what there is to tell.
+/// Sends notifications.
 #[derive(Debug)]
 pub struct Notifier {
-    /// Where to.
+    /// The receiver.
     pub url: ReceiverUrl,
-    /// Whether by the proxy of the environment.
+    /// Whether the proxy of the environment is used.
     pub proxied: bool,
-    /// Who signs; it gives `None` where nobody does.
+    /// The signing secret; it reads as `None` where none is configured.
     pub secret: Arc<dyn SecretSource>,
-    /// Sends.
+    /// Sends requests.
     pub transport: Arc<dyn Transport>,
-    /// Holds what is to be told.
+    /// Has the outbox.
     pub journal: Journal,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
-    /// Counts.
+    /// Counts attempts.
     pub metrics: Arc<Metrics>,
-    /// The service's end.
+    /// The end of the service.
     pub shutdown: Shutdown,
-    /// Wakes it when there is more to tell.
+    /// Wakes it when the outbox has a new notification.
     pub wake: Arc<Notify>,
 }
 
 impl Notifier {
-    /// Sends until the service ends. What is on its way then is sent again by the next process, under the same id.
+    /// Sends until the service ends. An interrupted request is sent again by the next process, with the same id.
     pub async fn run(self) {
         let shutdown = self.shutdown.clone();
         tokio::select! {
-            // once the service ends, nothing new is begun
+            // nothing new is sent once the service ends
             biased;
             () = shutdown.begun() => {}
             () = self.work() => {}
@@ -75,16 +75,13 @@ impl Notifier {
             let outbox = match self.journal.outbox(now, LONGEST_PAUSE).await {
                 Ok(outbox) => outbox,
                 Err(error) => {
-                    tracing::warn!(%error, "What is to be told cannot be read from the journal");
+                    tracing::warn!(%error, "notifications not readable from the journal");
                     tokio::time::sleep(NO_JOURNAL).await;
                     continue;
                 }
             };
             if outbox.dropped > 0 {
-                tracing::error!(
-                    dropped = outbox.dropped,
-                    "Gave up on notifications that were not taken for a day, or are too many"
-                );
+                tracing::error!(dropped = outbox.dropped, "notifications dropped: undelivered for a day, or too many");
             }
             self.metrics.notifications("dropped", outbox.dropped);
             self.metrics.notifications_waiting(outbox.waiting);
@@ -94,7 +91,7 @@ impl Notifier {
                     let pause = Duration::try_from(next.next_at.duration_since(now)).unwrap_or_default();
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
-                        // another mirror may have something to tell that need not wait
+                        // the notification of another mirror may be due already
                         () = self.wake.notified() => {}
                     }
                 }
@@ -107,31 +104,26 @@ impl Notifier {
         let (mirror, id) = (next.mirror.as_str(), next.id.as_str());
         let written = match self.attempt(next).await {
             Ok(()) => {
-                tracing::info!(mirror, id, "A notification was taken");
+                tracing::info!(mirror, id, "notification delivered");
                 self.metrics.notifications("delivered", 1);
                 self.journal.told(next.seq).await
             }
             Err(why) => {
                 let pause = pause_after(next.tries);
-                tracing::warn!(
-                    mirror,
-                    id,
-                    tries = next.tries + 1,
-                    "A notification was not taken: {why}; it is sent again in {} s",
-                    pause.as_secs()
-                );
+                let (attempts, retry_s) = (next.tries + 1, pause.as_secs());
+                tracing::warn!(mirror, id, attempts, retry_s, error = why, "notification not delivered");
                 self.metrics.notifications("failed", 1);
                 self.journal.not_told(next.seq, later(self.clock.now(), pause)).await
             }
         };
         if let Err(error) = written {
-            // without this it would be sent again at once, for ever
-            tracing::warn!(%error, "What became of a notification could not be written to the journal");
+            // without the pause it would be sent again and again
+            tracing::warn!(%error, "delivery of a notification not written to the journal");
             tokio::time::sleep(NO_JOURNAL).await;
         }
     }
 
-    /// One try. The text says why it failed, without a secret.
+    /// Sends once. The error has no secret.
     async fn attempt(&self, next: &Waiting) -> Result<(), String> {
         let timestamp = self.clock.now().as_second();
         let mut request = Request::builder()
@@ -141,7 +133,7 @@ impl Notifier {
             .header("webhook-id", &next.id)
             .header("webhook-timestamp", timestamp);
         if let Some(secrets) = self.secret.read() {
-            // one that was to be signed does not leave without a signature
+            // with a secret that cannot be read, nothing is sent unsigned
             let secret = secrets
                 .good
                 .first()
@@ -149,7 +141,7 @@ impl Notifier {
             let signature = HeaderValue::try_from(sign(secret, &next.id, timestamp, &next.body));
             request = request.header("webhook-signature", signature.expect("base64 is plain ASCII"));
         }
-        let request = request.body(Bytes::from(next.body.clone())).map_err(|_| "no request can be made of it")?;
+        let request = request.body(Bytes::from(next.body.clone())).map_err(|_| "the request cannot be built")?;
         let route = if self.proxied { Route::Proxied } else { Route::Direct };
         let call = Call { operation: NOTIFICATION, route, request, bundle: None, timeout: TIMEOUT, largest: LARGEST };
         match self.transport.send(call).await {
@@ -160,7 +152,7 @@ impl Notifier {
     }
 }
 
-/// The pause after so many tries and one more.
+/// The pause after a failed attempt that follows `tries` others.
 fn pause_after(tries: u32) -> Duration {
     (FIRST_PAUSE * 2_u32.pow(tries.min(10))).min(LONGEST_PAUSE)
 }

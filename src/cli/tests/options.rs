@@ -12,14 +12,14 @@ async fn a_dry_run_is_shown_call_by_call_and_never_followed() {
     let good = ran("mirror one --dry-run --wait", [Answer::Json(200, dry("succeeded", json!([one])))]).await;
     assert_eq!(
         good.out,
-        "one  would end created\n    1. migrate: Gitea has no repository a/b [2J\n    2. patch_settings: pruning\nA dry run: nothing was changed.\n"
+        "one  would end created\n    1. migrate: Gitea has no repository a/b [2J\n    2. patch_settings: pruning\nDry run: nothing was changed.\n"
     );
     assert_eq!((good.exit, good.asked.len()), (ExitStatus::Proven, 1));
     assert_eq!(&good.asked[0].body()[..], br#"{"dryRun":true,"mirrors":["one"]}"#);
     let bad = ran("mirror --dry-run", [Answer::Json(200, dry("failed", json!([one, two])))]).await;
     assert_eq!(bad.exit, ExitStatus::Failed);
     assert!(
-        bad.out.contains("two  would fail, without a call that changes anything\n    not-a-mirror: what happened"),
+        bad.out.contains("two  would fail without changing anything\n    not-a-mirror: what happened"),
         "{}",
         bad.out
     );

@@ -17,7 +17,7 @@ async fn status_is_for_a_person_and_cannot_move_the_cursor() {
         shown.out,
         "✗ openova  behind, 3 refs, since 2026-01-02T00:00:00Z  now syncing
     proven      2026-01-01T00:00:00Z
-    looked at   2026-01-03T00:00:00Z
+    observed    2026-01-03T00:00:00Z
     differing   refs/heads/a b, refs/heads/main, …
     upstream    https://github.com/a/b  9f2c01234567  812 refs
     Gitea       a/b
@@ -25,9 +25,9 @@ async fn status_is_for_a_person_and_cannot_move_the_cursor() {
     last run    2026-01-02T00:00:00Z, the last 2 failed
     sync-failing: a [2Jb
     → Look.
-    Asking again can help.
+    May succeed when you try again.
 
-forgejo 11.0 does not answer
+forgejo 11.0 is not reachable
 "
     );
     let one = ran("status openova --json", [Answer::Json(200, mirror.clone())]).await;
@@ -61,5 +61,5 @@ async fn a_status_says_what_is_waited_for_and_counts_one_ref() {
     let shown = ran("status", [Answer::Json(200, json!({ "mirrors": [mirror] }))]).await.out;
     assert!(shown.contains("behind, 1 ref, since 2026-01-02T00:00:00Z  now connecting\n"), "{shown}");
     assert!(shown.contains("b  1 ref\n") && shown.contains("a/b  2 refs\n"), "{shown}");
-    assert!(shown.contains("    waiting because of\n    gitea-unreachable: refused\n    → Look.\n"), "{shown}");
+    assert!(shown.contains("    waiting for\n    gitea-unreachable: refused\n    → Look.\n"), "{shown}");
 }

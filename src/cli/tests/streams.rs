@@ -58,7 +58,7 @@ async fn a_stream_that_breaks_goes_on_from_its_last_event_and_the_run_is_asked_f
     let service = service(answers, vec![first, second]);
     let ran = ran_with("mirror --wait", &service).await;
     assert_eq!(ran.exit, ExitStatus::Proven, "{}", ran.err);
-    assert!(ran.err.contains("Asking again.\n[openova] verifying\n[openova] succeeded\n"), "{}", ran.err);
+    assert!(ran.err.contains("Retrying.\n[openova] verifying\n[openova] succeeded\n"), "{}", ran.err);
     let followed: Vec<_> = service.followed.lock().unwrap().iter().map(|(_, last)| last.clone()).collect();
     assert_eq!(followed, [None, Some("4".to_owned())]);
 }

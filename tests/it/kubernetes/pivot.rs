@@ -70,7 +70,10 @@ fn a_status_that_cannot_be_read_refuses_until_it_can_row_7b() {
         }
         server.deny(READS);
         let problem = world.expect_failure("pivot-unknown").await;
-        assert!(problem["detail"].as_str().unwrap().contains("does not let our service account"), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("denies this to cutover-api's service account"),
+            "{problem}"
+        );
         server.allow_again();
         assert_eq!(world.changes(), Vec::<String>::new());
         // a few 503 are waited through
