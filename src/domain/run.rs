@@ -2,8 +2,6 @@
 //!
 //! Owns [`Phase`], [`Status`], [`Outcome`] and [`End`]. A success cannot be written down without its [`Evidence`].
 
-mod parts;
-
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,7 +14,6 @@ use super::names::MirrorName;
 use super::problem::Problem;
 use super::spec::RunOptions;
 
-pub use parts::Parts;
 
 macro_rules! labelled {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
@@ -290,7 +287,7 @@ pub struct Run {
     pub options: RunOptions,
     /// Its mirrors, in the order of the configuration, each once.
     #[serde(default)]
-    pub parts: Parts,
+    pub parts: Vec<Arc<Part>>,
 }
 
 impl Run {
@@ -320,7 +317,7 @@ impl Run {
     /// Where it stands, which follows from its parts.
     #[must_use]
     pub fn status(&self) -> Status {
-        if self.parts.open() > 0 {
+        if self.parts.iter().any(|part| part.end.is_none()) {
             return if self.started_at.is_some() { Status::Running } else { Status::Queued };
         }
         Status::of_ended(&self.parts.iter().map(|part| part.phase))
@@ -329,13 +326,19 @@ impl Run {
     /// Its part of that name.
     #[must_use]
     pub fn part(&self, name: &MirrorName) -> Option<&Part> {
-        self.parts.place(name).map(|place| &*self.parts[place])
+        self.parts.iter().map(|part| &**part).find(|part| part.name == *name)
+    }
+
+    fn part_mut(&mut self, name: &MirrorName) -> Option<&mut Part> {
+        self.parts.iter_mut().find(|part| part.name == *name).map(Arc::make_mut)
     }
 
     /// Work on a mirror enters a phase, which begins the run.
     pub fn enters(&mut self, name: &MirrorName, phase: Phase, at: Timestamp) {
         self.started_at.get_or_insert(at.max(self.created_at));
-        self.parts.change(name, |part| part.phase = phase);
+        if let Some(part) = self.part_mut(name) {
+            part.phase = phase;
+        }
     }
 
     /// All of it but its parts.
@@ -343,19 +346,17 @@ impl Run {
     pub fn without_parts(&self) -> Self {
         let Self { id, trigger, ref requested_by, created_at, started_at, finished_at, ref options, parts: _ } = *self;
         let (requested_by, options) = (requested_by.clone(), options.clone());
-        Self { id, trigger, requested_by, created_at, started_at, finished_at, options, parts: Parts::default() }
+        Self { id, trigger, requested_by, created_at, started_at, finished_at, options, parts: Vec::new() }
     }
 
     /// Ends one part; the first end stands.
     pub fn end_part(&mut self, name: &MirrorName, end: &End, at: Timestamp) {
         let started = self.started_at.get_or_insert(at);
         let at = at.max(*started);
-        self.parts.change(name, |part| {
-            if part.end.is_none() {
-                (part.phase, part.end) = (end.phase(), Some(end.clone()));
-            }
-        });
-        if self.parts.open() == 0 {
+        if let Some(part) = self.part_mut(name).filter(|part| part.end.is_none()) {
+            (part.phase, part.end) = (end.phase(), Some(end.clone()));
+        }
+        if self.parts.iter().all(|part| part.end.is_some()) {
             self.finished_at.get_or_insert(at);
         }
     }

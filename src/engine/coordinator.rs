@@ -56,9 +56,6 @@ pub(super) struct Coordinator {
     pub(super) teller: Teller,
     pub(super) observing: Observing,
     pub(super) status: watch::Sender<Arc<Status>>,
-    pub(super) published_at: Instant,
-    /// When what has changed since is published.
-    pub(super) to_publish: Option<Instant>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) drivers: TaskTracker,
 }
@@ -149,8 +146,6 @@ impl Coordinator {
             resumption: Resumption::begins(),
             teller,
             status,
-            published_at: now,
-            to_publish: None,
             events,
             drivers,
         };
@@ -162,11 +157,10 @@ impl Coordinator {
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut events: mpsc::Receiver<Event>) {
         let (shutdown, looks) = (self.around.shutdown.clone(), Arc::clone(&self.observing.looks));
         loop {
-            let (to_publish, to_resume) = (self.to_publish, self.resumption.again());
+            let to_resume = self.resumption.again();
             tokio::select! {
                 biased;
                 () = shutdown.begun() => break,
-                () = sleep_until(to_publish.unwrap_or_else(Instant::now)), if to_publish.is_some() => self.publish(),
                 () = sleep_until(to_resume.unwrap_or_else(Instant::now)), if to_resume.is_some() => self.try_to_resume().await,
                 Some(event) = events.recv() => {
                     self.event(event).await;
@@ -175,7 +169,7 @@ impl Coordinator {
                         let Ok(event) = events.try_recv() else { break };
                         self.event(event).await;
                     }
-                    self.publish_soon();
+                    self.publish();
                     self.write_what_was_observed().await;
                     self.story.settle().await;
                 }

@@ -17,7 +17,7 @@ use crate::domain::notice::Notice;
 use crate::domain::platform::Proven;
 use crate::domain::run::{End, Phase, Run, RunId};
 use crate::domain::status::Facts;
-use crate::journal::{Change, GIVE_BACK, KnownIntent, RENAME_ASIDE};
+use crate::journal::{GIVE_BACK, KnownIntent, RENAME_ASIDE};
 
 /// A run that the journal does not have as it stands, and the events that tell what it lacks.
 #[derive(Debug)]
@@ -70,12 +70,7 @@ impl Coordinator {
         let mut notices = self.observing.taken_to_tell();
         notices.extend(told.notices);
         let any = !notices.is_empty();
-        let to_write = changed
-            .iter()
-            .map(Arc::clone)
-            .map(|run| if self.unwritten.contains_key(&run.id) { Change::Whole(run) } else { Change::Part(run) });
-        let to_write = to_write.collect();
-        let written = self.around.journal.write_end(mirror.clone(), facts, to_write, events, notices.clone()).await;
+        let written = self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events, notices.clone()).await;
         if let Err(error) = written {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");

@@ -30,9 +30,8 @@ mod observer;
 mod observing;
 mod origins;
 mod pause;
-mod publishing;
 mod restart;
-mod shown;
+mod status;
 mod story;
 mod surroundings;
 mod telling;
@@ -62,7 +61,6 @@ use budget::Budget;
 use coordinator::Coordinator;
 use dry_run::DryRuns;
 use looks::Looks;
-use shown::Shown;
 use surroundings::{AT_ONCE, Surroundings};
 
 pub use modes::{ModeSet, ModeWish};
@@ -202,7 +200,6 @@ pub struct Engine {
     gitea: Client,
     shutdown: Shutdown,
     platform: Option<Arc<dyn Platform>>,
-    shown: Arc<Shown>,
 }
 
 impl Engine {
@@ -238,8 +235,7 @@ impl Engine {
         coordinator.try_to_resume().await;
         let (commands, incoming) = mpsc::channel(COMMANDS);
         tasks.spawn(coordinator.run(incoming, events));
-        let shown = Arc::default();
-        Ok((Self { commands, status, dry_runs, looks, gitea, shutdown, platform, shown }, tasks))
+        Ok((Self { commands, status, dry_runs, looks, gitea, shutdown, platform }, tasks))
     }
 
     /// Asks for a run. It is written down before this answers, and goes on whatever becomes of the caller.
@@ -345,10 +341,11 @@ impl Engine {
     #[must_use]
     pub fn status(&self) -> Arc<Status> {
         let status = self.status.borrow().clone();
-        match &self.platform {
-            Some(platform) => self.shown.with(status, platform.cutover_complete()),
-            None => status,
+        let cutover_complete = self.platform.as_ref().and_then(|platform| platform.cutover_complete());
+        if status.cutover_complete == cutover_complete {
+            return status;
         }
+        Arc::new(Status { cutover_complete, ..(*status).clone() })
     }
 
     /// Tells that somebody has looked at every mirror: those whose last observation is too old are observed anew, in the

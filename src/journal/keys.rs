@@ -27,7 +27,7 @@ impl Store {
         keyed: Option<&Keyed>,
         events: &[Arc<Recorded>],
     ) -> Result<(), JournalError> {
-        let rows = Rows::whole(run)?;
+        let rows = Rows::new(run)?;
         self.write_telling(events, |transaction| {
             rows.put(transaction)?;
             keyed.map_or(Ok(()), |keyed| put(transaction, keyed, run.id, run.created_at))

@@ -42,7 +42,6 @@ pub use kinds::{DEFAULT_BRANCH, DELETE, GIVE_BACK, MIGRATE, RENAME_ASIDE, SETTIN
 pub use notices::{Outbox, Waiting};
 pub use opening::OpenError;
 pub use rows::Counter;
-pub use runs::Change;
 pub use worker::{Piece, Threads, Worker};
 
 /// The journal's file in the state directory.
@@ -211,7 +210,7 @@ impl Journal {
         &self,
         mirror: MirrorName,
         facts: Facts,
-        runs: Vec<Change>,
+        runs: Vec<Arc<Run>>,
         events: Vec<Arc<Recorded>>,
         told: Vec<Notice>,
     ) -> Result<(), JournalError> {

@@ -1,7 +1,6 @@
-//! The statements about runs. A run's own row holds all of it but its parts, and each part has a row: one of ten thousand
-//! mirrors is written in as many small pieces, and never as a whole again.
+//! The statements about runs. A run's own row holds all of it but its parts, and each part has a row.
 //!
-//! Owns what is written of a run and how it is put together again. One that cannot be read is left out and logged.
+//! Owns how a run becomes rows and how it is put together from them. A run that cannot be read is left out and logged.
 
 use std::sync::Arc;
 
@@ -12,19 +11,9 @@ use super::JournalError;
 use super::rows::{Unreadable, name_of, parse, parsed, text};
 use super::store::{Store, clamp, failed, json};
 use crate::domain::event::Recorded;
-use crate::domain::names::MirrorName;
 use crate::domain::run::{Part, Run, RunId};
 
-/// How much of a run is to be written.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// All of it.
-    Whole(Arc<Run>),
-    /// What one mirror's end has changed, where all that was before is on disk.
-    Part(Arc<Run>),
-}
-
-/// A run, or what has changed of it, as rows.
+/// A run as rows.
 pub(super) struct Rows {
     id: String,
     ended_at: Option<String>,
@@ -33,26 +22,13 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// All of a run.
-    pub(super) fn whole(run: &Run) -> Result<Self, JournalError> {
-        Self::of(run, 0..run.parts.len())
-    }
-
-    /// What is to be written of a run at the end of that mirror.
-    pub(super) fn changed(change: &Change, mirror: &MirrorName) -> Result<Self, JournalError> {
-        match change {
-            Change::Whole(run) => Self::whole(run),
-            Change::Part(run) => Self::of(run, run.parts.place(mirror)),
-        }
-    }
-
-    fn of(run: &Run, places: impl IntoIterator<Item = usize>) -> Result<Self, JournalError> {
-        let part = |place| Ok((clamp(place), json(&run.parts[place])?));
+    pub(super) fn new(run: &Run) -> Result<Self, JournalError> {
+        let part = |(place, part)| Ok((clamp(place), json(part)?));
         Ok(Self {
             id: run.id.to_string(),
             ended_at: run.finished_at.map(|at| at.to_string()),
             body: json(&run.without_parts())?,
-            parts: places.into_iter().map(part).collect::<Result<_, _>>()?,
+            parts: run.parts.iter().enumerate().map(part).collect::<Result<_, _>>()?,
         })
     }
 
@@ -74,7 +50,7 @@ pub(super) fn drop_parts(transaction: &Transaction<'_>) -> Result<(), rusqlite::
 
 impl Store {
     pub(super) fn write_run(&mut self, run: &Run, events: &[Arc<Recorded>]) -> Result<(), JournalError> {
-        let rows = Rows::whole(run)?;
+        let rows = Rows::new(run)?;
         self.write_telling(events, |transaction| rows.put(transaction))
     }
 
@@ -138,7 +114,7 @@ impl Store {
         let in_place = |(part, place): (Option<(i64, Part)>, i64)| part.filter(|(at, _)| *at == place);
         run.parts = parts.into_iter().zip(0..).filter_map(in_place).map(|(_, part)| Arc::new(part)).collect();
         // a run that has lost one of them would claim an end that it did not have, or never come to one
-        let whole = run.parts.len() == all && all > 0 && (run.parts.open() == 0) == run.finished_at.is_some();
+        let whole = run.parts.len() == all && all > 0 && run.parts.iter().all(|part| part.end.is_some()) == run.finished_at.is_some();
         let missing = || Unreadable::new("parts that are missing");
         let name = run.id.to_string();
         Ok(self.kept("runs", &name, whole.then_some(run).ok_or_else(missing)))

@@ -12,12 +12,13 @@ use super::events::Ledger;
 use super::home::Home;
 use super::opening::{Closed, lacks_room};
 use super::rows::{Damage, parse, text};
-use super::runs::{Change, Rows, drop_parts};
+use super::runs::{Rows, drop_parts};
 use super::{GIVE_BACK, JournalError, MIGRATE, OpenError, RENAME_ASIDE, Remembered, deliveries, keys, modes, notices};
 use crate::domain::event::Recorded;
 use crate::domain::evidence::PruneMemory;
 use crate::domain::names::MirrorName;
 use crate::domain::notice::Notice;
+use crate::domain::run::Run;
 use crate::domain::status::Facts;
 
 /// The version of the schema, kept in the file's `user_version`.
@@ -135,12 +136,12 @@ impl Store {
         &mut self,
         mirror: &MirrorName,
         facts: &Facts,
-        runs: &[Change],
+        runs: &[Arc<Run>],
         events: &[Arc<Recorded>],
         told: &[Notice],
     ) -> Result<(), JournalError> {
         let facts = json(facts)?;
-        let runs = runs.iter().map(|change| Rows::changed(change, mirror)).collect::<Result<Vec<_>, _>>()?;
+        let runs = runs.iter().map(|run| Rows::new(run)).collect::<Result<Vec<_>, _>>()?;
         self.write_telling(events, |transaction| {
             put_facts(transaction, mirror, &facts)?;
             told.iter().try_for_each(|notice| notices::put(transaction, notice))?;
