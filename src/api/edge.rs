@@ -163,7 +163,7 @@ where
         let matched = request.extensions().get::<MatchedPath>().cloned();
         let route = matched.as_ref().map(MatchedPath::as_str);
         let in_flight = match route {
-            Some(route) if events::ROUTES.contains(&route) => edge.metrics.stream_asked_for(method.as_str(), route),
+            Some(route) if events::ROUTES.contains(&route) => edge.metrics.stream_requested(method.as_str(), route),
             _ => edge.metrics.request_received(method.as_str(), route),
         };
         let span = tracing::info_span!("request", request_id = %id);

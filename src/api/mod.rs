@@ -63,7 +63,6 @@ pub struct Inner {
     metrics: Arc<Metrics>,
     /// Tells how old a proof is.
     clock: Arc<dyn Clock>,
-    latest: status::Latest,
     /// How many streams of events there may be.
     streams: Streams,
 }
@@ -80,8 +79,8 @@ impl ApiState {
         clock: Arc<dyn Clock>,
         streams: Streams,
     ) -> Self {
-        let (latest, hook_room) = (status::Latest::default(), hooks::Room::default());
-        Self(Arc::new(Inner { engine, access, names, hooks, hook_room, metrics, clock, latest, streams }))
+        let hook_room = hooks::Room::default();
+        Self(Arc::new(Inner { engine, access, names, hooks, hook_room, metrics, clock, streams }))
     }
 }
 

@@ -1,10 +1,8 @@
 //! How an answer that is ready is sent: in full, packed, or not at all because its reader has it already.
 //!
-//! Owns `ETag`, `If-None-Match`, `Cache-Control`, gzip and `Vary`. Looks at whole bodies, and at those that say they come
-//! in pieces; never holds up a stream, and never changes what an answer says. The tag is taken from the body, not from a revision of ours: how fresh a copy
-//! is depends on the time as well.
-
-mod pieces;
+//! Owns `ETag`, `If-None-Match`, `Cache-Control`, gzip and `Vary`. Looks at whole bodies only; never holds up a stream, and
+//! never changes what an answer says. The tag is taken from the body, not from a revision of ours: how fresh a copy is
+//! depends on the time as well.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -17,11 +15,7 @@ use flate2::write::GzEncoder;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-
-pub(super) use pieces::in_pieces;
-use pieces::{InPieces, packed};
 
 /// The routes whose answers have a tag.
 pub(super) const TAGGED: [&str; 4] = ["/status", "/status/{name}", "/cutover/runs", "/cutover/runs/{id}"];
@@ -31,40 +25,6 @@ const WORTH_PACKING: u64 = 1_024;
 
 /// A reader has to ask whether what it keeps still holds.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
-
-/// The body of an answer whose tag is known already.
-#[derive(Clone, Debug)]
-pub(super) struct Whole {
-    body: Bytes,
-    tag: Tag,
-}
-
-/// Travels with an answer to here.
-#[derive(Clone, Debug)]
-struct Tag(HeaderValue);
-
-impl Whole {
-    /// A value as JSON.
-    pub(super) fn json(value: &impl Serialize) -> Self {
-        let body = Bytes::from(serde_json::to_vec(value).expect("wire types have only strings as keys"));
-        Self { tag: Tag(tag(&body)), body }
-    }
-
-    /// In bytes.
-    pub(super) const fn len(&self) -> usize {
-        self.body.len()
-    }
-}
-
-impl From<Whole> for Response {
-    fn from(whole: Whole) -> Self {
-        let json = HeaderValue::from_static("application/json");
-        let mut response = Self::new(Body::from(whole.body));
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-        response.extensions_mut().insert(whole.tag);
-        response
-    }
-}
 
 /// What a request says of how it wants its answer.
 #[derive(Debug)]
@@ -92,15 +52,12 @@ impl Wanted {
     /// The answer as it is sent.
     pub(super) async fn applied(self, mut response: Response) -> Response {
         let tagged = self.has.is_some() && response.status() == StatusCode::OK;
-        let in_pieces = response.extensions_mut().remove::<InPieces>().is_some();
-        let packable = in_pieces || is_packable(&response);
+        let packable = is_packable(&response);
         if packable {
             response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
         }
         if (tagged || packable && self.packed) && response.body().size_hint().exact().is_some() {
             response = self.reworked(response, tagged, packable).await;
-        } else if in_pieces && self.packed {
-            response = packed(response);
         }
         if self.head_only {
             let length = response.body().size_hint().exact().filter(|_| response.status() != StatusCode::NOT_MODIFIED);
@@ -114,10 +71,9 @@ impl Wanted {
 
     async fn reworked(&self, response: Response, tagged: bool, packable: bool) -> Response {
         let (mut head, body) = response.into_parts();
-        let made = head.extensions.remove::<Tag>();
         let whole = body.collect().await.expect("a body of known size is in memory").to_bytes();
         if tagged {
-            let tag = made.map_or_else(|| tag(&whole), |made| made.0);
+            let tag = tag(&whole);
             let known = self.has.iter().flatten().any(|has| names(has, &tag));
             head.headers.insert(header::ETAG, tag);
             head.headers.insert(header::CACHE_CONTROL, ASK_AGAIN);

@@ -5,11 +5,10 @@ use std::sync::LazyLock;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use http::header::{self, HeaderValue};
+use axum::response::IntoResponse;
+use http::header;
 
 use super::problem::{Refusal, problem_page};
-use super::representation::in_pieces;
 use super::wire::{ProblemCode, Well};
 use super::{ApiState, spec};
 use crate::domain::problem::Code;
@@ -47,15 +46,10 @@ pub(super) async fn readyz(State(state): State<ApiState>) -> Result<Json<Well>, 
         content_type = "text/plain; version=0.0.4; charset=utf-8", body = String,
     )),
 )]
-pub(super) async fn metrics(State(state): State<ApiState>) -> Response {
+pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
     state.engine.looked_at_all();
     let text = state.metrics.render(&state.engine.status(), state.clock.now());
-    let mut response = match text.as_whole().cloned() {
-        Some(whole) => whole.into_response(),
-        None => in_pieces(text),
-    };
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
-    response
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
 }
 
 /// Read this specification

@@ -1,53 +1,21 @@
-//! Reading where everything stands.
+//! `GET /status` and `GET /status/{name}`.
 //!
-//! Owns `/status…`. Answers from memory; a read never waits for the network. Freshness is judged to the second, so that
-//! the whole answer is the same for all who ask within one while nothing has changed, and is made once.
-
-use std::sync::{Arc, Mutex};
+//! Answers from the published status; a read never waits for the network. Freshness is judged to the second, so that the
+//! answer, and with it its `ETag`, stays the same within one while nothing has changed.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use http::Uri;
 use jiff::Timestamp;
 
 use super::ApiState;
 use super::paging::{Page, page};
 use super::problem::Refusal;
-use super::representation::Whole;
 use super::wire::{MirrorBody, StatusBody};
-use crate::domain::status::Status;
 
 /// The most mirrors of a page.
 const LONGEST_PAGE: usize = 1_000;
-
-/// A longer answer is made each time: keeping it would cost more memory than its few readers cost time.
-const WORTH_KEEPING: usize = 256 * 1024;
-
-/// The latest answer of `GET /status`.
-#[derive(Debug, Default)]
-pub(super) struct Latest(Mutex<Option<Made>>);
-
-#[derive(Clone, Debug)]
-struct Made {
-    of: Arc<Status>,
-    at: Timestamp,
-    whole: Whole,
-}
-
-impl Latest {
-    fn of(&self, status: &Arc<Status>, at: Timestamp) -> Whole {
-        let kept = self.0.lock().expect("no code panics while holding this lock").clone();
-        if let Some(made) = kept.filter(|made| Arc::ptr_eq(&made.of, status) && made.at == at) {
-            return made.whole;
-        }
-        let whole = Whole::json(&StatusBody::new(status, at));
-        let made = (whole.len() <= WORTH_KEEPING).then(|| Made { of: Arc::clone(status), at, whole: whole.clone() });
-        *self.0.lock().expect("no code panics while holding this lock") = made;
-        whole
-    }
-}
 
 /// Now, to the second.
 fn now(state: &ApiState) -> Timestamp {
@@ -67,18 +35,18 @@ fn now(state: &ApiState) -> Timestamp {
     ),
     responses((status = 200, description = "Where everything stands.", body = StatusBody)),
 )]
-pub(super) async fn all(State(state): State<ApiState>, uri: Uri) -> Result<Response, Refusal> {
+pub(super) async fn all(State(state): State<ApiState>, uri: Uri) -> Result<Json<StatusBody>, Refusal> {
     let status = state.engine.status();
     let place = |name: &str| status.mirrors.iter().position(|mirror| mirror.spec.name.as_str() == name);
     let Page { limit, after } = page(uri.query().unwrap_or_default(), 1..=LONGEST_PAGE, place)?;
     if limit.is_none() && after.is_none() {
         state.engine.looked_at_all();
-        return Ok(state.latest.of(&status, now(&state)).into());
+        return Ok(Json(StatusBody::new(&status, now(&state))));
     }
     let first = after.map_or(0, |after| after + 1);
     let end = limit.map_or(usize::MAX, |limit| first + limit).min(status.mirrors.len());
     state.engine.looked_at(status.mirrors[first..end].iter().map(|mirror| &mirror.spec.name));
-    Ok(Whole::json(&StatusBody::page(&status, first..end, now(&state))).into())
+    Ok(Json(StatusBody::page(&status, first..end, now(&state))))
 }
 
 /// Read where one mirror stands

@@ -14,7 +14,6 @@ use super::names::MirrorName;
 use super::problem::Problem;
 use super::spec::RunOptions;
 
-
 macro_rules! labelled {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
         $(#[$doc])*

@@ -70,7 +70,8 @@ impl Coordinator {
         let mut notices = self.observing.taken_to_tell();
         notices.extend(told.notices);
         let any = !notices.is_empty();
-        let written = self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events, notices.clone()).await;
+        let written =
+            self.around.journal.write_end(mirror.clone(), facts, changed.clone(), events, notices.clone()).await;
         if let Err(error) = written {
             // readers are told the truth from memory, and it is written as soon as that is possible again
             tracing::error!(mirror = %mirror, error = %error, "the end of a mirror could not be written to the journal");

@@ -114,7 +114,9 @@ impl Store {
         let in_place = |(part, place): (Option<(i64, Part)>, i64)| part.filter(|(at, _)| *at == place);
         run.parts = parts.into_iter().zip(0..).filter_map(in_place).map(|(_, part)| Arc::new(part)).collect();
         // a run that has lost one of them would claim an end that it did not have, or never come to one
-        let whole = run.parts.len() == all && all > 0 && run.parts.iter().all(|part| part.end.is_some()) == run.finished_at.is_some();
+        let whole = run.parts.len() == all
+            && all > 0
+            && run.parts.iter().all(|part| part.end.is_some()) == run.finished_at.is_some();
         let missing = || Unreadable::new("parts that are missing");
         let name = run.id.to_string();
         Ok(self.kept("runs", &name, whole.then_some(run).ok_or_else(missing)))

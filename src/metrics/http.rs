@@ -8,66 +8,56 @@ use tokio::time::Instant;
 
 use super::Metrics;
 
-/// What a caller that has gone before the answer counts as; nginx's number.
+/// The code of a request whose caller has gone before the answer, as nginx has it.
 const CALLER_GONE: u16 = 499;
 
-/// The methods that stand in a label by name; any other is `OTHER`, lest a scanner makes the series.
+/// The methods that have a label of their own; any other is `OTHER`, so that a scanner cannot add series.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// The route that shows what is counted. That it was asked for is no reason to count anew for the next who asks.
-const SCRAPE: &str = "/metrics";
-
-/// The route of a path that is none.
+/// The route of an unknown path.
 const NO_ROUTE: &str = "other";
 
-/// A request that is being answered. Dropped without [`InFlight::answered`], its caller has gone.
+/// A request that is being answered. Dropped without [`RequestGuard::answered`], its caller has gone.
 #[derive(Debug)]
-pub struct InFlight {
+pub struct RequestGuard {
     metrics: Arc<Metrics>,
     method: &'static str,
     route: String,
     began: Instant,
     code: u16,
-    /// Whether how long it takes says anything.
+    /// Whether it counts in the durations.
     timed: bool,
 }
 
 impl Metrics {
     /// A request has come in; `route` is the template that it matched, if any.
     #[must_use]
-    pub fn request_received(self: &Arc<Self>, method: &str, route: Option<&str>) -> InFlight {
+    pub fn request_received(self: &Arc<Self>, method: &str, route: Option<&str>) -> RequestGuard {
         self.http_in_flight.inc();
         self.received(method, route, true)
     }
 
-    /// A request for a stream of events has come in. An open stream is not a slow answer, so it is only counted.
+    /// A request for a stream of events has come in. It is not timed: an open stream is no slow answer.
     #[must_use]
-    pub fn stream_asked_for(self: &Arc<Self>, method: &str, route: &str) -> InFlight {
+    pub fn stream_requested(self: &Arc<Self>, method: &str, route: &str) -> RequestGuard {
         self.received(method, Some(route), false)
     }
 
-    fn received(self: &Arc<Self>, method: &str, route: Option<&str>, timed: bool) -> InFlight {
+    fn received(self: &Arc<Self>, method: &str, route: Option<&str>, timed: bool) -> RequestGuard {
         let method = METHODS.iter().copied().find(|known| *known == method).unwrap_or("OTHER");
         let route = route.unwrap_or(NO_ROUTE).to_owned();
-        self.changed_by(&route);
-        InFlight { metrics: Arc::clone(self), method, route, began: Instant::now(), code: CALLER_GONE, timed }
-    }
-
-    fn changed_by(&self, route: &str) {
-        if route != SCRAPE {
-            self.changed();
-        }
+        RequestGuard { metrics: Arc::clone(self), method, route, began: Instant::now(), code: CALLER_GONE, timed }
     }
 }
 
-impl InFlight {
+impl RequestGuard {
     /// It was answered.
     pub fn answered(mut self, code: u16) {
         self.code = code;
     }
 }
 
-impl Drop for InFlight {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         let metrics = &self.metrics;
         metrics.http_requests.with_label_values(&[self.method, &self.route, &self.code.to_string()]).inc();
@@ -76,6 +66,5 @@ impl Drop for InFlight {
             let took = self.began.elapsed().as_secs_f64();
             metrics.http_duration.with_label_values(&[self.method, &self.route]).observe(took);
         }
-        metrics.changed_by(&self.route);
     }
 }

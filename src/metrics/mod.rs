@@ -1,35 +1,28 @@
 //! Every metric family, and the text that Prometheus scrapes.
 //!
-//! Owns the counters and their names. What stands in a [`Status`] is not counted here but computed from it at each
-//! scrape, so that it cannot drift. A text is made anew when anything but a scrape has been counted since, and once a
-//! second at least. A value that nobody knows is absent, never 0; no label ever holds a URL, a branch,
-//! a commit, a person or anybody's words.
+//! Owns the counters and their names. Values of a [`Status`] are computed at each scrape, so that they cannot drift. A
+//! value that nobody knows is absent, never 0. No label ever holds a URL, a branch, a commit, a person or anybody's words.
 
 mod families;
 mod http;
 mod process;
 mod scrape;
 mod streams;
-mod text;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::domain::decide::Finding;
 use crate::domain::run::{End, Outcome};
 use crate::domain::status::Status;
 
 pub use families::{FAMILIES, Family, Kind, table};
-pub use http::InFlight;
+pub use http::RequestGuard;
 pub use streams::{Disconnect, OpenStream};
-pub use text::Text;
 
 /// The media type of [`Metrics::render`], exactly: Prometheus 3 refuses a scrape whose type it cannot read.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -98,18 +91,6 @@ pub struct Metrics {
     journal_rows_unreadable: IntCounterVec,
     panics: IntCounterVec,
     ca_bundles: IntGaugeVec,
-    /// Goes up with everything that is counted, but for scrapes.
-    changes: AtomicU64,
-    latest: Mutex<Option<Made>>,
-}
-
-/// A text that was scraped, and of what it was made.
-#[derive(Clone)]
-struct Made {
-    of: Arc<Status>,
-    at: Timestamp,
-    changes: u64,
-    text: Bytes,
 }
 
 impl fmt::Debug for Metrics {
@@ -150,8 +131,6 @@ impl Metrics {
             journal_rows_unreadable: counter(&registry, &families::JOURNAL_ROWS_UNREADABLE),
             panics: counter(&registry, &families::PANICS),
             ca_bundles: gauges(&registry, &families::CA_BUNDLES),
-            changes: AtomicU64::new(0),
-            latest: Mutex::default(),
             registry,
         };
         for result in Finding::LABELS {
@@ -179,7 +158,6 @@ impl Metrics {
             self.gitea_requests.with_label_values(&[operation, &code]).inc();
             self.gitea_duration.with_label_values(&[operation]).observe(took.as_secs_f64());
         }
-        self.changed();
     }
 
     /// An attempt on a mirror has ended, `took` after its driver began.
@@ -195,96 +173,70 @@ impl Metrics {
             }
             End::Succeeded { .. } | End::Unverified { .. } | End::Canceled => {}
         }
-        self.changed();
     }
 
     /// A row of this table of the journal cannot be read.
     pub fn journal_row_unreadable(&self, table: &str) {
         self.journal_rows_unreadable.with_label_values(&[table]).inc();
-        self.changed();
     }
 
     /// An observation has ended, with one of [`Finding::LABELS`].
     pub fn observed(&self, result: &'static str) {
         self.observations.with_label_values(&[result]).inc();
-        self.changed();
     }
 
     /// A run was begun by ourselves.
     pub fn heals(&self) {
         self.heals.with_label_values::<&str>(&[]).inc();
-        self.changed();
     }
 
     /// The platform's status was told of a success, or could not be.
     pub fn platform_status_written(&self, well: bool) {
         self.platform_writes.with_label_values(&[if well { "written" } else { "failed" }]).inc();
-        self.changed();
     }
 
     /// A caller was refused.
     pub fn auth_failure(&self, reason: AuthFailure) {
         self.auth_failures.with_label_values(&[reason.label()]).inc();
-        self.changed();
     }
 
     /// A webhook was received; `result` is one of those in the family's help.
     pub fn webhook(&self, vendor: &str, result: &str) {
         self.webhooks.with_label_values(&[vendor, result]).inc();
-        self.changed();
     }
 
     /// So many notifications have come to this: one of the results in the family's help.
     pub fn notifications(&self, result: &str, count: u64) {
         if count > 0 {
             self.notifications.with_label_values(&[result]).inc_by(count);
-            self.changed();
         }
     }
 
     /// So many notifications wait.
     pub fn notifications_waiting(&self, count: u64) {
         self.notifications_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
-        self.changed();
     }
 
     /// A CA bundle was looked at: whether it can be used now.
     pub fn ca_bundle(&self, setting: &str, usable: bool) {
         self.ca_bundles.with_label_values(&[setting]).set(i64::from(usable));
-        self.changed();
     }
 
     /// A panic was caught.
     pub fn panicked(&self) {
         self.panics.with_label_values::<&str>(&[]).inc();
-        self.changed();
     }
 
-    /// Everything, as Prometheus reads it. What the process uses, and the scrapes themselves, may be a second old. A
-    /// text of one piece is kept for the next reader; a longer one is made as it is sent, since keeping it would cost more
-    /// memory than its one reader costs time.
+    /// Every family that has a series, in Prometheus's text format.
     ///
     /// # Panics
-    /// Never: no code panics while holding the lock.
+    /// Never: every family has a name, a type and a series.
     #[must_use]
-    pub fn render(&self, status: &Arc<Status>, now: Timestamp) -> Text {
-        let at = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        // read first: what is counted while the text is made may be missing in it
-        let changes = self.changes.load(Ordering::Acquire);
-        let kept = self.latest.lock().expect("no code panics while holding this lock").clone();
-        let still = |made: &Made| made.changes == changes && made.at == at && Arc::ptr_eq(&made.of, status);
-        if let Some(made) = kept.filter(still) {
-            return Text::whole(made.text);
-        }
-        let text = Text::new(self, status, at);
-        let made = text.as_whole().cloned().map(|text| Made { of: Arc::clone(status), at, changes, text });
-        *self.latest.lock().expect("no code panics while holding this lock") = made;
-        text
-    }
-
-    /// Something has been counted: a text from before no longer holds.
-    fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::Release);
+    pub fn render(&self, status: &Status, now: Timestamp) -> String {
+        let mut families = self.registry.gather();
+        families.extend(scrape::registry(self, status, now).gather());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        TextEncoder::new().encode_to_string(&families).expect("every family has a name, a type and a series")
     }
 }
 

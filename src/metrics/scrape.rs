@@ -1,221 +1,115 @@
-//! The gauges that follow from what is known now: computed at each scrape, in one look at each mirror and then one pass
-//! over the mirrors for each family.
+//! The gauges that follow from the status, computed at each scrape.
 //!
-//! Owns the way from a [`Status`] to the lines of a text: with ten thousand mirrors there is nothing between the two that
-//! would cost as much again. Counts nothing and remembers nothing.
-
-use std::fmt::Write as _;
+//! Owns the way from a [`Status`] to series, in a registry that lives for one scrape: a value that nobody knows has no
+//! series. Counts nothing and remembers nothing.
 
 use jiff::Timestamp;
+use prometheus::{CounterVec, GaugeVec, Registry};
 
 use super::process::Process;
-use super::{Family, Metrics, families};
+use super::{Family, Metrics, families, opts, registered};
 use crate::domain::mode::ModeChange;
 use crate::domain::run::Phase;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
 
-/// What a scrape tells of one mirror. Each family is a pass over all of them: ten thousand statuses, a dozen times, would
-/// be read from all over the memory, and these are read one after the other.
-pub(super) struct Row {
-    name: Box<str>,
-    phase: &'static str,
-    mode: &'static str,
-    mode_applied: Option<f64>,
-    freshness: &'static str,
-    proven_at: Option<f64>,
-    last_run_success: Option<f64>,
-    failures: f64,
-    behind_since: Option<f64>,
-    observed_at: Option<f64>,
-    interval: f64,
-    upstream_refs: Option<f64>,
-    gitea_refs: Option<f64>,
-    differing: Option<f64>,
-}
-
-impl Row {
-    /// Of one mirror, as of now.
-    pub(super) fn new(mirror: &MirrorStatus, now: Timestamp) -> Self {
-        let (facts, freshness) = (&mirror.facts, mirror.freshness(now));
-        let applied = |change: &ModeChange| truth(change.applied_at.is_some() && change.problem.is_none());
-        let (behind_since, differing) = match &freshness {
-            Freshness::Fresh => (None, Some(0.0)),
-            Freshness::Behind { behind, .. } => (Some(seconds(behind.since)), Some(count(behind.refs))),
-            Freshness::Unknown { .. } => (None, None),
-        };
-        Self {
-            name: mirror.spec.name.as_str().into(),
-            phase: mirror.phase.label(),
-            mode: mirror.mode.label(),
-            mode_applied: mirror.mode_change.as_ref().map(applied),
-            freshness: freshness.label(),
-            proven_at: facts.proven_at.map(seconds),
-            last_run_success: facts.last_end.map(|end| truth(end == Phase::Succeeded)),
-            failures: f64::from(facts.consecutive_failures),
-            behind_since,
-            observed_at: facts.observed_at.map(seconds),
-            interval: mirror.spec.interval.get().as_secs_f64(),
-            upstream_refs: facts.upstream_refs.map(count),
-            gitea_refs: facts.gitea_refs.map(count),
-            differing,
-        }
-    }
-}
-
-/// Writes the series that one mirror has of a family.
-pub(super) type OfMirror = fn(&mut Lines<'_>, &Row);
-
-/// One computed family.
-pub(super) struct Series {
-    pub(super) family: &'static Family,
-    pub(super) lines: Computed,
-}
-
-/// Where its lines come from.
-pub(super) enum Computed {
-    /// They are few, and written already.
-    Few(String),
-    /// Each mirror has its own, written when their turn comes.
-    OfMirrors(OfMirror),
-}
-
-impl Series {
-    fn few(family: &'static Family, write: impl FnOnce(&mut Lines<'_>)) -> Self {
-        let mut text = String::new();
-        write(&mut Lines::new(family, &mut text, false));
-        Self { family, lines: Computed::Few(text) }
-    }
-
-    /// A family of one series without a label, if its value is known.
-    fn with(family: &'static Family, value: Option<f64>) -> Self {
-        Self::few(family, |lines| lines.put(&[], value))
-    }
-}
-
-/// A family's lines, as they are written.
-pub(super) struct Lines<'a> {
-    family: &'static Family,
-    text: &'a mut String,
-    begun: bool,
-}
-
-impl<'a> Lines<'a> {
-    /// A family's; whether some of them were `begun` in an earlier text.
-    pub(super) const fn new(family: &'static Family, text: &'a mut String, begun: bool) -> Self {
-        Self { family, text, begun }
-    }
-
-    /// Whether any has been written, here or before.
-    pub(super) const fn begun(&self) -> bool {
-        self.begun
-    }
-
-    /// How much text there is.
-    pub(super) const fn len(&self) -> usize {
-        self.text.len()
-    }
-
-    /// Adds a series, if its value is known.
-    fn put(&mut self, labels: &[&str], value: Option<f64>) {
-        let Some(value) = value else { return };
-        let Family { name, help, kind, .. } = self.family;
-        let written = if std::mem::replace(&mut self.begun, true) {
-            Ok(())
-        } else {
-            writeln!(self.text, "# HELP {name} {}\n# TYPE {name} {}", Escaped(help, false), kind.label())
-        };
-        self.text.push_str(name);
-        let mut separator = '{';
-        for (label, value) in self.family.labels.iter().zip(labels) {
-            let _ = write!(self.text, "{separator}{label}=\"{}\"", Escaped(value, true));
-            separator = ',';
-        }
-        if separator == ',' {
-            self.text.push('}');
-        }
-        written.and_then(|()| writeln!(self.text, " {value}")).expect("writing to a String cannot fail");
-    }
-}
-
-/// A text in which what would end it early is escaped; in a label, that is a quotation mark as well.
-struct Escaped<'a>(&'a str, bool);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let special = |c: char| matches!(c, '\\' | '\n') || self.1 && c == '"';
-        let mut rest = self.0;
-        while let Some(at) = rest.find(special) {
-            f.write_str(&rest[..at])?;
-            f.write_str(match &rest[at..=at] {
-                "\n" => "\\n",
-                "\"" => "\\\"",
-                _ => "\\\\",
-            })?;
-            rest = &rest[at + 1..];
-        }
-        f.write_str(rest)
-    }
-}
-
-/// Every computed family.
-pub(super) fn families(metrics: &Metrics, status: &Status) -> Vec<Series> {
-    let mut all = Vec::from(mirrors());
-    all.extend(program(metrics));
+/// A registry of every computed family.
+pub(super) fn registry(metrics: &Metrics, status: &Status, now: Timestamp) -> Registry {
+    let registry = Registry::new();
+    program(&registry, metrics);
+    mirrors(&registry, status, now);
     let run = status.latest_run.as_ref().filter(|run| run.finished_at.is_none());
-    all.push(Series::with(&families::RUN_SINCE, run.and_then(|run| run.started_at).map(seconds)));
+    one(&registry, &families::RUN_SINCE, run.and_then(|run| run.started_at).map(seconds));
     let gitea = &status.gitea;
-    all.push(Series::with(&families::GITEA_UP, gitea.reachable.map(truth)));
-    all.push(Series::with(&families::GITEA_LAST_SUCCESS, gitea.last_answer_at.map(seconds)));
-    all.push(Series::with(&families::PLATFORM_COMPLETE, status.cutover_complete.map(truth)));
-    all.push(Series::few(&families::GITEA_INFO, |lines| {
-        if let (Some(flavour), Some(version)) = (gitea.flavour, &gitea.version) {
-            lines.put(&[flavour, version], Some(1.0));
-        }
-    }));
-    all
+    one(&registry, &families::GITEA_UP, gitea.reachable.map(truth));
+    one(&registry, &families::GITEA_LAST_SUCCESS, gitea.last_answer_at.map(seconds));
+    one(&registry, &families::PLATFORM_COMPLETE, status.cutover_complete.map(truth));
+    let known = gitea.flavour.zip(gitea.version.as_deref());
+    put(&registry, &families::GITEA_INFO, known.map(|(flavour, version)| ([flavour, version], Some(1.0))));
+    registry
 }
 
-fn program(metrics: &Metrics) -> [Series; 7] {
+fn program(registry: &Registry, metrics: &Metrics) {
+    let build = metrics.build.each_ref().map(String::as_str);
+    put(registry, &families::BUILD_INFO, [(build, Some(1.0))]);
+    one(registry, &families::RUN_TIMEOUT, Some(metrics.run_timeout.as_secs_f64()));
     let process = Process::read();
-    [
-        Series::few(&families::BUILD_INFO, |lines| {
-            lines.put(&metrics.build.each_ref().map(String::as_str), Some(1.0));
-        }),
-        Series::with(&families::RUN_TIMEOUT, Some(metrics.run_timeout.as_secs_f64())),
-        Series::with(&families::PROCESS_START, process.start_time),
-        Series::with(&families::PROCESS_CPU, process.cpu_seconds),
-        Series::with(&families::PROCESS_RESIDENT, process.resident_bytes),
-        Series::with(&families::PROCESS_OPEN_FDS, process.open_fds),
-        Series::with(&families::PROCESS_MAX_FDS, process.max_fds),
-    ]
+    one(registry, &families::PROCESS_START, process.start_time);
+    one(registry, &families::PROCESS_RESIDENT, process.resident_bytes);
+    one(registry, &families::PROCESS_OPEN_FDS, process.open_fds);
+    one(registry, &families::PROCESS_MAX_FDS, process.max_fds);
+    let cpu = CounterVec::new(opts(&families::PROCESS_CPU), &[]).expect("the table's names are valid");
+    if let Some(seconds) = process.cpu_seconds {
+        registered(registry, cpu).with_label_values::<&str>(&[]).inc_by(seconds);
+    }
 }
 
-/// The families that have series of each mirror.
-fn mirrors() -> [Series; 12] {
-    const fn each(family: &'static Family, one: OfMirror) -> Series {
-        Series { family, lines: Computed::OfMirrors(one) }
+/// A mirror, and what is known of it now.
+struct Seen<'a> {
+    name: &'a str,
+    status: &'a MirrorStatus,
+    freshness: Freshness<'a>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(status: &'a MirrorStatus, now: Timestamp) -> Self {
+        Self { name: status.spec.name.as_str(), status, freshness: status.freshness(now) }
     }
-    [
-        each(&families::MIRROR_PHASE, |lines, row| lines.put(&[&row.name, row.phase], Some(1.0))),
-        each(&families::MIRROR_MODE, |lines, row| lines.put(&[&row.name, row.mode], Some(1.0))),
-        each(&families::MIRROR_MODE_APPLIED, |lines, row| lines.put(&[&row.name], row.mode_applied)),
-        each(&families::MIRROR_FRESHNESS, |lines, row| {
-            for state in Freshness::LABELS {
-                lines.put(&[&row.name, state], Some(truth(row.freshness == state)));
-            }
-        }),
-        each(&families::MIRROR_LAST_SUCCESS, |lines, row| lines.put(&[&row.name], row.proven_at)),
-        each(&families::MIRROR_LAST_RUN_SUCCESS, |lines, row| lines.put(&[&row.name], row.last_run_success)),
-        each(&families::MIRROR_FAILURES, |lines, row| lines.put(&[&row.name], Some(row.failures))),
-        each(&families::MIRROR_BEHIND_SINCE, |lines, row| lines.put(&[&row.name], row.behind_since)),
-        each(&families::MIRROR_OBSERVED, |lines, row| lines.put(&[&row.name], row.observed_at)),
-        each(&families::MIRROR_INTERVAL, |lines, row| lines.put(&[&row.name], Some(row.interval))),
-        each(&families::MIRROR_REFS, |lines, row| {
-            lines.put(&[&row.name, "upstream"], row.upstream_refs);
-            lines.put(&[&row.name, "gitea"], row.gitea_refs);
-        }),
-        each(&families::MIRROR_REFS_DIFFERING, |lines, row| lines.put(&[&row.name], row.differing)),
-    ]
+}
+
+fn mirrors(registry: &Registry, status: &Status, now: Timestamp) {
+    let all: Vec<_> = status.mirrors.iter().map(|mirror| Seen::new(mirror, now)).collect();
+    let each = |family, value: fn(&Seen<'_>) -> Option<f64>| {
+        put(registry, family, all.iter().map(|one| ([one.name], value(one))));
+    };
+    put(registry, &families::MIRROR_PHASE, all.iter().map(|one| ([one.name, one.status.phase.label()], Some(1.0))));
+    put(registry, &families::MIRROR_MODE, all.iter().map(|one| ([one.name, one.status.mode.label()], Some(1.0))));
+    each(&families::MIRROR_MODE_APPLIED, |one| one.status.mode_change.as_ref().map(|change| truth(is_applied(change))));
+    let distances = all.iter().flat_map(|one| {
+        Freshness::LABELS.map(|state| ([one.name, state], Some(truth(one.freshness.label() == state))))
+    });
+    put(registry, &families::MIRROR_FRESHNESS, distances);
+    each(&families::MIRROR_LAST_SUCCESS, |one| one.status.facts.proven_at.map(seconds));
+    each(&families::MIRROR_LAST_RUN_SUCCESS, |one| one.status.facts.last_end.map(|end| truth(end == Phase::Succeeded)));
+    each(&families::MIRROR_FAILURES, |one| Some(f64::from(one.status.facts.consecutive_failures)));
+    each(&families::MIRROR_BEHIND_SINCE, |one| match &one.freshness {
+        Freshness::Behind { behind, .. } => Some(seconds(behind.since)),
+        Freshness::Fresh | Freshness::Unknown { .. } => None,
+    });
+    each(&families::MIRROR_OBSERVED, |one| one.status.facts.observed_at.map(seconds));
+    each(&families::MIRROR_INTERVAL, |one| Some(one.status.spec.interval.get().as_secs_f64()));
+    let sides = all.iter().flat_map(|one| {
+        let facts = &one.status.facts;
+        [([one.name, "upstream"], facts.upstream_refs.map(count)), ([one.name, "gitea"], facts.gitea_refs.map(count))]
+    });
+    put(registry, &families::MIRROR_REFS, sides);
+    each(&families::MIRROR_REFS_DIFFERING, |one| match &one.freshness {
+        Freshness::Fresh => Some(0.0),
+        Freshness::Behind { behind, .. } => Some(count(behind.refs)),
+        Freshness::Unknown { .. } => None,
+    });
+}
+
+fn is_applied(change: &ModeChange) -> bool {
+    change.applied_at.is_some() && change.problem.is_none()
+}
+
+/// Registers a family of gauges; a series whose value is not known is left out.
+fn put<'a, const LABELS: usize>(
+    registry: &Registry,
+    family: &Family,
+    series: impl IntoIterator<Item = ([&'a str; LABELS], Option<f64>)>,
+) {
+    let gauges = registered(registry, GaugeVec::new(opts(family), family.labels).expect("the table's names are valid"));
+    for (labels, value) in series {
+        if let Some(value) = value {
+            gauges.with_label_values(&labels).set(value);
+        }
+    }
+}
+
+/// Registers a family of one series without labels. A bare `Gauge` would show a value that is not known as 0.
+fn one(registry: &Registry, family: &Family, value: Option<f64>) {
+    put(registry, family, [([], value)]);
 }
 
 fn truth(value: bool) -> f64 {

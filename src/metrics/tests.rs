@@ -46,12 +46,8 @@ fn series(text: &str) -> Vec<(String, f64)> {
     all
 }
 
-fn text(metrics: &Metrics, status: Status, now: i64) -> String {
-    whole(metrics.render(&Arc::new(status), at(now)))
-}
-
-fn whole(text: Text) -> String {
-    String::from_utf8(text.flatten().collect()).unwrap()
+fn text(metrics: &Metrics, status: &Status, now: i64) -> String {
+    metrics.render(status, at(now))
 }
 
 fn find(text: &str, key: &str) -> Option<f64> {
@@ -60,7 +56,7 @@ fn find(text: &str, key: &str) -> Option<f64> {
 
 #[test]
 fn what_nobody_knows_is_absent() {
-    let text = text(&metrics(), status(vec![MirrorStatus::unseen(Arc::new(spec()))]), 1_000);
+    let text = text(&metrics(), &status(vec![MirrorStatus::unseen(Arc::new(spec()))]), 1_000);
     for absent in [
         "cutover_mirror_last_success_timestamp_seconds",
         "cutover_mirror_last_run_success",
@@ -114,14 +110,14 @@ fn what_is_known_is_there_and_a_mirror_has_at_most_fifteen_gauges() {
         reachable: Some(true),
         last_answer_at: Some(Timestamp::from_millisecond(1_500).unwrap()),
     };
-    let text = self::text(&metrics(), status, 1_000);
+    let text = self::text(&metrics(), &status, 1_000);
     assert_eq!(find(&text, r#"cutover_mirror_behind_since_timestamp_seconds{mirror="openova"}"#), Some(700.0));
     assert_eq!(find(&text, r#"cutover_mirror_refs_differing{mirror="openova"}"#), Some(3.0));
     assert_eq!(find(&text, r#"cutover_mirror_last_run_success{mirror="openova"}"#), Some(0.0));
     assert_eq!(find(&text, "cutover_gitea_last_success_timestamp_seconds"), Some(1.5));
     assert!(text.contains(r#"version="1.26.4\"\n""#), "{text}");
     assert_eq!(series(&text).iter().filter(|(key, _)| key.contains("mirror=\"")).count(), 14);
-    let text = self::text(&metrics(), self::status(vec![still]), 1_000);
+    let text = self::text(&metrics(), &self::status(vec![still]), 1_000);
     assert_eq!(find(&text, r#"cutover_mirror_mode{mirror="openova",mode="pinned"}"#), Some(1.0));
     assert_eq!(find(&text, r#"cutover_mirror_mode_applied{mirror="openova"}"#), Some(0.0));
     assert_eq!(find(&text, r#"cutover_mirror_refs_differing{mirror="openova"}"#), Some(3.0), "that it drifts is shown");
@@ -144,17 +140,17 @@ fn ends_and_requests_are_counted_under_closed_labels() {
     metrics.request_received("GET", Some("/status")).answered(200);
     metrics.request_received("BREW", None).answered(404);
     drop(metrics.request_received("POST", Some("/cutover/mirror")));
-    metrics.stream_asked_for("GET", "/events").answered(200);
+    metrics.stream_requested("GET", "/events").answered(200);
     let (mut one, two) = (metrics.stream_opened(), metrics.stream_opened());
     one.over = Disconnect::Lagged;
     drop(one);
     metrics.event_told(crate::domain::event::Kind::RunEnded);
     let waiting = metrics.request_received("GET", Some("/metrics"));
-    let before = text(&metrics, status(vec![]), 0);
+    let before = text(&metrics, &status(vec![]), 0);
     waiting.answered(200);
     assert_eq!(find(&before, r#"cutover_http_request_duration_seconds_count{method="GET",route="/events"}"#), None);
     drop(two);
-    let after = text(&metrics, status(vec![]), 0);
+    let after = text(&metrics, &status(vec![]), 0);
     assert_eq!(find(&after, r#"cutover_sse_disconnects_total{reason="client"}"#), Some(1.0));
     let text = before;
     for (key, value) in [
@@ -193,62 +189,14 @@ fn every_family_stands_in_the_table_once_and_keeps_the_naming_rules() {
 }
 
 #[test]
-fn the_text_of_ten_thousand_mirrors_comes_in_pieces_that_make_one_text() {
-    let mut mirrors = vec![MirrorStatus::unseen(Arc::new(spec())); 10_000];
-    mirrors[9_999].facts.proven_at = Some(at(500));
-    let (metrics, status) = (metrics(), Arc::new(status(mirrors)));
-    metrics.panicked();
-    let pieces: Vec<_> = metrics.render(&status, at(1_000)).collect();
-    assert!(pieces.len() > 20 && pieces.iter().all(|piece| piece.len() <= text::PIECE + text::LAST_LINE));
-    let text = String::from_utf8(pieces.concat()).unwrap();
-    let whole = |line: &str| {
-        line.starts_with("# ") || line.rsplit_once(' ').is_some_and(|(_, value)| value.parse::<f64>().is_ok())
-    };
-    assert!(text.ends_with('\n') && text.lines().all(whole), "no piece ends within a line");
-    let mut heads: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
-    assert!(heads.is_sorted(), "the families are in order");
-    heads.dedup();
-    assert_eq!(heads.len(), text.matches("# TYPE").count(), "each has one heading");
-    for (line, times) in [
-        ("cutover_mirror_interval_seconds{", 10_000),
-        ("cutover_mirror_freshness{", 30_000),
-        ("cutover_mirror_last_success_timestamp_seconds{", 1),
-        ("# TYPE cutover_mirror_last_success_timestamp_seconds gauge\ncutover_mirror_last", 1),
-        ("cutover_panics_total 1\n", 1),
-    ] {
-        assert_eq!(text.matches(line).count(), times, "{line}");
-    }
-}
-
-#[test]
-fn a_long_text_is_not_kept_and_a_short_one_is() {
-    for (count, kept) in [(1, true), (1_000, false)] {
-        let (metrics, status) = (metrics(), Arc::new(status(vec![MirrorStatus::unseen(Arc::new(spec())); count])));
-        let again = || metrics.render(&status, at(0));
-        let (first, second) = (again().next().unwrap(), again().next().unwrap());
-        assert_eq!(first.as_ptr() == second.as_ptr(), kept, "{count}");
-    }
-}
-
-#[test]
-fn a_text_is_made_anew_once_anything_but_a_scrape_was_counted_or_a_second_has_passed() {
-    let (metrics, status) = (metrics(), Arc::new(status(vec![])));
-    let requests = |at| {
-        let text = whole(metrics.render(&status, at));
-        find(&text, r#"cutover_http_requests_total{code="200",method="GET",route="/metrics"}"#)
-    };
-    let scrape = || metrics.request_received("GET", Some("/metrics")).answered(200);
-    assert_eq!(requests(at(0)), None);
-    scrape();
-    assert_eq!(requests(at(0)), None, "a scrape is no reason to count anew");
-    metrics.request_received("GET", Some("/status")).answered(200);
-    assert_eq!(requests(at(0)), Some(1.0));
-    scrape();
-    assert_eq!(requests(at(1)), Some(2.0));
-    scrape();
-    metrics.panicked();
-    assert_eq!(requests(at(1)), Some(3.0));
-    scrape();
-    let published_anew = whole(metrics.render(&Arc::new(Status::clone(&status)), at(1)));
-    assert!(published_anew.contains("route=\"/metrics\"} 4"));
+fn families_come_in_order_each_with_one_heading_before_its_series() {
+    let mut proven = MirrorStatus::unseen(Arc::new(spec()));
+    proven.facts.proven_at = Some(at(500));
+    let text = text(&metrics(), &status(vec![proven]), 1_000);
+    let families: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert!(families.is_sorted_by(|a, b| a < b), "{families:?}");
+    assert!(text.contains(
+        "# TYPE cutover_mirror_last_success_timestamp_seconds gauge\ncutover_mirror_last_success_timestamp_seconds{mirror=\"openova\"} 500\n"
+    ));
+    assert!(text.contains("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total "));
 }

@@ -36,6 +36,12 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// The value that 99 of 100 do not exceed.
+pub(crate) fn p99(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() * 99 / 100 - 1]
+}
+
 /// Gitea, upstream and the configuration, for as many mirrors as there are rounds.
 pub(crate) struct Bed {
     folder: TempDir,
@@ -281,24 +287,6 @@ impl Service {
         (text, took)
     }
 
-    /// One run of every mirror, looked at every so many milliseconds until it ends so: how long it took, in milliseconds.
-    pub(crate) fn run_of_all(&self, ends: &str, pause: u64) -> f64 {
-        let began = now();
-        let (status, run) = self.call("POST", "/cutover/mirror", "{}");
-        assert_eq!(status, 202, "{run}");
-        let path = format!("/cutover/runs/{}", run["id"].as_str().unwrap());
-        loop {
-            let run = self.call("GET", &path, "").1;
-            match run["status"].as_str() {
-                Some(end) if end == ends => return milliseconds(began),
-                Some("queued" | "running") if began.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(pause));
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
     fn try_call(&self, method: &str, path: &str) -> Option<(u16, Value)> {
         self.try_call_with(method, path, "")
     }
@@ -351,14 +339,6 @@ impl Table {
         self.lines.push((format!("{what:36} {value:9.1} {unit:4} limit {limit:9.1} {unit}"), value <= limit));
     }
 
-    /// A throughput beside that of a bare handler, and the least share of it that is enough.
-    pub(crate) fn share(&mut self, what: &str, (ours, bare, ratio): (f64, f64, f64), least: f64) {
-        self.lines.push((
-            format!("{what:36} {ours:9.0} /s   bare handler {bare:.0} /s, ratio {ratio:.2}, least {least:.2}"),
-            ratio >= least,
-        ));
-    }
-
     /// A time beside that of the raw calls, with the limit that follows from it; milliseconds.
     pub(crate) fn beside(&mut self, what: &str, ours: f64, raw: f64, limit: f64) {
         let ratio = ours / raw;
@@ -366,11 +346,6 @@ impl Table {
             format!("{what:36} {ours:9.1} ms   limit {limit:9.1} ms   raw calls {raw:.1} ms, ratio {ratio:.2}"),
             ours <= limit,
         ));
-    }
-
-    /// Something that has no limit of its own.
-    pub(crate) fn line(&mut self, text: &str) {
-        self.lines.push((text.to_owned(), true));
     }
 
     /// Whether every figure is within its limit.

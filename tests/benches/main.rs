@@ -66,10 +66,6 @@ fn main() -> ExitCode {
     table.beside("push to proof, by webhook", ours, raw, 1.2 * raw);
 
     table.figure("10,000 refs compared and digested", memory::compare_refs(10_000), 50.0, "ms");
-    for path in ["/status", "/metrics"] {
-        let share = http::beside_a_bare_handler(service.address, path, TOKEN);
-        table.share(&format!("GET {path}"), share, 0.7);
-    }
     table.figure("resident memory, after it all", service.resident_mib(), 48.0, "MiB");
     drop(service);
 

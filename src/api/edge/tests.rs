@@ -155,8 +155,7 @@ async fn what_was_answered_is_counted_by_matched_route() {
         ask(&edge, method, path, &[]).await;
     }
     let status = Status { mirrors: vec![], latest_run: None, gitea: GiteaStatus::default(), cutover_complete: None };
-    let text = edge.metrics.render(&Arc::new(status), Timestamp::UNIX_EPOCH);
-    let text = std::str::from_utf8(text.as_whole().unwrap()).unwrap();
+    let text = edge.metrics.render(&status, Timestamp::UNIX_EPOCH);
     for line in [
         r#"cutover_http_requests_total{code="200",method="GET",route="/open"} 1"#,
         r#"cutover_http_requests_total{code="404",method="GET",route="other"} 1"#,

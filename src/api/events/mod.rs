@@ -7,17 +7,19 @@ mod frame;
 mod platform;
 mod stream;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::response::sse::Sse;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use tokio::sync::Semaphore;
 use url::form_urlencoded;
 
+use self::stream::Stream;
 use super::ApiState;
 use super::problem::Refusal;
 use super::runs::named;
@@ -26,7 +28,6 @@ use crate::domain::event::EventId;
 use crate::domain::problem::Code;
 use crate::domain::run::RunId;
 use crate::engine::Place;
-use stream::Stream;
 
 /// The paths that answer with streams.
 pub(super) const ROUTES: [&str; 2] = ["/events", "/cutover/runs/{id}/events"];
@@ -138,15 +139,12 @@ async fn open(
     if feed.is_over().await {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let head = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
-    ];
-    // whoever asks for the head alone opens no stream
-    let body =
-        if method == Method::HEAD { Body::empty() } else { Stream::new(feed, format, state, permit).into_body() };
-    Ok((head, body).into_response())
+    let unbuffered = [(X_ACCEL_BUFFERING, "no")];
+    // a request for the head alone opens no stream
+    if method == Method::HEAD {
+        return Ok((unbuffered, Sse::new(futures_util::stream::empty::<Result<_, Infallible>>())).into_response());
+    }
+    Ok((unbuffered, Stream::new(feed, format, state, permit).into_sse()).into_response())
 }
 
 /// The last event that the caller has. What is no id of ours still says that the caller has seen something, and the
@@ -180,6 +178,8 @@ fn format(query: &str) -> Result<Format, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

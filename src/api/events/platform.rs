@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use axum::response::sse;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::frame::Frame;
+use super::frame;
 use crate::api::wire::{PlatformEvent, StatusBody};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::names::MirrorName;
@@ -25,11 +26,11 @@ const STEP_FAILED: &str = "cutover-step-failed";
 const STATUS: &str = "cutover-status";
 
 /// Where everything stands, as the string map of the platform's status, which its message is as JSON.
-pub(super) fn snapshot(snapshot: &Snapshot, now: Timestamp) -> Frame {
-    let message = serde_json::to_string(&map(&StatusBody::without_mirrors(&snapshot.status)));
+pub(super) fn snapshot(snapshot: &Snapshot, now: Timestamp) -> sse::Event {
+    let message = serde_json::to_string(&map(&StatusBody::new(&snapshot.status, now)));
     let message = message.expect("a map of strings has a JSON form");
     let event = PlatformEvent { time: now, phase: STATUS, level: "info", message, step: None };
-    Frame::whole(Some(snapshot.id), STATUS, &event)
+    frame::message(Some(snapshot.id), STATUS, &event)
 }
 
 fn map(status: &StatusBody) -> BTreeMap<String, String> {
@@ -49,7 +50,7 @@ fn map(status: &StatusBody) -> BTreeMap<String, String> {
 }
 
 /// What has happened to the mirror that is the step; `None`: nothing, or the platform has no word for it.
-pub(super) fn event(recorded: &Recorded, step: &MirrorName) -> Option<Frame> {
+pub(super) fn event(recorded: &Recorded, step: &MirrorName) -> Option<sse::Event> {
     let (phase, level, message) = match &recorded.event {
         Event::RunAccepted(run) => {
             run.part(step)?;
@@ -93,5 +94,5 @@ pub(super) fn event(recorded: &Recorded, step: &MirrorName) -> Option<Frame> {
     };
     let step = (phase != STARTED).then_some(STEP);
     let event = PlatformEvent { time: recorded.at, phase, level, message, step };
-    Some(Frame::whole(Some(recorded.id), phase, &event))
+    Some(frame::message(Some(recorded.id), phase, &event))
 }

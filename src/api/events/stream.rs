@@ -1,17 +1,16 @@
-//! A stream's body: what the engine tells, as it is told, with a heartbeat in the silence between.
+//! One open stream: the engine's feed as messages, with a heartbeat in the silence between.
 //!
-//! Owns what ends a stream and what it then counts as. Makes a piece only when the connection has room for it.
+//! Owns what ends a stream and what it then counts as. Makes a message only when the connection has room for it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::response::sse::{self, KeepAlive, Sse};
 use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::frame::Frame;
 use super::{Format, frame, platform};
 use crate::api::ApiState;
 use crate::clock::Clock;
@@ -20,10 +19,13 @@ use crate::domain::names::MirrorName;
 use crate::engine::{Feed, Over, Told};
 use crate::metrics::{Disconnect, Metrics, OpenStream};
 
-/// The longest silence: proxies close what is silent, and readers take it for dead.
-const SILENCE: Duration = Duration::from_secs(10);
+/// The longest silence: proxies close a silent connection, and readers take it for dead.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// A reader that leaves so long what it could take has not gone in good order.
+/// How soon a reader should come back when a stream has ended.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// A reader that leaves a message untaken for this long counts as lagged when it goes.
 const UNREAD: Duration = Duration::from_secs(5);
 
 pub(super) struct Stream {
@@ -33,11 +35,10 @@ pub(super) struct Stream {
     step: Option<MirrorName>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    frame: Option<Frame>,
     greeted: bool,
     over: bool,
-    /// When a piece was last asked for.
-    asked: Instant,
+    /// When the connection last had room for a message.
+    polled_at: Instant,
     open: OpenStream,
     _permit: OwnedSemaphorePermit,
 }
@@ -50,64 +51,56 @@ impl Stream {
             step: state.engine.status().mirrors.first().map(|mirror| mirror.spec.name.clone()),
             clock: Arc::clone(&state.clock),
             metrics: Arc::clone(&state.metrics),
-            frame: None,
             greeted: false,
             over: false,
-            asked: Instant::now(),
+            polled_at: Instant::now(),
             open: state.metrics.stream_opened(),
             _permit: permit,
         }
     }
 
-    pub(super) fn into_body(self) -> Body {
-        let pieces = stream::unfold(self, |mut stream| async {
-            let piece = stream.piece().await?;
-            Some((Ok::<_, Infallible>(piece), stream))
+    /// The answer.
+    pub(super) fn into_sse(self) -> Sse<impl futures_util::Stream<Item = Result<sse::Event, Infallible>> + Send> {
+        let messages = stream::unfold(self, |mut stream| async {
+            let message = stream.next().await?;
+            Some((Ok(message), stream))
         });
-        Body::from_stream(pieces)
+        Sse::new(messages).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("still here"))
     }
 
-    async fn piece(&mut self) -> Option<Bytes> {
-        self.asked = Instant::now();
-        if !self.greeted {
-            self.greeted = true;
-            return Some(Bytes::from_static(frame::GREETING.as_bytes()));
+    async fn next(&mut self) -> Option<sse::Event> {
+        self.polled_at = Instant::now();
+        if !std::mem::replace(&mut self.greeted, true) {
+            return Some(sse::Event::default().retry(RETRY));
         }
-        let silent_until = self.asked + SILENCE;
-        loop {
-            if let Some(piece) = self.frame.as_mut().and_then(Frame::next) {
-                return Some(piece);
-            }
-            self.frame = None;
-            if self.over {
-                return None;
-            }
-            let Ok(told) = timeout_at(silent_until, self.feed.next()).await else {
-                return Some(Bytes::from_static(frame::HEARTBEAT.as_bytes()));
+        while !self.over {
+            let message = match self.feed.next().await {
+                Ok(told) => self.message(&told),
+                Err(over) => self.last_message(over),
             };
-            self.frame = match told {
-                Ok(told) => self.framed(&told),
-                Err(over) => self.last_word(over),
-            };
+            if message.is_some() {
+                return message;
+            }
         }
+        None
     }
 
-    fn framed(&self, told: &Told) -> Option<Frame> {
+    fn message(&self, told: &Told) -> Option<sse::Event> {
         match (told, self.format) {
-            (Told::Event(event), Format::Own) => Some(Frame::event(event)),
+            (Told::Event(event), Format::Own) => Some(frame::event(event)),
             (Told::Event(event), Format::Platform) => platform::event(event, self.step.as_ref()?),
             (Told::Snapshot(snapshot), format) => {
                 self.metrics.event_told(Kind::Snapshot);
                 let now = self.clock.now();
                 Some(match format {
-                    Format::Own => Frame::snapshot(snapshot, now),
+                    Format::Own => frame::snapshot(snapshot, now),
                     Format::Platform => platform::snapshot(snapshot, now),
                 })
             }
         }
     }
 
-    fn last_word(&mut self, over: Over) -> Option<Frame> {
+    fn last_message(&mut self, over: Over) -> Option<sse::Event> {
         self.over = true;
         self.open.over = match over {
             Over::Ended => Disconnect::Ended,
@@ -116,15 +109,14 @@ impl Stream {
         };
         (over == Over::Shutdown && self.format == Format::Own).then(|| {
             self.metrics.event_told(Kind::Shutdown);
-            Frame::shutdown(self.clock.now())
+            frame::shutdown(self.clock.now())
         })
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let unread = self.frame.is_some() || self.feed.has_waiting();
-        if !self.over && unread && self.asked.elapsed() >= UNREAD {
+        if !self.over && self.feed.has_waiting() && self.polled_at.elapsed() >= UNREAD {
             self.open.over = Disconnect::Lagged;
         }
     }

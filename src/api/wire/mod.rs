@@ -21,7 +21,7 @@ pub(super) use event::{
     ShutdownEvent, SnapshotEvent,
 };
 pub(super) use mode::{ModeBody, ModeRequest};
-pub(super) use run::{CLONE_GOES_ON, PartBody, RunBody, RunList};
+pub(super) use run::{CLONE_GOES_ON, RunBody, RunList};
 pub(super) use status::{MirrorBody, StatusBody};
 
 /// The words of a closed set as a schema.

@@ -166,23 +166,17 @@ pub(in crate::api) struct RunList {
 impl RunBody {
     /// The run; `coalesced` is a matter of the request that is answered.
     pub(in crate::api) fn new(run: &Run, coalesced: bool) -> Self {
-        let mirrors = run.parts.iter().map(|part| PartBody::new(part)).collect();
-        Self { coalesced, mirrors, ..Self::without_mirrors(run) }
-    }
-
-    /// Everything but the mirrors: for whoever writes them one after the other.
-    pub(in crate::api) fn without_mirrors(run: &Run) -> Self {
         Self {
             id: Some(run.id.to_string()),
             status: RunStatus(run.status()),
             trigger: Trigger(run.trigger),
             requested_by: run.requested_by.clone(),
             dry_run: false,
-            coalesced: false,
+            coalesced,
             created_at: run.created_at,
             started_at: run.started_at,
             finished_at: run.finished_at,
-            mirrors: Vec::new(),
+            mirrors: run.parts.iter().map(|part| PartBody::new(part)).collect(),
             note: None,
         }
     }

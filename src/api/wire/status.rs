@@ -3,10 +3,9 @@
 mod step;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use utoipa::openapi::{self, schema::Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -23,8 +22,7 @@ use crate::domain::status::{Freshness, MirrorStatus, Status};
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct StatusBody {
     /// Every configured mirror, in the order of the configuration.
-    #[schema(value_type = Vec<MirrorBody>)]
-    mirrors: Mirrors,
+    mirrors: Vec<MirrorBody>,
     /// What to give as `cursor` for the next page of mirrors; null: these are the last.
     #[schema(required = true)]
     next_cursor: Option<String>,
@@ -49,19 +47,6 @@ pub(in crate::api) struct StatusBody {
     #[serde(rename = "mirroredCommitSHA")]
     #[schema(required = true)]
     mirrored_commit_sha: Option<String>,
-}
-
-/// Mirrors, each of which takes its form when it is written: that of ten thousand would be as large as their text.
-#[derive(Debug, Default)]
-struct Mirrors {
-    of: Vec<Arc<MirrorStatus>>,
-    now: Timestamp,
-}
-
-impl Serialize for Mirrors {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.of.iter().map(|mirror| MirrorBody::new(mirror, self.now)))
-    }
 }
 
 /// Where the cutover as a whole stands; this service takes one step of it.
@@ -228,16 +213,6 @@ impl StatusBody {
     /// With some of the mirrors, by their places.
     pub(in crate::api) fn page(status: &Status, shown: Range<usize>, now: Timestamp) -> Self {
         let last = shown.end.checked_sub(1).filter(|_| shown.end < status.mirrors.len());
-        Self {
-            mirrors: Mirrors { of: status.mirrors[shown].to_vec(), now },
-            next_cursor: last.map(|last| status.mirrors[last].spec.name.to_string()),
-            latest_run: status.latest_run.as_ref().map(|run| RunBody::new(run, false)),
-            ..Self::without_mirrors(status)
-        }
-    }
-
-    /// Everything but the mirrors, and but those of the latest run: for whoever writes them one after the other.
-    pub(in crate::api) fn without_mirrors(status: &Status) -> Self {
         let complete = status.cutover_complete.unwrap_or(false);
         let first = status.mirrors.first();
         let step = StepBody::new(first.map(|mirror| &**mirror));
@@ -245,9 +220,9 @@ impl StatusBody {
         let failed = first.filter(|_| result == StepResult::Failed);
         let problem = failed.and_then(|mirror| mirror.facts.problem.as_ref());
         Self {
-            mirrors: Mirrors::default(),
-            next_cursor: None,
-            latest_run: status.latest_run.as_ref().map(|run| RunBody::without_mirrors(run)),
+            mirrors: status.mirrors[shown].iter().map(|mirror| MirrorBody::new(mirror, now)).collect(),
+            next_cursor: last.map(|last| status.mirrors[last].spec.name.to_string()),
+            latest_run: status.latest_run.as_ref().map(|run| RunBody::new(run, false)),
             gitea: GiteaBody {
                 flavour: status.gitea.flavour,
                 version: status.gitea.version.clone(),

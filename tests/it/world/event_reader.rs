@@ -49,8 +49,6 @@ pub(crate) struct Follower {
     pub(crate) headers: HeaderMap,
     body: BodyDataStream,
     text: String,
-    /// The longest piece that came at once.
-    pub(crate) longest: usize,
 }
 
 impl Follower {
@@ -65,7 +63,6 @@ impl Follower {
                 continue;
             }
             let piece = self.body.next().await?.unwrap();
-            self.longest = self.longest.max(piece.len());
             self.text.push_str(std::str::from_utf8(&piece).unwrap());
         }
     }
@@ -136,7 +133,7 @@ impl World {
         let Ok(response) = router.oneshot(request.body(Body::empty()).unwrap()).await;
         let (head, body) = response.into_parts();
         let body = body.into_data_stream();
-        Follower { status: head.status, headers: head.headers, body, text: String::new(), longest: 0 }
+        Follower { status: head.status, headers: head.headers, body, text: String::new() }
     }
 
     /// The value of a series.
