@@ -1,8 +1,8 @@
-//! How often a peer may fail to show who it is.
+//! How often an address may present a bad credential.
 //!
-//! Owns the limit on credentials that are not good; a call without any is no attempt. A caller with a good token is never held up, whatever others at its address
-//! did: behind an ingress everybody has one address, and a limit on all of them would be a way to lock out the operator.
-//! What it limits is the work and the log lines that guessing costs us.
+//! Owns the limit on bad credentials; a call without any is no attempt. A caller with a good token is never limited: behind
+//! an ingress all callers have one address, and a limit on all of them would be a way to lock out the operator. The limit
+//! bounds the work and the log lines that guessing costs.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,27 +1,27 @@
-//! The audit line: one for every request that changes something or is refused.
+//! The audit log: one line for every request that changes something or is refused.
 //!
-//! Owns its target, `audit`, and its fields. Never holds a token, a body, or anything else that a caller wrote.
+//! Owns its target, `audit`, and its fields. Never logs a token, a body, or anything else that a caller wrote.
 
 use axum::response::Response;
 use http::{Method, StatusCode};
 
-use super::problem::Refusal;
+use super::error::ApiError;
 use crate::domain::access::Principal;
 use crate::domain::mode::Mode;
 use crate::domain::names::MirrorName;
 use crate::domain::run::RunId;
 use crate::domain::webhook::Vendor;
 
-/// What a request has done; a handler leaves it in its answer's extensions.
+/// What a request has done; a handler leaves it in its response's extensions.
 #[derive(Clone, Debug)]
 pub(super) enum Done {
     /// A new run.
     Started(RunId),
-    /// A run that had been accepted before has one more who waits for it.
+    /// A run that had been accepted before.
     Joined(RunId),
-    /// A run was taken out.
+    /// A run was canceled.
     Canceled(RunId),
-    /// A mirror is run in another way.
+    /// A mirror's mode was set.
     SetMode {
         /// Which.
         mirror: MirrorName,
@@ -58,7 +58,7 @@ impl Done {
     }
 }
 
-/// Writes the line, if the answer calls for one.
+/// Logs a response, if it calls for a line.
 pub(super) fn write(request_id: &str, method: &Method, response: &Response) {
     let status = response.status();
     let principal = response.extensions().get::<Principal>();
@@ -77,12 +77,12 @@ pub(super) fn write(request_id: &str, method: &Method, response: &Response) {
             mirror = done.mode().map(|(mirror, _)| mirror.as_str()),
             mode = done.mode().map(|(_, mode)| mode.label()),
             status = status.as_u16(),
-            "Did what was asked",
+            "request accepted",
         );
     }
-    let Some(refusal) = response.extensions().get::<Refusal>() else { return };
-    if let Some(inside) = refusal.inside() {
-        tracing::error!(request_id, error = inside, "A request was not done");
+    let Some(error) = response.extensions().get::<ApiError>() else { return };
+    if let Some(cause) = error.cause() {
+        tracing::error!(request_id, error = cause, "request failed");
     }
     if is_refused(method, status) {
         tracing::info!(
@@ -92,14 +92,14 @@ pub(super) fn write(request_id: &str, method: &Method, response: &Response) {
             role,
             action = "refuse",
             decision = "refuse",
-            reason = refusal.code().label(),
+            reason = error.code().label(),
             status = status.as_u16(),
-            "Refused a request",
+            "request refused",
         );
     }
 }
 
-/// A caller that was turned away, or a change that was not made; a reader's mistake is neither.
+/// Whether a caller was turned away, or a change was not made; a reader's bad request is neither.
 fn is_refused(method: &Method, status: StatusCode) -> bool {
     let turned_away =
         matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST);

@@ -1,11 +1,12 @@
-//! The page that shows the API to a person: the specification, laid out.
+//! The API's documentation page, `/docs`.
 //!
-//! Owns `/docs`. Made on the server from the very specification that is served, without a script and without anything
-//! from elsewhere, so that it works in a cluster that reaches nothing, and its policy allows its one style and no more.
+//! Made on the server from the specification that is served, without a script and without anything from elsewhere, so
+//! that it works in a cluster without internet. Its content security policy allows its one style and no more.
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
+use axum::extract::State;
 use axum::response::IntoResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +14,7 @@ use http::header;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::spec;
+use super::ApiState;
 
 const STYLE: &str = include_str!("docs/style.css");
 
@@ -22,14 +23,14 @@ struct Page {
     policy: String,
 }
 
-static PAGE: LazyLock<Page> = LazyLock::new(|| {
-    let specification = serde_json::from_str(&spec::openapi()).expect("the specification is JSON");
+fn page(specification: &str) -> Page {
+    let specification = serde_json::from_str(specification).expect("the specification is JSON");
     let digest = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     Page { html: render(&specification), policy }
-});
+}
 
 /// Read the documentation
 ///
@@ -41,8 +42,9 @@ static PAGE: LazyLock<Page> = LazyLock::new(|| {
         content_type = "text/html; charset=utf-8", body = String,
     )),
 )]
-pub(super) async fn docs() -> impl IntoResponse {
-    let page = &*PAGE;
+pub(super) async fn docs(State(state): State<ApiState>) -> impl IntoResponse {
+    static PAGE: OnceLock<Page> = OnceLock::new();
+    let page = PAGE.get_or_init(|| page(&(state.specification)()));
     let headers =
         [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, page.policy.as_str())];
     (headers, page.html.as_str())
@@ -86,7 +88,7 @@ fn render(specification: &Value) -> String {
 }
 
 fn operation_of(method: &str, path: &str, operation: &Value) -> String {
-    let open = if operation["security"][0].get("bearer").is_some() { "" } else { " <em>open to everybody</em>" };
+    let open = if operation["security"][0].get("bearer").is_some() { "" } else { " <em>open to every caller</em>" };
     let mut html = format!(
         "<details id=\"{}\"><summary><b>{}</b> <code>{}</code> {}{open}</summary>\n<p>{}</p>\n",
         escaped(text(&operation["operationId"])),
@@ -179,6 +181,7 @@ fn prose(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::spec;
 
     #[test]
     fn the_page_has_every_operation_and_every_schema_and_no_word_of_them_becomes_markup() {

@@ -1,13 +1,13 @@
-//! Hearing of pushes from upstream: `POST /hooks/{mirror}`.
+//! Push webhooks from upstream: `POST /hooks/{mirror}`.
 //!
-//! Owns the order: the mirror, its secrets, the media type, the body as it comes with its signature, and only then what it
-//! says. A body is never held whole: a signature needs each byte once, and what a push says of itself stands at its
-//! beginning.
+//! Owns the order of the checks: the mirror, its secrets, the media type, the signature while the body arrives, and only
+//! then what the body says. A body is never held whole: the signature needs each byte once, and a push describes itself at
+//! the beginning of its body.
 //!
-//! A mirror that does not exist, or takes no webhooks, is told as such to everybody: `/metrics`, which is open, names
-//! every mirror, so that hiding them here would only keep the mistyped name from whoever sets a webhook up.
+//! The answer to a mirror that does not exist, or takes no webhooks, says so to every caller: `/metrics`, which is open,
+//! names every mirror. Hiding them here would only hide a mistyped name from the person who sets up the webhook.
 
-mod held;
+mod prefix;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
 
 use super::audit::Done;
-use super::problem::Refusal;
+use super::error::ApiError;
 use super::wire::{HookBody, HookReason};
 use super::{ApiState, body};
 use crate::domain::names::MirrorName;
@@ -32,37 +32,37 @@ use crate::domain::spec::MirrorSpec;
 use crate::domain::webhook::{Claim, Hint, Reason, SecretSource, Secrets, Verifier, judge};
 use crate::engine::{Accepted, Delivered, Delivery};
 use crate::metrics::AuthFailure;
-use held::Held;
-pub(super) use held::Room;
+use prefix::Prefix;
+pub(super) use prefix::SharedMemory;
 
 /// The most bytes of a body: GitHub's own limit. None of its senders sends more.
 const LARGEST: usize = 25 * 1024 * 1024;
 
-/// How long to wait before looking at the run, in seconds.
-const LOOK_AGAIN: HeaderValue = HeaderValue::from_static("2");
+/// In how many seconds to read the run.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
-/// What the webhooks of one mirror are held to.
+/// The webhook of one mirror.
 #[derive(Clone, Debug)]
 pub struct Hook {
     /// The mirror.
     pub spec: Arc<MirrorSpec>,
-    /// Who may sign.
+    /// The secrets under which it may be signed.
     pub secrets: Arc<dyn SecretSource>,
 }
 
-/// Every mirror's, by name.
+/// The webhooks of all mirrors, by name.
 pub type Hooks = BTreeMap<String, Hook>;
 
-/// Hear of a push
+/// Receive a push webhook
 ///
-/// Takes the webhook of a push from upstream, and has the mirror proven anew by a run that reads upstream after it: a
-/// new one, or the one in flight, so that a burst of pushes is at most two syncs. GitHub's, GitLab's, Gitea's, Forgejo's and
-/// Bitbucket's webhooks are known by their headers, and anything that can sign may send one. The signature is of the body
-/// as it is sent, under any one of the mirror's secrets; GitLab's secret token counts as one. What the body says is a
-/// hint: it can keep a run from being begun (another event, another repository, a ref that is neither a branch nor a
-/// tag), and no address in it is ever opened. When the body names an object for a ref, and upstream still shows the ref as
-/// it was before, the run reads upstream again for at most 60 seconds, and then ends `unverified`, `upstream-lagging`. A
-/// delivery whose id has come before is not acted on again, unless its run came to nothing or its push has not been seen.
+/// The mirror is proven again by a run that reads upstream after the delivery: a new run, or the one in flight, so that a
+/// burst of pushes is at most two syncs. Webhooks of GitHub, GitLab, Gitea, Forgejo and Bitbucket are known by their
+/// headers; anything else that can sign may send one too. The signature is of the body as it is sent, under any one of the
+/// mirror's secrets; GitLab's secret token counts as one. The body is only a hint: it can prevent a run (another event,
+/// another repository, a ref that is neither a branch nor a tag), and no address in it is ever opened. If the body names an
+/// object for a ref, and upstream still shows the ref as before, the run reads upstream again for at most 60 seconds, and
+/// then ends `unverified`, `upstream-lagging`. A delivery with a known id starts nothing, unless its run failed or its push
+/// has not been seen.
 #[utoipa::path(
     post, path = "/hooks/{mirror}", operation_id = "receiveWebhook", tag = "hooks",
     params(
@@ -91,18 +91,18 @@ pub type Hooks = BTreeMap<String, Hook>;
     ),
     request_body(
         content = serde_json::Value, content_type = "application/json",
-        description = "What the forge says of the push. At most 25 MiB.",
+        description = "The forge's description of the push. At most 25 MiB.",
     ),
     responses(
         (
-            status = 200, description = "Nothing is done because of it: `matched` is empty, and `reason` says why.",
+            status = 200, description = "The webhook is ignored: `matched` is empty, and `reason` says why.",
             body = HookBody,
         ),
         (
-            status = 202, description = "The mirror is proven anew.", body = HookBody,
+            status = 202, description = "The mirror is proven again.", body = HookBody,
             headers(
                 ("Location" = String, description = "The path of the run."),
-                ("Retry-After" = u32, description = "In how many seconds to look at it."),
+                ("Retry-After" = u32, description = "In how many seconds to read it."),
             ),
         ),
     ),
@@ -115,44 +115,44 @@ pub(super) async fn receive(
     let (head, body) = request.into_parts();
     let claim = Claim::read(|name| header(&head.headers, name));
     let (result, mut response) = match take(&state, mirror, &head.headers, &claim, body).await {
-        Ok(Taken::Ignored(reason, run)) => {
+        Ok(Outcome::Ignored(reason, run)) => {
             let result = if reason == Reason::Duplicate { "duplicate" } else { "ignored" };
             let (reason, run) = (Some(HookReason(reason)), run.map(|run| run.0));
             (result, Json(HookBody { matched: Vec::new(), reason, run, coalesced: false }).into_response())
         }
-        Ok(Taken::Matched(name, accepted)) => {
+        Ok(Outcome::Matched(name, accepted)) => {
             let (run, coalesced) = (accepted.run.id, accepted.coalesced);
             let (result, done) =
                 if coalesced { ("joined", Done::Joined(run)) } else { ("started", Done::Started(run)) };
             let location = HeaderValue::try_from(format!("/cutover/runs/{run}")).expect("an id is plain ASCII");
-            let headers = [(header::LOCATION, location), (header::RETRY_AFTER, LOOK_AGAIN)];
+            let headers = [(header::LOCATION, location), (header::RETRY_AFTER, RETRY_AFTER)];
             let body = HookBody { matched: vec![name.to_string()], reason: None, run: Some(run.0), coalesced };
             (result, (StatusCode::ACCEPTED, Extension(done), headers, Json(body)).into_response())
         }
-        Err(NotTaken::Unsigned(failure)) => ("refused", (Extension(failure), unsigned()).into_response()),
-        Err(NotTaken::Failed(refusal)) => ("failed", refusal.into_response()),
+        Err(Refused::Unsigned(failure)) => ("refused", (Extension(failure), unsigned()).into_response()),
+        Err(Refused::Failed(error)) => ("failed", error.into_response()),
     };
     state.metrics.webhook(claim.vendor.label(), result);
     response.extensions_mut().insert(claim.vendor);
     response
 }
 
-/// What became of a delivery whose signature is good.
-enum Taken {
+/// The outcome of a delivery whose signature is good.
+enum Outcome {
     Matched(MirrorName, Accepted),
     Ignored(Reason, Option<RunId>),
 }
 
-/// Why a delivery is not taken.
-enum NotTaken {
-    /// By its signature.
+/// Why a delivery is refused.
+enum Refused {
+    /// Its signature.
     Unsigned(AuthFailure),
-    Failed(Refusal),
+    Failed(ApiError),
 }
 
-impl<R: Into<Refusal>> From<R> for NotTaken {
-    fn from(refusal: R) -> Self {
-        Self::Failed(refusal.into())
+impl<R: Into<ApiError>> From<R> for Refused {
+    fn from(error: R) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -162,11 +162,11 @@ async fn take(
     headers: &HeaderMap,
     claim: &Claim<'_>,
     body: Body,
-) -> Result<Taken, NotTaken> {
+) -> Result<Outcome, Refused> {
     let hook = mirror.ok().and_then(|Path(name)| state.hooks.get(&name)).ok_or_else(unknown)?;
     let secrets = hook.secrets.read().ok_or_else(|| not_configured(&hook.spec))?;
     for wrong in &secrets.bad {
-        tracing::error!(mirror = %hook.spec.name, error = %wrong, "A secret for webhooks cannot be used");
+        tracing::error!(mirror = %hook.spec.name, error = %wrong, "webhook secret cannot be used");
     }
     if secrets.good.is_empty() {
         return Err(no_secret(&secrets).into());
@@ -176,26 +176,26 @@ async fn take(
         check_media_type(headers)?;
     }
     if !claim.is_signed() {
-        return Err(NotTaken::Unsigned(AuthFailure::Missing));
+        return Err(Refused::Unsigned(AuthFailure::Missing));
     }
     let mut verifier = Verifier::new(claim, &secrets.good, state.clock.now());
-    let held = hashed(headers, body, &mut verifier, &state.hook_room).await?;
+    let prefix = read(headers, body, &mut verifier, &state.hook_memory).await?;
     if !verifier.finish() {
-        return Err(NotTaken::Unsigned(AuthFailure::Invalid));
+        return Err(Refused::Unsigned(AuthFailure::Invalid));
     }
-    if !held.bytes.is_empty() {
+    if !prefix.bytes.is_empty() {
         check_media_type(headers)?;
     }
-    let hint = Hint::read(&held.bytes, held.whole).map_err(|wrong| body::malformed(&wrong.to_string()))?;
+    let hint = Hint::read(&prefix.bytes, prefix.whole).map_err(|wrong| body::malformed(&wrong.to_string()))?;
     if let Err(reason) = judge(claim, &hint, &hook.spec.upstream) {
-        return Ok(Taken::Ignored(reason, None));
+        return Ok(Outcome::Ignored(reason, None));
     }
     let name = hook.spec.name.clone();
     let pushes = hint.pushes(claim.vendor);
     let delivery = Delivery { mirror: name.clone(), vendor: claim.vendor, id: claim.id.map(Into::into), pushes };
     Ok(match state.engine.deliver(delivery).await? {
-        Delivered::Run(accepted) => Taken::Matched(name, accepted),
-        Delivered::Ignored(reason, run) => Taken::Ignored(reason, run),
+        Delivered::Run(accepted) => Outcome::Matched(name, accepted),
+        Delivered::Ignored(reason, run) => Outcome::Ignored(reason, run),
     })
 }
 
@@ -206,23 +206,23 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     Some(if all.next().is_some() { "" } else { value.to_str().unwrap_or_default() })
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    body::check_media_type(headers).map_err(|refusal| refusal.with_remedy(AS_JSON))
+fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    body::check_media_type(headers).map_err(|error| error.with_remedy(AS_JSON))
 }
 
-/// Reads a body to its end, past the signature.
-async fn hashed<'a>(
+/// Reads a body to its end, and verifies its signature on the way.
+async fn read<'a>(
     headers: &HeaderMap,
     mut body: Body,
     verifier: &mut Verifier,
-    room: &'a Room,
-) -> Result<Held<'a>, Refusal> {
+    memory: &'a SharedMemory,
+) -> Result<Prefix<'a>, ApiError> {
     body::check_coding(headers)?;
     if body.size_hint().lower() > LARGEST as u64 {
         return Err(too_large());
     }
     let read = async {
-        let (mut held, mut length) = (Held::nothing_yet(room), 0_usize);
+        let (mut prefix, mut length) = (Prefix::new(memory), 0_usize);
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| body::cut("the body ended too early"))?.into_data() else { continue };
             length += data.len();
@@ -230,39 +230,39 @@ async fn hashed<'a>(
                 return Err(too_large());
             }
             verifier.update(&data);
-            held.push(&data);
+            prefix.push(&data);
         }
-        Ok(held)
+        Ok(prefix)
     };
-    tokio::time::timeout(body::PATIENCE, read).await.unwrap_or_else(|_| Err(body::too_slow()))
+    tokio::time::timeout(body::ARRIVAL, read).await.unwrap_or_else(|_| Err(body::too_slow()))
 }
 
-/// The same answer for every reason, lest it tells which.
-fn unsigned() -> Refusal {
+/// The same answer for every reason, so that it does not tell which.
+fn unsigned() -> ApiError {
     let detail = "this webhook needs a signature under a secret of the mirror, over the body as it is sent";
-    Refusal::new(Code::SignatureInvalid, detail).hanging_up()
+    ApiError::new(Code::SignatureInvalid, detail).hanging_up()
 }
 
-fn unknown() -> Refusal {
-    Refusal::not_found("no mirror of this name is configured")
+fn unknown() -> ApiError {
+    ApiError::not_found("no mirror of this name is configured")
 }
 
-fn not_configured(spec: &MirrorSpec) -> Refusal {
+fn not_configured(spec: &MirrorSpec) -> ApiError {
     let remedy = "Name a file that holds a secret in the mirror's `webhook.secretFiles`, restart the service, and give the webhook the same secret; docs/webhooks.md shows it for each forge.";
-    Refusal::not_found(format!("the mirror {} takes no webhooks", spec.name)).with_remedy(remedy).hanging_up()
+    ApiError::not_found(format!("the mirror {} takes no webhooks", spec.name)).with_remedy(remedy).hanging_up()
 }
 
-fn no_secret(secrets: &Secrets) -> Refusal {
-    let inside: Vec<_> = secrets.bad.iter().map(ToString::to_string).collect();
+fn no_secret(secrets: &Secrets) -> ApiError {
+    let causes: Vec<_> = secrets.bad.iter().map(ToString::to_string).collect();
     let detail =
         "no secret of this mirror's webhooks can be used; the service's log has the cause, under this request id";
-    Refusal::new(Code::WebhookSecret, detail).telling_the_log(inside.join("; ")).hanging_up()
+    ApiError::new(Code::WebhookSecret, detail).with_cause(causes.join("; ")).hanging_up()
 }
 
-fn too_large() -> Refusal {
+fn too_large() -> ApiError {
     let remedy = "Send at most 25 MiB, which is what GitHub sends at most: have the webhook sent for pushes only.";
     let detail = format!("the body has more than {LARGEST} bytes");
-    Refusal::new(Code::ContentTooLarge, detail).with_remedy(remedy).hanging_up()
+    ApiError::new(Code::ContentTooLarge, detail).with_remedy(remedy).hanging_up()
 }
 
 const AS_JSON: &str = "Set the webhook's content type to application/json where it is configured (Gitea: POST content type; GitHub: Content type). A form is not read.";

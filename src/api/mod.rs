@@ -1,23 +1,25 @@
 //! The HTTP API: routes, wire types, access, problems and their specification.
 //!
-//! Owns everything that a caller of ours sees. A handler does no work: it sends a command to the engine and answers,
-//! because its future ends with its caller's connection. No upstream address ever comes in here: mirrors are
-//! configuration. Called by `app`, which owns the listener.
+//! Owns everything that a caller sees. A handler does no work: its future ends with its caller's connection, so it sends a
+//! command to the engine and answers. No upstream address ever comes in here: mirrors are configuration. Called by `app`,
+//! which owns the listener.
 
 mod access;
-mod asking;
 mod attempts;
 mod audit;
 mod body;
+mod compression;
 mod docs;
-mod edge;
+mod error;
+mod etag;
 mod events;
+mod gate;
+mod headers;
 mod hooks;
+mod middleware;
 mod modes;
 mod origin;
-mod paging;
-mod problem;
-mod representation;
+mod page;
 mod runs;
 mod service;
 mod spec;
@@ -33,54 +35,52 @@ use axum::Router;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
-use edge::Edge;
+use gate::Gate;
 
 pub use access::{Access, Authenticator};
 pub use attempts::Peer;
+pub use error::problem_page;
 pub use events::Streams;
 pub use hooks::{Hook, Hooks};
-pub use origin::Names;
-pub use problem::problem_page;
+pub use origin::OriginPolicy;
 pub use spec::openapi;
 
-/// What the API works with: one for all requests, since every layer of every request takes a copy of the handle.
+/// What the handlers work with; a handle that is cheap to clone.
 #[derive(Clone)]
 pub struct ApiState(Arc<Inner>);
 
 /// What is behind the handle.
 pub struct Inner {
-    /// Takes the commands.
     engine: Engine,
-    /// Who is let in.
-    access: Access,
-    /// Under which names, and from which pages.
-    names: Names,
-    /// What upstream's webhooks are held to, by mirror.
+    gate: Arc<Gate>,
+    /// The webhooks of each mirror, by name.
     hooks: Hooks,
-    /// The memory that webhooks' bodies share.
-    hook_room: hooks::Room,
-    /// Counts, and is scraped.
+    /// The memory that bodies of webhooks share.
+    hook_memory: hooks::SharedMemory,
     metrics: Arc<Metrics>,
-    /// Tells how old a proof is.
     clock: Arc<dyn Clock>,
     /// How many streams of events there may be.
     streams: Streams,
+    /// Makes the OpenAPI specification.
+    specification: fn() -> String,
 }
 
 impl ApiState {
-    /// Everything, with nothing answered yet.
+    /// The state of a service that has answered nothing yet.
     #[must_use]
     pub fn new(
         engine: Engine,
         access: Access,
-        names: Names,
+        origins: OriginPolicy,
         hooks: Hooks,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         streams: Streams,
     ) -> Self {
-        let hook_room = hooks::Room::default();
-        Self(Arc::new(Inner { engine, access, names, hooks, hook_room, metrics, clock, streams }))
+        let gate = Arc::new(Gate::new(access, origins, Arc::clone(&metrics)));
+        let hook_memory = hooks::SharedMemory::default();
+        let specification = spec::openapi;
+        Self(Arc::new(Inner { engine, gate, hooks, hook_memory, metrics, clock, streams, specification }))
     }
 }
 
@@ -100,7 +100,7 @@ impl fmt::Debug for ApiState {
 
 /// Every route of the service, ready to be served.
 pub fn router(state: ApiState) -> Router {
-    let edge = Arc::new(Edge::new(state.access.clone(), state.names.clone(), Arc::clone(&state.metrics)));
-    let (routes, specification) = spec::routes(&edge).split_for_parts();
-    edge::around(routes, edge, spec::methods(&specification)).with_state(state)
+    let gate = Arc::clone(&state.gate);
+    let (routes, specification) = spec::routes(&gate).split_for_parts();
+    middleware::around(routes, gate, spec::methods(&specification)).with_state(state)
 }

@@ -1,54 +1,57 @@
-//! How mirrors are run: following upstream, pinned, severed.
+//! Modes of mirrors: `/mirrors/{name}/mode`.
 //!
-//! Owns `/mirrors/{name}/mode`. Does no work: the word goes to the engine, which writes it down before this answers and
-//! carries it out whatever becomes of the caller.
+//! Does no work: a mode change goes to the engine, which records it before this answers and applies it also when the
+//! caller has gone.
+
+mod request;
 
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderValue, StatusCode, header};
 
+use super::ApiState;
 use super::audit::Done;
-use super::problem::Refusal;
-use super::wire::{ModeBody, ModeRequest};
-use super::{ApiState, body};
+use super::body::{self, JsonBody};
+use super::error::ApiError;
+use super::wire::ModeBody;
 use crate::domain::access::Principal;
 use crate::domain::mode::Mode;
 use crate::engine::{ModeWish, NotAccepted};
+pub(super) use request::ModeRequest;
 
 /// How long an answer waits for Gitea: setting the interval and reading it back takes some seconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT: Duration = Duration::from_secs(10);
 
-/// When to look again, in seconds, at a mode that was not carried out meanwhile.
-const LOOK_AGAIN: HeaderValue = HeaderValue::from_static("10");
+/// In how many seconds to read the status of a mode that was not applied in time.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
 /// Set a mirror's mode
 ///
-/// `follow`: Gitea asks upstream by itself and we help. `pinned`: Gitea's interval is set to `0s` and it is asked for no
-/// sync; that the copy drifts is shown, and neither healed nor alerted. `severed`: as pinned, and upstream is not called
-/// at all. Runs on a mirror that does not follow fail with `mode-refuses`, also one that is under way. Back to `follow`
-/// restores the configured interval. Needs the role `operator`.
+/// `follow`: Gitea pulls from upstream on its own, and cutover-api checks and repairs it. `pinned`: the interval in Gitea
+/// is set to `0s`, and no sync is requested; drift is shown, and neither repaired nor alerted on. `severed`: as pinned, and
+/// upstream is not called at all. Runs on a mirror that does not follow fail with `mode-refuses`, also one in flight. Back
+/// to `follow` restores the configured interval. Needs the role `operator`.
 ///
-/// The word is written down, with whose it is and why, and then carried out in Gitea and read back: 200 when that is
-/// done, else 202 after 10 seconds; then it goes on, and `problem` says what is in the way. The same again is 200 and
-/// changes nothing; if it was not carried out yet, that is tried anew. The configuration's `mode` counts until somebody
-/// asks for another, and again once it is changed there; a mirror that the configuration has severed can be set to
-/// nothing else. `severed` by this call lasts as long as the journal: one that is lost leaves the mirror `pinned`, which
-/// is what Gitea shows. With `severed` only, `convert` makes the mirror a regular repository, for good; Forgejo offers
-/// that.
+/// The mode change is recorded with its caller and reason, then applied in Gitea and read back: 200 when that is done,
+/// else 202 after 10 seconds. Then it continues, and `problem` says what is in the way. The same mode again is 200 and
+/// changes nothing; if it was not applied yet, that is tried again. The configuration's `mode` is in force until a mode is
+/// set here, and again once it is changed in the configuration. A mirror that the configuration has severed can have no
+/// other mode. `severed` by this call lasts as long as the journal: without it the mirror is `pinned`, which is what Gitea
+/// shows. With `severed` only, `convert` makes the mirror a regular repository, for good; Forgejo offers that.
 #[utoipa::path(
     put, path = "/mirrors/{name}/mode", operation_id = "setMode", tag = "modes",
     params(("name" = String, Path, description = "The mirror's name.")),
-    request_body(content = ModeRequest, content_type = "application/json", description = "How, and why. At most 16 KiB."),
+    request_body(content = ModeRequest, content_type = "application/json", description = "The mode, and why. At most 16 KiB."),
     responses(
-        (status = 200, description = "It is so: in Gitea, too.", body = ModeBody),
+        (status = 200, description = "The mode is set, in Gitea too.", body = ModeBody),
         (
-            status = 202, description = "It is written down, and has not been carried out in Gitea yet.", body = ModeBody,
+            status = 202, description = "The mode is recorded, and not applied in Gitea yet.", body = ModeBody,
             headers(
-                ("Location" = String, description = "The path of the mirror's status, which tells when it is."),
+                ("Location" = String, description = "The path of the mirror's status, which shows when it is applied."),
                 ("Retry-After" = u32, description = "In how many seconds to look at it."),
             ),
         ),
@@ -58,15 +61,15 @@ pub(super) async fn set(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     name: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Result<Response, Refusal> {
+    JsonBody(body): JsonBody<ModeRequest>,
+) -> Result<Response, ApiError> {
     let Path(mirror) = name.map_err(|_| NotAccepted::NoSuchMirror)?;
-    let (head, body) = request.into_parts();
-    let asked = body::read_mode(&head.headers, body).await?;
+    let missing = || body::invalid("there is no body; send one such as {\"mode\": \"pinned\", \"reason\": \"…\"}");
+    let asked = body.ok_or_else(missing)?;
     let wish = ModeWish { mirror, mode: asked.mode, reason: asked.reason, convert: asked.convert, by: principal.name };
     let set = state.engine.set_mode(wish).await?;
-    // whoever hangs up changes nothing: it is written down
-    let _ = tokio::time::timeout(PATIENCE, state.engine.mode_settled(&set.mirror)).await;
+    // a caller that hangs up changes nothing: the mode is recorded
+    let _ = tokio::time::timeout(WAIT, state.engine.mode_settled(&set.mirror)).await;
     let status = state.engine.status();
     let mirror = status.mirrors.iter().find(|one| one.spec.name == set.mirror).ok_or(NotAccepted::NoSuchMirror)?;
     let body = ModeBody::new(mirror);
@@ -80,7 +83,7 @@ pub(super) async fn set(
         *response.status_mut() = StatusCode::ACCEPTED;
         let place = HeaderValue::try_from(format!("/status/{}", set.mirror)).expect("names of mirrors are plain ASCII");
         response.headers_mut().insert(header::LOCATION, place);
-        response.headers_mut().insert(header::RETRY_AFTER, LOOK_AGAIN);
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }
     Ok(response)
 }

@@ -10,13 +10,13 @@ use http::uri::Authority;
 use http::{Method, Version};
 use url::Url;
 
-use super::problem::Refusal;
+use super::error::ApiError;
 use crate::domain::problem::Code;
 
-/// The names that are configured.
+/// The host names and origins that are configured.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
-    /// Host names under which we are called, in lower case; empty: any, where callers have to show a token.
+pub struct OriginPolicy {
+    /// Host names of this service, in lower case; empty: any, where callers need a token.
     pub hosts: Vec<String>,
     /// Origins whose pages may call, as browsers send them.
     pub origins: Vec<String>,
@@ -25,21 +25,21 @@ pub struct Names {
 /// How long a browser may keep the answer to a preflight, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// The headers of ours that a page of another origin may send.
+/// The headers that a page of another origin may send.
 const MAY_SEND: HeaderValue =
     HeaderValue::from_static("authorization, content-type, if-none-match, idempotency-key, last-event-id, prefer");
 
-/// The headers of ours that such a page may read, beside those that every page may.
+/// The headers that such a page may read, beside those that every page may.
 const MAY_READ: HeaderValue = HeaderValue::from_static(
     "allow, etag, idempotency-replayed, location, preference-applied, retry-after, x-request-id",
 );
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-impl Names {
+impl OriginPolicy {
     /// Whether the request is for a name that is served, and from a place that may ask. `anonymous`: no token is asked
     /// for, so that only names that cannot be made to point here are served.
-    pub(super) fn check<B>(&self, anonymous: bool, request: &http::Request<B>) -> Result<(), Refusal> {
+    pub(super) fn check<B>(&self, anonymous: bool, request: &http::Request<B>) -> Result<(), ApiError> {
         let authority = authority(request)?;
         if let Some(authority) = &authority {
             self.check_host(anonymous, authority.host())?;
@@ -47,7 +47,7 @@ impl Names {
         self.check_origin(request.method(), request.headers(), authority.as_ref())
     }
 
-    fn check_host(&self, anonymous: bool, host: &str) -> Result<(), Refusal> {
+    fn check_host(&self, anonymous: bool, host: &str) -> Result<(), ApiError> {
         // a name that ends with a dot is the same name, written in full
         let host = host.strip_suffix('.').unwrap_or(host);
         let any = self.hosts.is_empty() && !anonymous;
@@ -60,10 +60,10 @@ impl Names {
         } else {
             "this host name is not one of those in server.hosts"
         };
-        Err(Refusal::new(Code::HostNotAllowed, detail))
+        Err(ApiError::new(Code::HostNotAllowed, detail))
     }
 
-    fn check_origin(&self, method: &Method, headers: &HeaderMap, here: Option<&Authority>) -> Result<(), Refusal> {
+    fn check_origin(&self, method: &Method, headers: &HeaderMap, here: Option<&Authority>) -> Result<(), ApiError> {
         if method.is_safe() {
             return Ok(());
         }
@@ -88,7 +88,7 @@ impl Names {
         } else {
             "a page of another site may not ask for this, and it does not say which it is"
         };
-        Err(Refusal::new(Code::OriginNotAllowed, detail))
+        Err(ApiError::new(Code::OriginNotAllowed, detail))
     }
 
     fn is_configured(&self, origin: &HeaderValue) -> bool {
@@ -123,8 +123,8 @@ pub(super) fn describe_preflight(methods: HeaderValue, headers: &mut HeaderMap) 
 }
 
 /// The one host name of a request; `None`: there is none, and need not be.
-fn authority<B>(request: &http::Request<B>) -> Result<Option<Authority>, Refusal> {
-    let malformed = |detail| Refusal::new(Code::MalformedRequest, detail);
+fn authority<B>(request: &http::Request<B>) -> Result<Option<Authority>, ApiError> {
+    let malformed = |detail| ApiError::new(Code::MalformedRequest, detail);
     let mut all = request.headers().get_all(header::HOST).iter();
     let named = all.next();
     if all.next().is_some() {
@@ -147,11 +147,11 @@ fn authority<B>(request: &http::Request<B>) -> Result<Option<Authority>, Refusal
 }
 
 /// The value of a header that a browser sends at most once.
-fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Refusal> {
+fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ApiError> {
     let mut all = headers.get_all(name).iter();
     let first = all.next();
     if all.next().is_some() {
-        return Err(Refusal::new(Code::MalformedRequest, format!("the request has two `{name}` headers")));
+        return Err(ApiError::new(Code::MalformedRequest, format!("the request has two `{name}` headers")));
     }
     Ok(first)
 }
@@ -180,9 +180,9 @@ fn is_local(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn names(hosts: &[&str], origins: &[&str]) -> Names {
+    fn names(hosts: &[&str], origins: &[&str]) -> OriginPolicy {
         let own = |list: &[&str]| list.iter().map(ToString::to_string).collect();
-        Names { hosts: own(hosts), origins: own(origins) }
+        OriginPolicy { hosts: own(hosts), origins: own(origins) }
     }
 
     fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> http::Request<()> {
@@ -193,7 +193,7 @@ mod tests {
         request.body(()).unwrap()
     }
 
-    fn hosted(names: &Names, anonymous: bool, hosts: &[&str]) -> Result<(), Code> {
+    fn hosted(names: &OriginPolicy, anonymous: bool, hosts: &[&str]) -> Result<(), Code> {
         let headers: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
         names.check(anonymous, &request("GET", "/status", &headers)).map_err(|refusal| refusal.code())
     }
@@ -229,7 +229,7 @@ mod tests {
         assert!(none.check(true, &old).is_ok());
     }
 
-    fn changing(names: &Names, host: &str, headers: &[(&str, &str)]) -> Result<(), Code> {
+    fn changing(names: &OriginPolicy, host: &str, headers: &[(&str, &str)]) -> Result<(), Code> {
         let mut all = vec![("host", host)];
         all.extend(headers);
         names.check(false, &request("POST", "/x", &all)).map_err(|refusal| refusal.code())

@@ -1,27 +1,30 @@
-//! Asking for runs and reading them.
+//! Runs: `/cutover/…`.
 //!
-//! Owns `/cutover/…`. Does no work: a command goes to the engine, whose answer is at hand at once, and what was
-//! accepted goes on when the caller has gone.
+//! Does no work: a command goes to the engine, which answers at once. An accepted run continues when its caller has gone.
+
+mod request;
 
 use std::time::Duration;
 
 use axum::Extension;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 
 use super::audit::Done;
-use super::paging::{Page, page};
-use super::problem::Refusal;
-use super::wire::{RunBody, RunList, RunRequest};
-use super::{ApiState, asking, body};
+use super::body::JsonBody;
+use super::error::ApiError;
+use super::page::{Page, page};
+use super::wire::{RunBody, RunList};
+use super::{ApiState, headers};
 use crate::domain::access::Principal;
 use crate::domain::key::Keyed;
 use crate::domain::run::{RunId, Trigger};
 use crate::domain::spec::RunOptions;
 use crate::engine::{Accepted, Ask, NotAccepted};
+pub(super) use request::RunRequest;
 
 /// How long to wait before looking at an accepted run, in seconds: a `noop` is done by then.
 const LOOK_AGAIN: &str = "2";
@@ -31,20 +34,20 @@ const PAGE: usize = 20;
 /// The most runs of a page.
 const LONGEST_PAGE: usize = 100;
 
-/// Ask for a run
+/// Start a run
 ///
-/// Brings mirrors in sync: creates, changes or syncs what is needed and proves it by the refs of both sides. Needs
-/// the role `operator`. The run goes on whatever becomes of the caller; follow it under `Location`, or have the answer
-/// wait for its end with `Prefer: wait=60`. It joins the work that is in flight on each of its mirrors, and exactly
-/// the same selection and options return the very run that is under way, with `coalesced: true`, so that asking again
-/// is always safe. With an `Idempotency-Key` it stays safe after the run has ended. With `dryRun` nothing is done: the
-/// answer shows, for each mirror, the calls that would be made and why; it is not kept, and a key does not matter.
+/// Brings mirrors in sync: creates, changes or syncs what is needed, and proves it by the refs of both sides. Needs the
+/// role `operator`. The run continues when the caller hangs up. Follow it under `Location`, or let the answer wait for its
+/// end with `Prefer: wait=60`. A run joins the work in flight on each of its mirrors. The same selection and options
+/// return the run that is in flight, with `coalesced: true`, so that a retry is always safe. With an `Idempotency-Key` it
+/// stays safe after the run has ended. With `dryRun` nothing is changed: the answer lists, for each mirror, the calls that
+/// would be made and why. A dry run is not kept, and its key is ignored.
 #[utoipa::path(
     post, path = "/cutover/mirror", operation_id = "startRun", tag = "runs",
     params(
         ("Prefer" = Option<String>, Header, nullable = false, example = "wait=60",
             description = "`wait=N`, N from 0 to 60: the answer comes when the run has ended, or after N seconds. Any \
-                other preference is passed over. Hanging up cancels nothing."),
+                other preference is ignored. Hanging up cancels nothing."),
         ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!#-+.-~-]+$",
             example = "8e03978e-40d5-43dd-bc93-6894a57f9324",
             description = "The caller's name for this request. The same key with the same body gives the same run, \
@@ -79,25 +82,25 @@ const LONGEST_PAGE: usize = 100;
 pub(super) async fn start(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
-    request: Request,
-) -> Result<Response, Refusal> {
-    let (head, body) = request.into_parts();
-    let asked = body::read(&head.headers, body).await?;
-    let request = asked.fingerprint();
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<RunRequest>,
+) -> Result<Response, ApiError> {
+    let body = request.unwrap_or_default();
+    let request = body.fingerprint();
     let mut ask = Ask {
-        mirrors: asked.mirrors,
-        options: RunOptions { on_legacy: asked.on_legacy, accept_upstream: asked.accept_upstream },
+        mirrors: body.mirrors,
+        options: RunOptions { on_legacy: body.on_legacy, accept_upstream: body.accept_upstream },
         key: None,
         requested_by: principal.name.clone(),
         trigger: Trigger::Api,
     };
-    if asked.dry_run == Some(true) {
+    if body.dry_run == Some(true) {
         return Ok(Json(RunBody::dry(&state.engine.dry_run(ask).await?)).into_response());
     }
-    let key = asking::key(&head.headers)?;
+    let key = headers::key(&headers)?;
     ask.key = key.map(|key| Keyed { caller: principal.name, key, request });
     let mut accepted = state.engine.ask(ask).await?;
-    let Some(wait) = asking::wait(&head.headers) else { return Ok(answer(&accepted, None)) };
+    let Some(wait) = headers::wait(&headers) else { return Ok(answer(&accepted, None)) };
     match tokio::time::timeout(wait, accepted.ended()).await {
         Ok(Some(run)) => {
             accepted.run = run;
@@ -106,7 +109,7 @@ pub(super) async fn start(
         // the service is ending: not waited for, and the run goes on after the next start
         Ok(None) => Ok(answer(&accepted, None)),
         Err(_) => {
-            // where it stands now, rather than where it was accepted
+            // its state now, rather than the one in which it was accepted
             if let Ok(Some(run)) = state.engine.run(accepted.run.id).await {
                 accepted.run = run;
             }
@@ -122,15 +125,15 @@ fn answer(accepted: &Accepted, waited: Option<(Duration, bool)>) -> Response {
     let body = Json(RunBody::new(run, accepted.coalesced));
     let mut response = (Extension(done), body).into_response();
     let mut put = |name: HeaderName, text: String| {
-        let value = HeaderValue::try_from(text).expect("paths of ours and numbers are plain ASCII");
+        let value = HeaderValue::try_from(text).expect("paths and numbers are plain ASCII");
         response.headers_mut().insert(name, value);
     };
     put(header::LOCATION, format!("/cutover/runs/{}", run.id));
     if let Some((wait, _)) = waited {
-        put(asking::PREFERENCE_APPLIED, format!("wait={}", wait.as_secs()));
+        put(headers::PREFERENCE_APPLIED, format!("wait={}", wait.as_secs()));
     }
     if accepted.replayed {
-        put(asking::IDEMPOTENCY_REPLAYED, "true".to_owned());
+        put(headers::IDEMPOTENCY_REPLAYED, "true".to_owned());
     }
     if waited.is_none_or(|(_, ended)| !ended) {
         put(header::RETRY_AFTER, LOOK_AGAIN.to_owned());
@@ -139,20 +142,20 @@ fn answer(accepted: &Accepted, waited: Option<(Duration, bool)>) -> Response {
     response
 }
 
-/// Take a run out
+/// Cancel a run
 ///
-/// Its mirrors that have not ended are `canceled`, and what we were doing for them stops, unless another run waits for
-/// it. Gitea is told nothing: a clone that it has begun goes on, as `note` then says, and the next run waits for it.
-/// Needs the role `operator`.
+/// Its mirrors that have not ended become `canceled`, and the work on them stops, unless another run waits for it. Gitea
+/// gets no call: a clone that it has begun continues, as `note` then says, and the next run waits for it. Needs the role
+/// `operator`.
 #[utoipa::path(
     delete, path = "/cutover/runs/{id}", operation_id = "cancelRun", tag = "runs",
     params(("id" = uuid::Uuid, Path, description = "The run's id.")),
-    responses((status = 200, description = "The run, which has ended now.", body = RunBody)),
+    responses((status = 200, description = "The run, which has ended.", body = RunBody)),
 )]
 pub(super) async fn cancel(
     State(state): State<ApiState>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let canceled = state.engine.cancel(named(id)?).await?;
     let done = Done::Canceled(canceled.run.id);
     Ok((Extension(done), Json(RunBody::canceled(&canceled.run, canceled.in_gitea))).into_response())
@@ -169,7 +172,7 @@ pub(super) async fn cancel(
     ),
     responses((status = 200, description = "A page of runs.", body = RunList)),
 )]
-pub(super) async fn list(State(state): State<ApiState>, uri: Uri) -> Result<Json<RunList>, Refusal> {
+pub(super) async fn list(State(state): State<ApiState>, uri: Uri) -> Result<Json<RunList>, ApiError> {
     let Page { limit, after } = page(uri.query().unwrap_or_default(), 1..=LONGEST_PAGE, run_id)?;
     let limit = limit.unwrap_or(PAGE);
     // one more than is shown tells whether there is another page
@@ -184,22 +187,22 @@ pub(super) async fn list(State(state): State<ApiState>, uri: Uri) -> Result<Json
 #[utoipa::path(
     get, path = "/cutover/runs/{id}", operation_id = "getRun", tag = "runs",
     params(("id" = uuid::Uuid, Path, description = "The run's id.")),
-    responses((status = 200, description = "The run as it stands.", body = RunBody)),
+    responses((status = 200, description = "The run.", body = RunBody)),
 )]
 pub(super) async fn get(
     State(state): State<ApiState>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Json<RunBody>, Refusal> {
+) -> Result<Json<RunBody>, ApiError> {
     let run = state.engine.run(named(id)?).await?.ok_or(NotAccepted::UnknownRun)?;
     Ok(Json(RunBody::new(&run, false)))
 }
 
-/// The run that a path names; a name that is none of ours is an unknown run.
+/// The run that a path names; any other text is an unknown run.
 pub(super) fn named(id: Result<Path<String>, PathRejection>) -> Result<RunId, NotAccepted> {
     id.ok().and_then(|Path(id)| run_id(&id)).ok_or(NotAccepted::UnknownRun)
 }
 
-/// A run's id, in the one spelling that we give out.
+/// A run's id, in the one spelling that answers have.
 fn run_id(text: &str) -> Option<RunId> {
     RunId::parse(text).filter(|id| id.to_string() == text)
 }

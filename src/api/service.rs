@@ -1,6 +1,6 @@
-//! What the service says of itself: probes, metrics, the specification and the problems' pages. Open to everybody.
+//! The service itself: probes, metrics, the specification and the pages of problems. Open to every caller.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -8,15 +8,15 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::header;
 
-use super::problem::{Refusal, problem_page};
+use super::ApiState;
+use super::error::{ApiError, problem_page};
 use super::wire::{ProblemCode, Well};
-use super::{ApiState, spec};
 use crate::domain::problem::Code;
 use crate::metrics;
 
-/// Ask whether the process is alive
+/// Check liveness
 ///
-/// From memory; says nothing of Gitea or upstream.
+/// Answered from memory; says nothing about Gitea or upstream.
 #[utoipa::path(
     get, path = "/healthz", operation_id = "getHealth", tag = "service", security(()),
     responses((status = 200, description = "The process is alive.", body = Well)),
@@ -25,16 +25,17 @@ pub(super) async fn healthz() -> Json<Well> {
     Json(Well { status: "ok" })
 }
 
-/// Ask whether runs would be accepted now
+/// Check readiness
 ///
-/// Gitea or upstream being down is not unreadiness: the status and the alerts are needed just then.
+/// Whether a run would be accepted now. The service stays ready while Gitea or upstream is down: the status and the alerts
+/// are needed just then.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "getReadiness", tag = "service", security(()),
     responses((status = 200, description = "Runs would be accepted now.", body = Well)),
 )]
-pub(super) async fn readyz(State(state): State<ApiState>) -> Result<Json<Well>, Refusal> {
+pub(super) async fn readyz(State(state): State<ApiState>) -> Result<Json<Well>, ApiError> {
     state.engine.ready().await?;
-    state.access.ready()?;
+    state.gate.access.ready()?;
     Ok(Json(Well { status: "ok" }))
 }
 
@@ -60,14 +61,14 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
         content_type = "application/json", body = serde_json::Value,
     )),
 )]
-pub(super) async fn openapi() -> impl IntoResponse {
-    static SPECIFICATION: LazyLock<String> = LazyLock::new(spec::openapi);
-    ([(header::CONTENT_TYPE, "application/json")], SPECIFICATION.as_str())
+pub(super) async fn openapi(State(state): State<ApiState>) -> impl IntoResponse {
+    static SPECIFICATION: OnceLock<String> = OnceLock::new();
+    ([(header::CONTENT_TYPE, "application/json")], SPECIFICATION.get_or_init(state.specification).as_str())
 }
 
-/// Read about a problem
+/// Read a problem's page
 ///
-/// What the `type` of a problem leads to: its name, whether asking again can help, what it means and what to do.
+/// The target of a problem's `type`: its name, whether a retry can help, what it means and what to do.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "getProblem", tag = "service", security(()),
     params(("code" = ProblemCode, Path, description = "The `error` of a problem.")),
@@ -76,8 +77,8 @@ pub(super) async fn openapi() -> impl IntoResponse {
         content_type = "text/plain; charset=utf-8", body = String,
     )),
 )]
-pub(super) async fn problem(code: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
-    let unknown = || Refusal::not_found("no problem of this name is known");
+pub(super) async fn problem(code: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
+    let unknown = || ApiError::not_found("no problem of this name is known");
     let Path(label) = code.map_err(|_| unknown())?;
     let code = Code::ALL.iter().copied().find(|code| code.label() == label).ok_or_else(unknown)?;
     Ok(problem_page(code))

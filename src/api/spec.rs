@@ -7,6 +7,7 @@ mod examples;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::middleware::from_fn_with_state;
 use http::HeaderValue;
 use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::header::HeaderBuilder;
@@ -18,12 +19,13 @@ use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
-use super::access::{Access, Gate, Needs};
-use super::edge::{Edge, Methods};
-use super::origin::Names;
-use super::problem::{MEDIA_TYPE, Refusal};
-use super::representation::TAGGED;
-use super::wire::{CLONE_GOES_ON, ProblemBody};
+use super::access::Access;
+use super::error::{ApiError, MEDIA_TYPE};
+use super::etag::TAGGED;
+use super::gate::{self, Gate, Needs};
+use super::middleware::Methods;
+use super::origin::OriginPolicy;
+use super::wire::{CLONE_CONTINUES, ProblemBody};
 use super::{ApiState, docs, events, hooks, modes, runs, service, status};
 use crate::domain::access::Role;
 use crate::domain::problem::Code;
@@ -52,12 +54,12 @@ const SIGNATURE: &str = "signature";
     ),
     servers((url = "/", description = "Where this specification is served.")),
     tags(
-        (name = "runs", description = "Ask for runs and read them."),
-        (name = "modes", description = "Stop mirrors, and let them follow again."),
-        (name = "status", description = "Where everything stands."),
-        (name = "events", description = "What happens, as it happens."),
-        (name = "hooks", description = "Hear of pushes from upstream."),
-        (name = "service", description = "What the service says of itself; open to everybody."),
+        (name = "runs", description = "Start, read and cancel runs."),
+        (name = "modes", description = "Pin and sever mirrors, and let them follow again."),
+        (name = "status", description = "The status of every mirror."),
+        (name = "events", description = "Streams of events."),
+        (name = "hooks", description = "Receive push webhooks from upstream."),
+        (name = "service", description = "The service itself: probes, metrics, documentation. Open to every caller."),
     ),
     components(schemas(ProblemBody)),
 )]
@@ -90,7 +92,7 @@ const GUARDED: [Code; 7] = [
 ];
 
 /// Every route, each behind its gate, with the whole specification.
-pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
+pub(super) fn routes(gate: &Arc<Gate>) -> OpenApiRouter<ApiState> {
     use Code::{
         ContentTooLarge, ConvertNotOffered, GiteaCredential, IdempotencyKeyReused, InvalidField, ModeRefuses, NotFound,
         RequestTimeout, RunConflict, RunEnded, ShuttingDown, StateUnavailable, TokensUnreadable, TooManyStreams,
@@ -98,7 +100,7 @@ pub(super) fn routes(edge: &Arc<Edge>) -> OpenApiRouter<ApiState> {
     };
     let add = |router: OpenApiRouter<ApiState>, route: UtoipaMethodRouter<ApiState>, needs, problems| {
         let rule = Rule { needs, problems };
-        router.routes(ruled(edge, route, &rule))
+        router.routes(ruled(gate, route, &rule))
     };
     let mut router = OpenApiRouter::with_openapi(Specification::openapi());
     router = add(
@@ -192,8 +194,8 @@ pub(super) fn methods(specification: &OpenApi) -> Methods {
 pub fn openapi() -> String {
     // the routes are built as they are served; what stands behind them is not asked for anything
     let metrics = Arc::new(Metrics::new("", "", std::time::Duration::ZERO));
-    let edge = Arc::new(Edge::new(Access::Anonymous, Names::default(), metrics));
-    let mut specification = routes(&edge).to_openapi();
+    let gate = Arc::new(Gate::new(Access::Anonymous, OriginPolicy::default(), metrics));
+    let mut specification = routes(&gate).to_openapi();
     complete(&mut specification);
     let mut text = specification.to_pretty_json().expect("a specification has only strings, numbers and truth values");
     text.push('\n');
@@ -201,7 +203,7 @@ pub fn openapi() -> String {
 }
 
 /// Puts the gate before a route, and what the gate can answer into the specification.
-fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule) -> UtoipaMethodRouter<ApiState> {
+fn ruled(gate: &Arc<Gate>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule) -> UtoipaMethodRouter<ApiState> {
     let mut codes: Vec<_> = ANYWHERE.iter().chain(rule.problems).copied().collect();
     let scheme = match rule.needs {
         Needs::Nothing => None,
@@ -235,9 +237,9 @@ fn ruled(edge: &Arc<Edge>, mut route: UtoipaMethodRouter<ApiState>, rule: &Rule)
             body.required = Some(if optional { Required::False } else { Required::True });
         }
     }
-    let gate = Gate::new(Arc::clone(edge), rule.needs);
-    // on the methods only: a method that the path does not have is told so before anything else is checked
-    route.map(|methods| methods.route_layer(gate))
+    let pass = from_fn_with_state((Arc::clone(gate), rule.needs), gate::pass);
+    // on the methods only: a method that the path does not have is answered with 405 before anything else is checked
+    route.map(|methods| methods.route_layer(pass))
 }
 
 /// What there is to say of an answer that has a tag.
@@ -283,7 +285,7 @@ fn problems(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
 fn problem(status: u16, codes: &[Code]) -> Response {
     let titles: Vec<_> = codes.iter().map(|code| format!("{} (`{code}`)", code.title())).collect();
     let examples = codes.iter().map(|code| {
-        let body = Refusal::new(*code, code.title()).body(EXAMPLE_REQUEST);
+        let body = ApiError::new(*code, code.title()).body(EXAMPLE_REQUEST);
         let value = serde_json::from_slice(&body).expect("a problem's body is JSON");
         let example = ExampleBuilder::new().summary(code.title()).value(Some(value)).build();
         (code.label(), example)
@@ -319,7 +321,7 @@ fn complete(specification: &mut OpenApi) {
         .description(Some(
             "A token of the service's tokens file; or, where the service is configured to ask Kubernetes, the token of \
              a service account (or another user) that it lists: `kubectl create token NAME`, for the service's audience \
-             where it has one. A viewer may read; an operator may also ask for runs and set modes. Not needed where the service was \
+             where it has one. A viewer may read; an operator may also start runs and set modes. Not needed where the service was \
              started with `--auth none`.",
         ))
         .build();

@@ -10,8 +10,8 @@ use http::Uri;
 use jiff::Timestamp;
 
 use super::ApiState;
-use super::paging::{Page, page};
-use super::problem::Refusal;
+use super::error::ApiError;
+use super::page::{Page, page};
 use super::wire::{MirrorBody, StatusBody};
 
 /// The most mirrors of a page.
@@ -23,19 +23,19 @@ fn now(state: &ApiState) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-/// Read where everything stands
+/// Read the status
 ///
-/// Every mirror, the latest run, Gitea as it was seen last, and the members that the platform's console reads. It is
-/// answered at once with what was seen last; when that is old, both sides are observed anew for whoever asks next.
+/// Every mirror, the latest run, Gitea as last seen, and the members that the platform's console reads. The answer comes
+/// at once, from what was seen last. When that is old, both sides are observed again for the next read.
 #[utoipa::path(
     get, path = "/status", operation_id = "getStatus", tag = "status",
     params(
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000, description = "How many mirrors; all unless given."),
         ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before."),
     ),
-    responses((status = 200, description = "Where everything stands.", body = StatusBody)),
+    responses((status = 200, description = "The status.", body = StatusBody)),
 )]
-pub(super) async fn all(State(state): State<ApiState>, uri: Uri) -> Result<Json<StatusBody>, Refusal> {
+pub(super) async fn all(State(state): State<ApiState>, uri: Uri) -> Result<Json<StatusBody>, ApiError> {
     let status = state.engine.status();
     let place = |name: &str| status.mirrors.iter().position(|mirror| mirror.spec.name.as_str() == name);
     let Page { limit, after } = page(uri.query().unwrap_or_default(), 1..=LONGEST_PAGE, place)?;
@@ -49,17 +49,17 @@ pub(super) async fn all(State(state): State<ApiState>, uri: Uri) -> Result<Json<
     Ok(Json(StatusBody::page(&status, first..end, now(&state))))
 }
 
-/// Read where one mirror stands
+/// Read the status of a mirror
 #[utoipa::path(
     get, path = "/status/{name}", operation_id = "getMirrorStatus", tag = "status",
     params(("name" = String, Path, description = "The mirror's name.")),
-    responses((status = 200, description = "Where the mirror stands.", body = MirrorBody)),
+    responses((status = 200, description = "The status of the mirror.", body = MirrorBody)),
 )]
 pub(super) async fn one(
     State(state): State<ApiState>,
     name: Result<Path<String>, PathRejection>,
-) -> Result<Json<MirrorBody>, Refusal> {
-    let unknown = || Refusal::not_found("no mirror of this name is configured");
+) -> Result<Json<MirrorBody>, ApiError> {
+    let unknown = || ApiError::not_found("no mirror of this name is configured");
     let Path(name) = name.map_err(|_| unknown())?;
     let status = state.engine.status();
     let mirror = status.mirrors.iter().find(|mirror| mirror.spec.name.as_str() == name).ok_or_else(unknown)?;

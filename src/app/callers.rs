@@ -1,4 +1,4 @@
-//! Who callers are: by the tokens file first, and then by Kubernetes, where that is configured.
+//! Authentication of callers: by the tokens file first, then by Kubernetes where that is configured.
 //!
 //! Owns the order. Holds no token and knows no list.
 
@@ -13,7 +13,7 @@ use crate::domain::access::{Principal, Stranger};
 use crate::kube::{self, ApiServer, Reviews};
 use crate::transport::Transport;
 
-/// Who is let in.
+/// How callers are authenticated.
 pub(super) fn access(config: &Config, transport: &Arc<dyn Transport>, clock: &Arc<dyn Clock>) -> Access {
     let AuthConfig::Tokens(file) = &config.auth else { return Access::Anonymous };
     let kubernetes = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.lists_users());
@@ -49,7 +49,7 @@ impl Callers {
         }
     }
 
-    /// A token that the file may list is not shown to Kubernetes: only one that it certainly does not.
+    /// Only a token that the file certainly does not list is sent to Kubernetes.
     async fn recognise(&self, presented: &str) -> Result<Principal, Stranger> {
         match (self.in_the_file(presented), &self.reviews) {
             (Err(Stranger::Unknown), Some(reviews)) => reviews.authenticate(presented).await,
@@ -59,12 +59,6 @@ impl Callers {
 }
 
 impl Authenticator for Callers {
-    fn authenticate_at_once(&self, presented: &str) -> Option<Result<Principal, Stranger>> {
-        let known = self.in_the_file(presented);
-        let asks = self.reviews.is_some() && known == Err(Stranger::Unknown);
-        (!asks).then_some(known)
-    }
-
     fn ready(&self) -> Result<(), String> {
         self.file.as_deref().map_or(Ok(()), TokensFile::ready).map_err(|error| error.to_string())
     }

@@ -13,13 +13,13 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::{self, Format};
 use crate::transport::HttpTransport;
 
-/// Carries out one command line.
+/// Runs one command line.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match cli::parse(arguments) {
         Ok(command) => command,
         Err(error) => {
-            // a closed pipe is nobody's fault, and there is no better place to say it
+            // a closed pipe is no error, and there is no better place to report it
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage.code()));
         }
@@ -39,7 +39,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// A reader that has had enough closes the pipe; that is no failure.
+/// Prints; a reader that closes the pipe early is no failure.
 fn print(bytes: &[u8]) -> ExitCode {
     match io::stdout().write_all(bytes) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
@@ -79,7 +79,7 @@ fn serve(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> ExitC
     let loaded = match config::load(options, variables) {
         Ok(loaded) => loaded,
         Err(faults) => {
-            // for a person and not for the log: it is several lines, and nothing has been started
+            // for a person and not for the log: it has several lines, and nothing has been started
             let _ = writeln!(io::stderr(), "{faults}");
             return ExitStatus::Usage.into();
         }
@@ -107,9 +107,8 @@ fn serve(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> ExitC
     }
 }
 
-/// A runtime of so many threads: the work is waiting, and each thread costs memory. Blocking threads come and go as
-/// they are needed: a hanging name server holds one for each name that is looked up, and the journal must not stand
-/// behind those.
+/// A runtime of so many threads: most work is waiting, and each thread costs memory. Blocking threads come and go as they
+/// are needed: a hanging name server holds one for each name that is looked up, and the journal must not wait for those.
 fn runtime(threads: usize) -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }

@@ -1,8 +1,8 @@
-//! Our connections: how many there are, and how they end.
+//! Incoming connections: how many there are, and how they end.
 //!
-//! Owns the limits of framing, which have to be in force before there is a request to judge. Knows nothing of routes
-//! and reads nothing of a request. What hyper refuses by itself (a head that is no HTTP, or longer than the buffer) is
-//! answered by it, without a body.
+//! Owns the limits of framing, which are in force before there is a request to judge. Knows nothing of routes and reads
+//! nothing of a request. What hyper itself refuses (a head that is no HTTP, or longer than the buffer) it answers without
+//! a body.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::patience::{Patient, Requests};
+use super::timed_stream::{RequestCount, TimedStream};
 use crate::api::Peer;
 use crate::shutdown::Shutdown;
 
@@ -46,8 +46,8 @@ const MOST_HEADERS: usize = 64;
 /// The most requests of one connection, so that no caller holds one for ever.
 const MOST_REQUESTS: u32 = 1_000;
 
-/// How long a connection that has sent nothing may stay once the end has begun: a request may be on its way.
-const PARTING: Duration = Duration::from_millis(100);
+/// How long a silent connection may stay open once the shutdown has begun: a request may be on its way.
+const LAST_REQUEST: Duration = Duration::from_millis(100);
 
 /// How long to wait when the system gives no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(50);
@@ -72,10 +72,10 @@ const OF_ONE_CONNECTION: [Errno; 13] = [
 /// There are no descriptors or no memory for one more.
 const EXHAUSTED: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
 
-/// How often it is logged that no connection can be accepted, while that lasts.
-const COMPLAINT: Duration = Duration::from_mins(1);
+/// How often a failure to accept is logged while it lasts.
+const LOG_EVERY: Duration = Duration::from_mins(1);
 
-/// Serves until the end begins, then until every connection has ended.
+/// Serves until the shutdown begins, then until every connection has ended.
 pub(super) async fn serve(listener: TcpListener, router: Router, most: usize, shutdown: Shutdown) {
     let connections = Arc::new(Connections::new(most));
     let tasks = TaskTracker::new();
@@ -90,13 +90,13 @@ pub(super) async fn serve(listener: TcpListener, router: Router, most: usize, sh
             },
             () = shutdown.begun() => break,
         };
-        let place = tokio::select! {
-            place = connections.place() => place,
+        let permit = tokio::select! {
+            permit = connections.permit() => permit,
             () = shutdown.begun() => break,
         };
         // answers are small and whole; holding them back for more to send gains nothing
         let _ = stream.set_nodelay(true);
-        tasks.spawn(drive(stream, peer, router.clone(), place, shutdown.clone()));
+        tasks.spawn(drive(stream, peer, router.clone(), permit, shutdown.clone()));
     }
     drop(listener);
     tasks.close();
@@ -104,30 +104,30 @@ pub(super) async fn serve(listener: TcpListener, router: Router, most: usize, sh
 }
 
 /// One connection, from its first byte to its last.
-async fn drive<S>(stream: S, peer: SocketAddr, router: Router, place: Place, shutdown: Shutdown)
+async fn drive<S>(stream: S, peer: SocketAddr, router: Router, permit: ConnectionPermit, shutdown: Shutdown)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let place = Arc::new(place);
-    let service = service_fn(|request| answer(request, peer, router.clone(), Arc::clone(&place)));
+    let permit = Arc::new(permit);
+    let service = service_fn(|request| answer(request, peer, router.clone(), Arc::clone(&permit)));
     let connection = http1::Builder::new()
-        // hyper's begins with the silence before the head; `Patient`'s with its first byte
+        // hyper's begins with the silence before the head; `TimedStream`'s with its first byte
         .header_read_timeout(None)
         .max_buf_size(LONGEST_HEAD)
         .max_headers(MOST_HEADERS)
-        .serve_connection(TokioIo::new(Patient::new(stream, Arc::clone(&place.requests))), service);
+        .serve_connection(TokioIo::new(TimedStream::new(stream, Arc::clone(&permit.requests))), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        // a connection that breaks is its caller's affair; there is nobody left to tell
+        // a broken connection has no client left to answer
         _ = connection.as_mut() => return,
-        () = place.evicted.cancelled() => return,
-        () = place.idle_for_too_long() => return,
+        () = permit.evicted.cancelled() => return,
+        () = permit.idle_for_too_long() => return,
         () = shutdown.begun() => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
         _ = connection.as_mut() => return,
         () = shutdown.forced() => return,
-        () = sleep(PARTING) => if place.is_silent() { return },
+        () = sleep(LAST_REQUEST) => if permit.is_silent() { return },
     }
     tokio::select! {
         _ = connection => {}
@@ -140,28 +140,28 @@ async fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
     router: Router,
-    place: Arc<Place>,
-) -> Result<Response<Answer>, Infallible> {
-    let last = place.requests.received() >= MOST_REQUESTS;
+    permit: Arc<ConnectionPermit>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let last = permit.requests.received() >= MOST_REQUESTS;
     let mut request = if request.body().is_end_stream() {
-        place.stands(Stand::Answering);
+        permit.set_state(ConnectionState::Answering);
         request.map(|_| Body::empty())
     } else {
-        place.stands(Stand::Receiving);
-        request.map(|body| Body::new(Arriving { body, place: Arc::clone(&place) }))
+        permit.set_state(ConnectionState::Receiving);
+        request.map(|body| Body::new(RequestBody { body, permit: Arc::clone(&permit) }))
     };
     request.extensions_mut().insert(Peer(peer.ip()));
-    let answering = Answering(place);
+    let guard = AnswerGuard(permit);
     let Ok(mut response) = router.oneshot(request).await;
     if last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| Answer { body, _answering: answering }))
+    Ok(response.map(|body| ResponseBody { body, _guard: guard }))
 }
 
 /// How far a connection is with its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stand {
+enum ConnectionState {
     /// There is no whole head.
     Silent,
     /// There is a head; the body is on its way.
@@ -172,8 +172,8 @@ enum Stand {
 
 /// An open connection, as the others see it.
 #[derive(Debug)]
-struct Open {
-    stand: Stand,
+struct OpenConnection {
+    state: ConnectionState,
     /// When its latest complete request was answered, or when it came.
     since: Instant,
     evict: CancellationToken,
@@ -190,10 +190,10 @@ struct Connections {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// When it was last logged that none can be accepted.
-    complained: Option<Instant>,
+    /// When a failure to accept was last logged.
+    logged_at: Option<Instant>,
     next: u64,
-    open: BTreeMap<u64, Open>,
+    open: BTreeMap<u64, OpenConnection>,
 }
 
 impl Connections {
@@ -201,19 +201,19 @@ impl Connections {
         Self { most, open: Mutex::default(), changed: Notify::new() }
     }
 
-    /// A place for one more connection. At the cap the one that has been longest without a complete request makes
-    /// room; while all of them are being answered, the new one waits. An open stream is an answer: it is never closed
-    /// for somebody else, and there are never so many that nobody else has a place (see `api`).
-    async fn place(self: &Arc<Self>) -> Place {
+    /// A permit for one more connection. At the limit the connection that has been longest without a complete request is
+    /// closed; while all of them are being answered, the new one waits. An open stream is an answer: it is never closed for
+    /// another connection, and streams are limited to a part of all connections (see `api`).
+    async fn permit(self: &Arc<Self>) -> ConnectionPermit {
         loop {
-            if let Some(place) = self.try_place() {
-                return place;
+            if let Some(permit) = self.try_permit() {
+                return permit;
             }
             self.changed.notified().await;
         }
     }
 
-    fn try_place(self: &Arc<Self>) -> Option<Place> {
+    fn try_permit(self: &Arc<Self>) -> Option<ConnectionPermit> {
         let mut table = self.table();
         if table.open.len() >= self.most {
             // until it is closed it counts: its descriptor is still in use
@@ -224,12 +224,15 @@ impl Connections {
         }
         let (id, evicted) = (table.next, CancellationToken::new());
         table.next += 1;
-        table.open.insert(id, Open { stand: Stand::Silent, since: Instant::now(), evict: evicted.clone() });
-        Some(Place { id, requests: Arc::default(), evicted, connections: Arc::clone(self) })
+        table.open.insert(
+            id,
+            OpenConnection { state: ConnectionState::Silent, since: Instant::now(), evict: evicted.clone() },
+        );
+        Some(ConnectionPermit { id, requests: Arc::default(), evicted, connections: Arc::clone(self) })
     }
 
-    /// No connection was accepted. One that broke before says nothing of the next. Otherwise the system has no descriptors
-    /// or no memory for more: one connection is given back, and what is left is left to the others for a moment.
+    /// No connection was accepted. One that broke before says nothing about the next. Otherwise the system has no
+    /// descriptors or no memory for more: one connection is closed, and the next try comes after a pause.
     async fn accept_failed(&self, error: &std::io::Error) {
         let errno = Errno::from_io_error(error);
         if errno.is_some_and(|errno| OF_ONE_CONNECTION.contains(&errno)) {
@@ -237,9 +240,9 @@ impl Connections {
         }
         {
             let mut table = self.table();
-            if table.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
-                table.complained = Some(Instant::now());
-                tracing::warn!(%error, open = table.open.len(), "no connection can be accepted; idle ones make room");
+            if table.logged_at.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+                table.logged_at = Some(Instant::now());
+                tracing::warn!(%error, open = table.open.len(), "accept failed");
             }
             if errno.is_some_and(|errno| EXHAUSTED.contains(&errno)) {
                 table.evict_one();
@@ -255,36 +258,37 @@ impl Connections {
 
 impl Table {
     fn evict_one(&self) {
-        let waiting = self.open.values().filter(|open| open.stand != Stand::Answering && !open.evict.is_cancelled());
+        let waiting =
+            self.open.values().filter(|open| open.state != ConnectionState::Answering && !open.evict.is_cancelled());
         if let Some(longest) = waiting.min_by_key(|open| open.since) {
             longest.evict.cancel();
         }
     }
 }
 
-/// The place of one connection; given back when dropped.
+/// The permit of one connection, released when dropped.
 #[derive(Debug)]
-struct Place {
+struct ConnectionPermit {
     id: u64,
-    requests: Arc<Requests>,
+    requests: Arc<RequestCount>,
     evicted: CancellationToken,
     connections: Arc<Connections>,
 }
 
-impl Place {
-    fn stands(&self, stand: Stand) {
+impl ConnectionPermit {
+    fn set_state(&self, state: ConnectionState) {
         if let Some(open) = self.connections.table().open.get_mut(&self.id) {
-            open.stand = stand;
-            if stand == Stand::Silent {
+            open.state = state;
+            if state == ConnectionState::Silent {
                 open.since = Instant::now();
             }
         }
-        if stand == Stand::Silent {
+        if state == ConnectionState::Silent {
             self.connections.changed.notify_one();
         }
     }
 
-    /// Ends when there has been no request for [`IDLE`]. Looks again only when that could be so: a request costs nothing.
+    /// Ends when there has been no request for [`IDLE`]. Checks again only when that could be so: a request costs nothing.
     async fn idle_for_too_long(&self) {
         loop {
             let since = self
@@ -292,7 +296,7 @@ impl Place {
                 .table()
                 .open
                 .get(&self.id)
-                .filter(|open| open.stand == Stand::Silent)
+                .filter(|open| open.state == ConnectionState::Silent)
                 .map_or_else(Instant::now, |open| open.since);
             if since.elapsed() >= IDLE {
                 return;
@@ -302,31 +306,31 @@ impl Place {
     }
 
     fn is_silent(&self) -> bool {
-        self.connections.table().open.get(&self.id).is_none_or(|open| open.stand == Stand::Silent)
+        self.connections.table().open.get(&self.id).is_none_or(|open| open.state == ConnectionState::Silent)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.connections.table().open.remove(&self.id);
         self.connections.changed.notify_one();
     }
 }
 
-/// A body on its way in; its end makes the request complete.
-struct Arriving {
+/// A request's body; its end makes the request complete.
+struct RequestBody {
     body: Incoming,
-    place: Arc<Place>,
+    permit: Arc<ConnectionPermit>,
 }
 
-impl HttpBody for Arriving {
+impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.place.stands(Stand::Answering);
+            self.permit.set_state(ConnectionState::Answering);
         }
         polled
     }
@@ -340,13 +344,13 @@ impl HttpBody for Arriving {
     }
 }
 
-/// A body on its way out; with its end the request is answered.
-struct Answer {
+/// A response's body; with its end the request is answered.
+struct ResponseBody {
     body: Body,
-    _answering: Answering,
+    _guard: AnswerGuard,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -363,13 +367,13 @@ impl HttpBody for Answer {
     }
 }
 
-/// Held as long as a request is being answered, whatever becomes of it.
-struct Answering(Arc<Place>);
+/// Held as long as a request is being answered, whatever its outcome.
+struct AnswerGuard(Arc<ConnectionPermit>);
 
-impl Drop for Answering {
+impl Drop for AnswerGuard {
     fn drop(&mut self) {
         self.0.requests.answered();
-        self.0.stands(Stand::Silent);
+        self.0.set_state(ConnectionState::Silent);
     }
 }
 

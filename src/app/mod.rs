@@ -5,9 +5,9 @@
 mod callers;
 mod command;
 mod listener;
-mod patience;
 mod platform;
 mod serve;
+mod timed_stream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use axum::Router;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{self, ApiState, Hook, Hooks, Names, Streams};
+use crate::api::{self, ApiState, Hook, Hooks, OriginPolicy, Streams};
 use crate::clock::Clock;
 use crate::config::{Config, MirrorConfig, NotificationsConfig};
 use crate::engine::{Engine, Mirror, Parts};
@@ -31,7 +31,7 @@ use crate::transport::{Observer, Transport};
 pub use command::run;
 pub use serve::{Ended, StartError, serve};
 
-/// The service without its sockets: what answers, and what works.
+/// The service without its sockets.
 #[derive(Debug)]
 pub struct Service {
     /// Answers requests.
@@ -42,14 +42,14 @@ pub struct Service {
     pub tasks: TaskTracker,
 }
 
-/// The metric families of a service that is configured so.
+/// The metrics of a service with this configuration.
 #[must_use]
 pub fn metrics_for(config: &Config) -> Arc<Metrics> {
     let revision = option_env!("CUTOVER_REVISION").unwrap_or("unknown");
     Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision, config.policy.run))
 }
 
-/// Puts the service together on a transport and a journal, and goes on with what an earlier process had accepted.
+/// Builds the service on a transport and a journal, and resumes the runs that an earlier process had accepted.
 ///
 /// # Errors
 /// The journal cannot be read.
@@ -102,23 +102,23 @@ pub async fn assemble(
         tasks.spawn(notifier.run());
     }
     if let Some(platform) = platform {
-        // read once now, so that the first who looks is told the truth
+        // read once now, so that the first read of the status has it
         platform.cutover_complete();
     }
     let access = callers::access(config, &transport, &clock);
-    let names = Names { hosts: config.hosts.clone(), origins: config.origins.clone() };
+    let origins = OriginPolicy { hosts: config.hosts.clone(), origins: config.origins.clone() };
     let hook = |mirror: &MirrorConfig| {
         let hook = Hook { spec: Arc::clone(&mirror.spec), secrets: Arc::clone(&mirror.webhook) as _ };
         (mirror.spec.name.to_string(), hook)
     };
     let hooks: Hooks = config.mirrors.iter().map(hook).collect();
-    // an open stream holds its connection, and three of four are for everybody else
+    // an open stream holds its connection; three of four connections are for other requests
     let streams = Streams::at_most(config.connections / 4);
-    let router = api::router(ApiState::new(engine.clone(), access, names, hooks, metrics, clock, streams));
+    let router = api::router(ApiState::new(engine.clone(), access, origins, hooks, metrics, clock, streams));
     Ok(Service { router, engine, tasks })
 }
 
-/// Tells the metrics of every request that leaves.
+/// Counts every outgoing request in the metrics.
 pub struct Counting(pub Arc<Metrics>);
 
 impl Observer for Counting {

@@ -1,4 +1,4 @@
-//! The platform around us, where one is configured: its status, and the counting of what it is told.
+//! The platform's status, where it is configured, and the counting of writes to it.
 
 use std::sync::Arc;
 

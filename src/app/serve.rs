@@ -1,4 +1,4 @@
-//! The service on its socket, from the first file opened to the last task ended.
+//! The service on its socket, from start to exit.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::journal::{Journal, JournalError, OpenError};
 use crate::shutdown::Shutdown;
 use crate::transport::HttpTransport;
 
-/// How long requests that are being answered may take to end, once the end was asked for. Kubernetes waits 30 s, and
-/// nothing of ours is slow: runs are handed to the next start.
+/// How long requests that are being answered may take once the shutdown has begun. Kubernetes waits 30 s, and no answer
+/// is slow: runs are left to the next start.
 const REQUESTS: Duration = Duration::from_secs(3);
 
 /// How long the engine's tasks may take after that.
@@ -52,9 +52,9 @@ pub enum StartError {
 pub enum Ended {
     /// Everything came to rest.
     Clean,
-    /// Something had to be dropped; the journal has what is needed to go on.
+    /// Something had to be dropped; the journal has what is needed to resume.
     Forced,
-    /// Nobody asked for it.
+    /// Without a request to end.
     Broken,
 }
 
@@ -83,7 +83,7 @@ pub async fn serve(
     let Service { router, engine, tasks } =
         assemble(config, Arc::new(transport), clock, journal.clone(), metrics, shutdown.clone()).await?;
     let mut server = tokio::spawn(listener::serve(listener, router, config.connections, shutdown.clone()));
-    tracing::info!(%address, mirrors = config.mirrors.len(), "serving on {address}");
+    tracing::info!(%address, mirrors = config.mirrors.len(), "serving");
     listening(address);
 
     let broken = tokio::select! {
@@ -91,17 +91,15 @@ pub async fn serve(
         () = engine.ended() => !shutdown.has_begun(),
     };
     if broken {
-        tracing::error!(
-            "the engine has ended by itself, which is a mistake of ours; ending, so that a restart mends it"
-        );
+        tracing::error!("internal error: the engine has ended; exiting, so that a restart repairs it");
         shutdown.begin();
     } else {
-        tracing::info!("ending: no new runs; accepted ones go on after the next start");
+        tracing::info!("shutting down; accepted runs resume after the next start");
     }
-    // noted first: whatever time is left, what is in flight has not crashed this process
+    // recorded first: however little time is left, the runs in flight have not crashed this process
     let noted = async {
         if !broken && let Err(error) = journal.end_cleanly().await {
-            tracing::warn!(error = %error, "this end will be taken for a crash");
+            tracing::warn!(error = %error, "clean shutdown not recorded; the next start will count a crash");
         }
     };
     let (requests, _) = tokio::join!(within(REQUESTS, &shutdown, &mut server), within(REQUESTS, &shutdown, noted));
@@ -115,11 +113,11 @@ pub async fn serve(
         (false, true) => Ended::Clean,
         (false, false) => Ended::Forced,
     };
-    tracing::info!(clean = ended == Ended::Clean, "ended");
+    tracing::info!(clean = ended == Ended::Clean, "service ended");
     Ok(ended)
 }
 
-/// Whether something came to its end in time, and before the end was asked for a second time.
+/// Whether something ended in time, and before a second signal.
 async fn within(limit: Duration, shutdown: &Shutdown, what: impl Future) -> bool {
     tokio::select! {
         ended = tokio::time::timeout(limit, what) => ended.is_ok(),
@@ -127,7 +125,7 @@ async fn within(limit: Duration, shutdown: &Shutdown, what: impl Future) -> bool
     }
 }
 
-/// Asks for the end at the first SIGTERM or SIGINT, and for the end now at the second.
+/// Begins the shutdown at the first SIGTERM or SIGINT, and forces it at the second.
 fn end_on_signals(shutdown: &Shutdown) -> std::io::Result<tokio::task::JoinHandle<()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = shutdown.clone();

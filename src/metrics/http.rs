@@ -1,4 +1,4 @@
-//! What our own answers count.
+//! Counters of the service's own answers.
 //!
 //! Owns the guard that counts a request also when its caller goes away in the middle of it.
 

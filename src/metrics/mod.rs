@@ -1,7 +1,7 @@
 //! Every metric family, and the text that Prometheus scrapes.
 //!
 //! Owns the counters and their names. Values of a [`Status`] are computed at each scrape, so that they cannot drift. A
-//! value that nobody knows is absent, never 0. No label ever holds a URL, a branch, a commit, a person or anybody's words.
+//! value that is not known is absent, never 0. No label ever holds a URL, a branch, a commit, a person or a free text.
 
 mod families;
 mod http;
@@ -27,13 +27,13 @@ pub use streams::{Disconnect, OpenStream};
 /// The media type of [`Metrics::render`], exactly: Prometheus 3 refuses a scrape whose type it cannot read.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Operations of upstream's begin with this word; those without a word like it are Gitea's.
+/// The prefix of operations on upstream; operations without a prefix are on Gitea.
 const UPSTREAM: &str = "upstream";
 
 /// The operation of a notification, which has counters of its own.
 pub const NOTIFICATION: &str = "notification";
 
-/// And these of the API server with this one, which is no part of their label.
+/// The prefix of operations on the API server, which is no part of their label.
 const KUBERNETES: &str = "kubernetes_";
 
 /// Why a caller was refused.
@@ -45,7 +45,7 @@ pub enum AuthFailure {
     Invalid,
     /// An accepted one whose role does not reach.
     Forbidden,
-    /// Our own list of tokens cannot be read, or Kubernetes could not be asked.
+    /// The tokens file cannot be read, or Kubernetes could not be asked.
     Unavailable,
 }
 
@@ -62,7 +62,7 @@ impl AuthFailure {
     }
 }
 
-/// All that is counted; shared by whoever counts.
+/// All counters; shared by all that count.
 pub struct Metrics {
     registry: Registry,
     build: [String; 2],
@@ -136,14 +136,14 @@ impl Metrics {
         for result in Finding::LABELS {
             new.observations.with_label_values(&[result]);
         }
-        // these have no label, so that they are known to be 0 from the start
+        // families without labels are 0 from the start
         new.heals.with_label_values::<&str>(&[]);
         new.panics.with_label_values::<&str>(&[]);
         new.rewrites.with_label_values::<&str>(&[]);
         new
     }
 
-    /// One request of ours has ended: with a status, or without a whole answer.
+    /// A request to another service has ended: with a status, or without a whole answer.
     pub fn request_sent(&self, operation: &str, status: Option<u16>, took: Duration) {
         let code = match status {
             None => "error".to_owned(),
@@ -160,7 +160,7 @@ impl Metrics {
         }
     }
 
-    /// An attempt on a mirror has ended, `took` after its driver began.
+    /// An attempt on a mirror has ended, `took` after it began.
     pub fn part_ended(&self, mirror: &str, end: &End, took: Duration) {
         let status = end.phase().label();
         let outcome = end.outcome().map(Outcome::label);
@@ -185,12 +185,12 @@ impl Metrics {
         self.observations.with_label_values(&[result]).inc();
     }
 
-    /// A run was begun by ourselves.
+    /// The service has started a run itself, to resync a mirror.
     pub fn heals(&self) {
         self.heals.with_label_values::<&str>(&[]).inc();
     }
 
-    /// The platform's status was told of a success, or could not be.
+    /// A success was written to the platform's status, or could not be.
     pub fn platform_status_written(&self, well: bool) {
         self.platform_writes.with_label_values(&[if well { "written" } else { "failed" }]).inc();
     }
@@ -205,19 +205,19 @@ impl Metrics {
         self.webhooks.with_label_values(&[vendor, result]).inc();
     }
 
-    /// So many notifications have come to this: one of the results in the family's help.
+    /// So many notifications have this result: one of those in the family's help.
     pub fn notifications(&self, result: &str, count: u64) {
         if count > 0 {
             self.notifications.with_label_values(&[result]).inc_by(count);
         }
     }
 
-    /// So many notifications wait.
+    /// So many notifications are pending.
     pub fn notifications_waiting(&self, count: u64) {
         self.notifications_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// A CA bundle was looked at: whether it can be used now.
+    /// A CA bundle was read: whether it can be used now.
     pub fn ca_bundle(&self, setting: &str, usable: bool) {
         self.ca_bundles.with_label_values(&[setting]).set(i64::from(usable));
     }

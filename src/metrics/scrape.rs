@@ -1,6 +1,6 @@
 //! The gauges that follow from the status, computed at each scrape.
 //!
-//! Owns the way from a [`Status`] to series, in a registry that lives for one scrape: a value that nobody knows has no
+//! Owns the way from a [`Status`] to series, in a registry that lives for one scrape: a value that is not known has no
 //! series. Counts nothing and remembers nothing.
 
 use jiff::Timestamp;

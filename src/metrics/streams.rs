@@ -1,4 +1,4 @@
-//! What our streams of events count.
+//! Counters of event streams.
 //!
 //! Owns the guard that counts a stream as long as it is open, and how it ended.
 
@@ -33,7 +33,7 @@ impl Disconnect {
     }
 }
 
-/// An open stream. Dropped as it is, its reader has gone.
+/// An open stream. Dropped without another reason, its reader has gone.
 #[derive(Debug)]
 pub struct OpenStream {
     metrics: Arc<Metrics>,
@@ -49,7 +49,7 @@ impl Metrics {
         OpenStream { metrics: Arc::clone(self), over: Disconnect::Client }
     }
 
-    /// An event was told.
+    /// An event was sent.
     pub fn event_told(&self, kind: Kind) {
         self.sse_events.with_label_values(&[kind.label()]).inc();
     }

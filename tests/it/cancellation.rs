@@ -30,7 +30,7 @@ fn a_run_that_is_taken_out_in_mid_clone_says_that_gitea_goes_on_and_the_next_one
             (&json!("canceled"), &json!("canceled")),
             "{body:#}"
         );
-        assert!(body["note"].as_str().unwrap().contains("goes on"), "{body:#}");
+        assert!(body["note"].as_str().unwrap().contains("the clone continues"), "{body:#}");
         assert!(body["finishedAt"].is_string());
         assert_eq!(world.get("/status").await.json()["mirrors"][0]["phase"], "idle");
         assert_eq!(world.cancel(&run).await.problem(), "run-ended");

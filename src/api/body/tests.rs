@@ -1,10 +1,15 @@
 use std::convert::Infallible;
 
-use axum::body::Bytes;
+use axum::body::Body;
 use futures_util::stream;
 use http::HeaderValue;
 
 use super::*;
+use crate::api::modes::ModeRequest;
+use crate::api::runs::RunRequest;
+use crate::domain::mode::Mode;
+use crate::domain::refs::Digest;
+use crate::domain::spec::OnLegacy;
 
 fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
     pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
@@ -14,8 +19,20 @@ fn json() -> HeaderMap {
     headers(&[(header::CONTENT_TYPE, "application/json")])
 }
 
-async fn code(headers: &HeaderMap, body: impl Into<Body>) -> Result<Asked, Code> {
-    read(headers, body.into()).await.map_err(|refusal| refusal.code())
+async fn read<T: Members>(headers: &HeaderMap, body: impl Into<Body>) -> Result<Option<T>, ApiError> {
+    let mut request = Request::new(body.into());
+    *request.headers_mut() = headers.clone();
+    JsonBody::from_request(request, &()).await.map(|JsonBody(body)| body)
+}
+
+async fn code(headers: &HeaderMap, body: impl Into<Body>) -> Result<RunRequest, Code> {
+    read(headers, body).await.map(Option::unwrap_or_default).map_err(|error| error.code())
+}
+
+/// The code and the detail of a refused body.
+async fn refused<T: Members>(body: &str) -> (Code, String) {
+    let error = read::<T>(&json(), body.to_owned()).await.err().unwrap();
+    (error.code(), String::from_utf8(error.body("id")).unwrap())
 }
 
 /// A body whose length nobody has announced.
@@ -24,10 +41,11 @@ fn chunked(parts: &[&[u8]]) -> Body {
     Body::from_stream(stream::iter(parts))
 }
 
-const ALL: Result<Asked, Code> = Ok(Asked { mirrors: None, on_legacy: None, accept_upstream: None, dry_run: None });
+const ALL: Result<RunRequest, Code> =
+    Ok(RunRequest { mirrors: None, on_legacy: None, accept_upstream: None, dry_run: None });
 
-fn some(names: &[&str]) -> Asked {
-    Asked { mirrors: Some(names.iter().map(ToString::to_string).collect()), ..Asked::default() }
+fn some(names: &[&str]) -> RunRequest {
+    RunRequest { mirrors: Some(names.iter().map(ToString::to_string).collect()), ..RunRequest::default() }
 }
 
 #[tokio::test]
@@ -48,7 +66,7 @@ async fn nothing_and_an_empty_object_ask_for_all() {
 async fn every_option_is_read() {
     let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
     let body = format!(r#"{{"acceptUpstream": "{digest}", "onLegacy": "renameAside", "dryRun": false}}"#);
-    let expected = Asked {
+    let expected = RunRequest {
         mirrors: None,
         on_legacy: Some(OnLegacy::RenameAside),
         accept_upstream: Digest::parse(&digest),
@@ -79,7 +97,7 @@ async fn bodies_are_the_same_as_json_or_not() {
 }
 
 #[tokio::test]
-async fn every_wrong_body_is_told_apart() {
+async fn every_wrong_body_has_its_code() {
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let cases: Vec<(Vec<u8>, Code)> = [
         ("{\"mirrors\":[\"a\"", Code::MalformedRequest),
@@ -196,14 +214,61 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 
 #[tokio::test]
 async fn the_detail_names_the_member_and_never_the_value() {
-    let detail = |body: &'static str| async move {
-        let refusal = read(&json(), Body::from(body)).await.unwrap_err();
-        String::from_utf8(refusal.body("id")).unwrap()
-    };
-    assert!(detail("{\"dryRun\": \"hunter2\"}").await.contains("`dryRun`"));
-    assert!(!detail("{\"dryRun\": \"hunter2\"}").await.contains("hunter2"));
-    assert!(detail("{\"mirrors\": \"hunter2\"}").await.contains("`mirrors`"));
-    assert!(!detail("{\"mirrors\": \"hunter2\"}").await.contains("hunter2"));
+    for (body, member) in [
+        ("{\"dryRun\": \"hunter2\"}", "`dryRun`"),
+        ("{\"mirrors\": \"hunter2\"}", "`mirrors`"),
+        ("{\"mirrors\": [[\"hunter2\"]]}", "`mirrors`"),
+        ("{\"onLegacy\": {\"hunter2\": 1}}", "`onLegacy`"),
+        ("{\"acceptUpstream\": \"hunter2`\"}", "`acceptUpstream`"),
+    ] {
+        let (_, detail) = refused::<RunRequest>(body).await;
+        assert!(detail.contains(member) && !detail.contains("hunter2"), "{body}: {detail}");
+    }
+    let long = format!("{{\"{}\": 1}}", "x".repeat(4_000));
+    assert!(refused::<RunRequest>(&long).await.1.contains(&("x".repeat(40) + "…")));
+}
+
+#[tokio::test]
+async fn a_unit_of_a_closed_set_is_a_text_and_no_object() {
+    for body in ["{\"onLegacy\": {\"refuse\": null}}", "{\"onLegacy\": [\"refuse\", null]}"] {
+        assert_eq!(code(&json(), body).await, Err(Code::InvalidField), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_mode_is_read_with_its_reason_and_every_fault_is_named() {
+    let mode = async |body: &'static str| read::<ModeRequest>(&json(), body).await.unwrap().unwrap();
+    let asked = mode(r#"{"mode": "severed", "reason": "the freeze", "convert": true}"#).await;
+    assert_eq!(asked, ModeRequest { mode: Mode::Severed, reason: Some("the freeze".into()), convert: true });
+    let asked = mode(r#"{"mode": "follow", "convert": false}"#).await;
+    assert_eq!(asked, ModeRequest { mode: Mode::Follow, reason: None, convert: false });
+    assert!(read::<ModeRequest>(&json(), "").await.unwrap().is_none());
+    let long = format!(r#"{{"mode": "pinned", "reason": "{}"}}"#, "ü".repeat(301));
+    let deep = format!(r#"{{"reason": {}}}"#, "[".repeat(5_000) + &"]".repeat(5_000));
+    for (text, code, part) in [
+        ("{", Code::MalformedRequest, "not JSON"),
+        ("[]", Code::InvalidField, "JSON object"),
+        (r#"["pinned", null, false]"#, Code::InvalidField, "JSON object"),
+        ("null", Code::InvalidField, "JSON object"),
+        ("{}", Code::InvalidField, "`mode` is missing"),
+        (r#"{"mode": "Pinned"}"#, Code::InvalidField, "`mode` must be"),
+        (r#"{"mode": null}"#, Code::InvalidField, "`mode` must be"),
+        (r#"{"mode": ["pinned"]}"#, Code::InvalidField, "`mode` must be"),
+        (r#"{"mode": "pinned", "mode": "follow"}"#, Code::InvalidField, "duplicate field `mode`"),
+        (r#"{"mode": "pinned", "reason": ""}"#, Code::InvalidField, "`reason`"),
+        (r#"{"mode": "pinned", "reason": null}"#, Code::InvalidField, "`reason`"),
+        (r#"{"mode": "pinned", "reason": "a\nb"}"#, Code::InvalidField, "`reason`"),
+        (r#"{"mode": "pinned", "reason": 7}"#, Code::InvalidField, "`reason`"),
+        (&long, Code::InvalidField, "`reason`"),
+        (&deep, Code::InvalidField, "`reason`"),
+        (r#"{"mode": "severed", "convert": "yes"}"#, Code::InvalidField, "`convert`"),
+        (r#"{"mode": "severed", "convert": null}"#, Code::InvalidField, "`convert`"),
+        (r#"{"mode": "pinned", "convert": true}"#, Code::InvalidField, "`severed` only"),
+        (r#"{"mode": "pinned", "why": "x"}"#, Code::UnknownField, "`why`"),
+    ] {
+        let (found, body) = refused::<ModeRequest>(text).await;
+        assert!(found == code && body.contains(part), "{text:.60}: {body}");
+    }
 }
 
 #[tokio::test]

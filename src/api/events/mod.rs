@@ -1,9 +1,9 @@
 //! Streams of events (`text/event-stream`): everything, or one run.
 //!
-//! Owns `/events` and `/cutover/runs/{id}/events`: what a caller may ask of a stream, how many streams there are, and
-//! where one begins. What is told comes from the engine; nothing is collected here for a reader who does not read.
+//! Owns `/events` and `/cutover/runs/{id}/events`: their parameters, how many streams there are, and where one begins.
+//! Events come from the engine; nothing is collected here for a reader that does not read.
 
-mod frame;
+mod message;
 mod platform;
 mod stream;
 
@@ -21,7 +21,7 @@ use url::form_urlencoded;
 
 use self::stream::Stream;
 use super::ApiState;
-use super::problem::Refusal;
+use super::error::ApiError;
 use super::runs::named;
 use super::wire::EventBody;
 use crate::domain::event::EventId;
@@ -35,7 +35,7 @@ pub(super) const ROUTES: [&str; 2] = ["/events", "/cutover/runs/{id}/events"];
 /// The last event that a reader has.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Tells nginx, and what understands the same, to hold nothing back.
+/// Tells nginx, and proxies that understand the same header, not to buffer.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// How many streams there may be.
@@ -56,28 +56,28 @@ impl fmt::Debug for Streams {
     }
 }
 
-/// In whose words events are told.
+/// The vocabulary of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Format {
-    /// Ours.
+    /// This service's own.
     #[default]
     Own,
-    /// Those of the platform's own stream.
+    /// That of the platform's own stream.
     Platform,
 }
 
 /// Follow everything
 ///
-/// A stream of events (SSE). It begins with a `snapshot` of where everything stands; then comes each change: runs
-/// (`run-accepted`, `run-ended`), their mirrors (`phase`, `mirror-ended`, `rewritten`) and what is known of each mirror
-/// (`freshness`, `mode`). Ids rise. Whoever was cut off goes on from its `Last-Event-ID`, also after a restart; if not
-/// everything since is kept (10,000 events are), a `snapshot` with `missed: true` stands for it. A comment comes at
-/// least every 15 seconds. A reader that does not keep up is cut off. At the service's end a `shutdown` comes last.
+/// A stream of events (SSE). It begins with a `snapshot` of the status. Then comes each change: of runs (`run-accepted`,
+/// `run-ended`), of their mirrors (`phase`, `mirror-ended`, `rewritten`) and of what is known of each mirror (`freshness`,
+/// `mode`). Ids rise. To resume, send the last id as `Last-Event-ID`, also after a restart; if some of the events since are
+/// no longer kept (10,000 are), a `snapshot` with `missed: true` comes instead. A comment comes at least every 15 seconds.
+/// A reader that does not keep up is disconnected. When the service ends, `shutdown` comes last.
 #[utoipa::path(
     get, path = "/events", operation_id = "followEvents", tag = "events",
     params(
         ("format" = Option<String>, Query, nullable = false, pattern = "^(own|platform)$", description = "`platform`: with the event names and the payload of the platform's own stream."),
-        ("Last-Event-ID" = Option<String>, Header, nullable = false, example = "4711", description = "The `id` of the last event that the caller has. One that is none of ours begins with a snapshot."),
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, example = "4711", description = "The `id` of the last event that the caller has. With an unknown id the stream begins with a snapshot."),
     ),
     responses((status = 200, description = "The stream. The `data` of each event is one of these, as its `event` says.",
         content_type = "text/event-stream", body = EventBody)),
@@ -87,21 +87,21 @@ pub(super) async fn all(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     open(&state, &method, None, &uri, &headers).await
 }
 
 /// Follow a run
 ///
-/// The stream of one run (SSE): a `snapshot` of it, what happens in it, and `run-ended` last, after which the stream
-/// ends. Otherwise as the stream of everything. A run that has ended is told in the same way; to a caller whose
-/// `Last-Event-ID` is its end already, the answer is 204, at which a browser stops asking.
+/// The stream of one run (SSE): a `snapshot` of it, its events, and `run-ended` last, after which the stream ends.
+/// Otherwise as the stream of everything. A run that has ended has the same stream; a caller whose `Last-Event-ID` is its
+/// end already gets 204, at which a browser stops reconnecting.
 #[utoipa::path(
     get, path = "/cutover/runs/{id}/events", operation_id = "followRun", tag = "events",
     params(
         ("id" = uuid::Uuid, Path, description = "The run's id."),
         ("format" = Option<String>, Query, nullable = false, pattern = "^(own|platform)$", description = "`platform`: with the event names and the payload of the platform's own stream."),
-        ("Last-Event-ID" = Option<String>, Header, nullable = false, example = "4711", description = "The `id` of the last event that the caller has. One that is none of ours begins with a snapshot."),
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, example = "4711", description = "The `id` of the last event that the caller has. With an unknown id the stream begins with a snapshot."),
     ),
     responses(
         (status = 200, description = "The stream. The `data` of each event is one of these, as its `event` says.",
@@ -115,7 +115,7 @@ pub(super) async fn of_run(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     open(&state, &method, Some(named(id)?), &uri, &headers).await
 }
 
@@ -125,15 +125,15 @@ async fn open(
     run: Option<RunId>,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let format = format(uri.query().unwrap_or_default())?;
     let permit = Arc::clone(&state.streams.0).try_acquire_owned().map_err(|_| {
-        Refusal::new(
+        ApiError::new(
             Code::TooManyStreams,
             "as many streams of events are open as there may be; nothing else is held up",
         )
     })?;
-    // the platform's stream tells its status whenever somebody connects
+    // the platform's stream begins with the status at each connection
     let place = Place { run, after: last_event_id(headers), always_snapshot: format == Format::Platform };
     let mut feed = state.engine.follow(place).await?;
     if feed.is_over().await {
@@ -147,8 +147,8 @@ async fn open(
     Ok((unbuffered, Stream::new(feed, format, state, permit).into_sse()).into_response())
 }
 
-/// The last event that the caller has. What is no id of ours still says that the caller has seen something, and the
-/// answer to that is the same as to an id that is not kept any more.
+/// The last event that the caller has. An unknown id still says that the caller has seen something, and is treated as an
+/// id that is no longer kept.
 fn last_event_id(headers: &HeaderMap) -> Option<EventId> {
     let mut all = headers.get_all(LAST_EVENT_ID).iter();
     let given = all.next()?;
@@ -160,17 +160,17 @@ fn last_event_id(headers: &HeaderMap) -> Option<EventId> {
     Some(one.unwrap_or(EventId::UNKNOWN))
 }
 
-/// Reads a query; members that are not ours are nobody's business.
-fn format(query: &str) -> Result<Format, Refusal> {
+/// Reads a query; unknown parameters are ignored.
+fn format(query: &str) -> Result<Format, ApiError> {
     let mut format = None;
     for (_, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "format") {
         let given = match &*value {
             "own" => Format::Own,
             "platform" => Format::Platform,
-            _ => return Err(Refusal::new(Code::InvalidField, "`format` must be `own` or `platform`")),
+            _ => return Err(ApiError::new(Code::InvalidField, "`format` must be `own` or `platform`")),
         };
         if format.replace(given).is_some() {
-            return Err(Refusal::new(Code::InvalidField, "`format` may be given once"));
+            return Err(ApiError::new(Code::InvalidField, "`format` may be given once"));
         }
     }
     Ok(format.unwrap_or_default())

@@ -1,7 +1,8 @@
 //! Events in the words of the platform's own stream.
 //!
-//! Owns the mapping. To the platform we are one step of its cutover, and that step is the first mirror, as in `/status`: what
-//! happens to another is no news of it. So nothing here ever says that the cutover is complete: the event's name is what its console goes by, and it has none for what we know beyond a step's progress.
+//! Owns the mapping. To the platform this service is one step of its cutover, and that step is the first mirror, as in
+//! `/status`: events of other mirrors are left out. Nothing here ever says that the cutover is complete: the console goes by
+//! an event's name, and has none beyond a step's progress.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +10,12 @@ use axum::response::sse;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::frame;
-use crate::api::wire::{PlatformEvent, StatusBody};
+use super::message;
+use crate::api::wire::{PlatformEvent, STEP, StatusBody};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::names::MirrorName;
 use crate::domain::run::{End, Part, Phase};
 use crate::engine::Snapshot;
-
-/// The platform's name for our step.
-const STEP: &str = "gitea-mirror";
 
 const STARTED: &str = "cutover-started";
 const STEP_STARTED: &str = "cutover-step-started";
@@ -25,16 +23,16 @@ const STEP_FINISHED: &str = "cutover-step-finished";
 const STEP_FAILED: &str = "cutover-step-failed";
 const STATUS: &str = "cutover-status";
 
-/// Where everything stands, as the string map of the platform's status, which its message is as JSON.
+/// The status, as the string map of the platform's own status: JSON in the event's message.
 pub(super) fn snapshot(snapshot: &Snapshot, now: Timestamp) -> sse::Event {
     let message = serde_json::to_string(&map(&StatusBody::new(&snapshot.status, now)));
     let message = message.expect("a map of strings has a JSON form");
     let event = PlatformEvent { time: now, phase: STATUS, level: "info", message, step: None };
-    frame::message(Some(snapshot.id), STATUS, &event)
+    message::message(Some(snapshot.id), STATUS, &event)
 }
 
 fn map(status: &StatusBody) -> BTreeMap<String, String> {
-    let status = serde_json::to_value(status).expect("our answers have a JSON form");
+    let status = serde_json::to_value(status).expect("wire types have a JSON form");
     let text = |value: &Value| match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
@@ -49,7 +47,7 @@ fn map(status: &StatusBody) -> BTreeMap<String, String> {
     map
 }
 
-/// What has happened to the mirror that is the step; `None`: nothing, or the platform has no word for it.
+/// An event of the mirror that is the step; `None`: it is of another mirror, or the platform has no name for it.
 pub(super) fn event(recorded: &Recorded, step: &MirrorName) -> Option<sse::Event> {
     let (phase, level, message) = match &recorded.event {
         Event::RunAccepted(run) => {
@@ -66,7 +64,7 @@ pub(super) fn event(recorded: &Recorded, step: &MirrorName) -> Option<sse::Event
             ),
             None => (STEP_STARTED, "info", format!("{}: {}", entered.mirror, entered.phase)),
         },
-        // the step goes on until the whole run has ended
+        // the step lasts until the whole run has ended
         Event::MirrorEnded(ended) => {
             let (name, phase) = (&ended.part.name, ended.part.phase);
             match ended.part.end.as_ref().and_then(End::problem) {
@@ -78,12 +76,12 @@ pub(super) fn event(recorded: &Recorded, step: &MirrorName) -> Option<sse::Event
             }
         }
         Event::RunEnded(run) => {
-            // another mirror of the same run may have failed: that is not this step's affair
+            // another mirror of the same run may have failed, which is not this step's result
             let Part { name, phase: ended, end } = run.part(step)?;
             let (phase, level) = match ended {
                 Phase::Succeeded => (STEP_FINISHED, "info"),
                 Phase::Unverified => (STEP_FINISHED, "warn"),
-                // taken out, too: whoever waits for the step has to hear that nothing more comes
+                // canceled, too: a console that waits for the step must learn that nothing more comes
                 _ => (STEP_FAILED, "error"),
             };
             let why = end.as_ref().and_then(End::problem);
@@ -94,5 +92,5 @@ pub(super) fn event(recorded: &Recorded, step: &MirrorName) -> Option<sse::Event
     };
     let step = (phase != STARTED).then_some(STEP);
     let event = PlatformEvent { time: recorded.at, phase, level, message, step };
-    Some(frame::message(Some(recorded.id), phase, &event))
+    Some(message::message(Some(recorded.id), phase, &event))
 }

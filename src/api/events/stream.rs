@@ -11,7 +11,7 @@ use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::{Format, frame, platform};
+use super::{Format, message, platform};
 use crate::api::ApiState;
 use crate::clock::Clock;
 use crate::domain::event::Kind;
@@ -87,13 +87,13 @@ impl Stream {
 
     fn message(&self, told: &Told) -> Option<sse::Event> {
         match (told, self.format) {
-            (Told::Event(event), Format::Own) => Some(frame::event(event)),
+            (Told::Event(event), Format::Own) => Some(message::event(event)),
             (Told::Event(event), Format::Platform) => platform::event(event, self.step.as_ref()?),
             (Told::Snapshot(snapshot), format) => {
                 self.metrics.event_told(Kind::Snapshot);
                 let now = self.clock.now();
                 Some(match format {
-                    Format::Own => frame::snapshot(snapshot, now),
+                    Format::Own => message::snapshot(snapshot, now),
                     Format::Platform => platform::snapshot(snapshot, now),
                 })
             }
@@ -109,7 +109,7 @@ impl Stream {
         };
         (over == Over::Shutdown && self.format == Format::Own).then(|| {
             self.metrics.event_told(Kind::Shutdown);
-            frame::shutdown(self.clock.now())
+            message::shutdown(self.clock.now())
         })
     }
 }

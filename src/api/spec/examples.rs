@@ -81,7 +81,7 @@ fn dry_run() -> Value {
 
 fn canceled() -> Value {
     run_with(
-        json!({"status": "canceled", "note": super::CLONE_GOES_ON}),
+        json!({"status": "canceled", "note": super::CLONE_CONTINUES}),
         json!({"phase": "canceled", "outcome": null, "evidence": null}),
     )
 }

@@ -120,12 +120,9 @@ fn an_answer_that_has_a_tag_says_so_and_how_to_use_it() {
 
 #[test]
 fn allow_names_what_the_specification_has() {
-    let edge = Arc::new(Edge::new(
-        Access::Anonymous,
-        Names::default(),
-        Arc::new(Metrics::new("", "", std::time::Duration::ZERO)),
-    ));
-    let methods = methods(&routes(&edge).to_openapi());
+    let metrics = Arc::new(Metrics::new("", "", std::time::Duration::ZERO));
+    let gate = Arc::new(Gate::new(Access::Anonymous, OriginPolicy::default(), metrics));
+    let methods = methods(&routes(&gate).to_openapi());
     assert_eq!(methods["/cutover/mirror"], "POST,OPTIONS");
     assert_eq!(methods["/status/{name}"], "GET,HEAD,OPTIONS");
 }

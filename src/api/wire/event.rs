@@ -1,7 +1,7 @@
 //! Events on the wire: the payload of each kind.
 //!
-//! What is told of a run or a mirror has the members that runs and mirrors have elsewhere, so that a reader puts them
-//! into its own copy. `runId` is the run's name where the run itself is not told.
+//! Runs and mirrors have the members that they have elsewhere, so that a reader merges them into its own copy. `runId`
+//! names the run where the run itself is not in the event.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -38,13 +38,13 @@ pub(in crate::api) enum EventBody {
     Platform(PlatformEvent),
 }
 
-/// Where things stand: the first event of a stream, unless it goes on from the caller's `Last-Event-ID`.
+/// The current status: the first event of a stream, unless it resumes from the caller's `Last-Event-ID`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct SnapshotEvent {
-    /// When this was so.
+    /// The time of this status.
     pub(in crate::api) at: Timestamp,
-    /// Whether events were missed for good: what happened since the caller's `Last-Event-ID` is not kept any more,
-    /// and this stands for it.
+    /// Whether events were missed for good: some events since the caller's `Last-Event-ID` are no longer kept, and this
+    /// comes instead.
     pub(in crate::api) missed: bool,
     /// Everything; absent in the stream of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ pub(in crate::api) struct RunEvent {
     pub(in crate::api) run: RunBody,
 }
 
-/// A mirror's part of a run has entered a phase, or something is in its way.
+/// A mirror of a run has entered a phase, or waits for something.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct PhaseEvent {
@@ -74,19 +74,19 @@ pub(in crate::api) struct PhaseEvent {
     /// Of which run.
     #[schema(format = "uuid")]
     run_id: String,
-    /// Which mirror, and where it stands.
+    /// The mirror and its phase.
     mirror: MirrorPhase,
 }
 
-/// A mirror, and where it stands.
+/// A mirror and its phase.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct MirrorPhase {
-    /// What it is called.
+    /// Its name.
     name: String,
-    /// Where it stands.
+    /// Its phase.
     phase: Phase,
-    /// What the work is waiting for, if something is in its way.
+    /// What the work is waiting for, if it waits.
     #[schema(required = true)]
     waiting_for: Option<WaitingBody>,
 }
@@ -123,7 +123,7 @@ pub(in crate::api) struct RewriteEvent {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct MirrorRewritten {
-    /// What it is called.
+    /// Its name.
     name: String,
     /// The branch.
     tracked_branch: String,
@@ -143,17 +143,17 @@ pub(in crate::api) struct FreshnessEvent {
 /// A mirror, and how far it is from upstream.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct MirrorFreshness {
-    /// What it is called.
+    /// Its name.
     name: String,
     /// How far the copy is from upstream.
     #[schema(value_type = FreshnessBody)]
-    freshness: FreshnessTold,
+    freshness: RecordedFreshness,
 }
 
-/// A freshness as it was told once: the members of a mirror's `freshness`.
+/// A recorded freshness: the members of a mirror's `freshness`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FreshnessTold {
+struct RecordedFreshness {
     state: String,
     proven_at: Option<Timestamp>,
     behind_since: Option<Timestamp>,
@@ -164,26 +164,26 @@ struct FreshnessTold {
     observed_at: Option<Timestamp>,
 }
 
-/// A mirror is run in another way.
+/// A mirror's mode has changed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct ModeEvent {
     /// When.
     at: Timestamp,
-    /// Which mirror, and how it is run.
+    /// The mirror and its mode.
     mirror: MirrorMode,
 }
 
-/// A mirror, and how it is run.
+/// A mirror and its mode.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct MirrorMode {
-    /// What it is called.
+    /// Its name.
     name: String,
-    /// How it is run.
+    /// Its mode.
     #[schema(example = "pinned")]
     mode: String,
 }
 
-/// The service is ending. The stream goes on after its next start, from the last event that the caller has.
+/// The service is ending. The stream can be resumed after its next start, from the last event that the caller has.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct ShutdownEvent {
     /// When.
@@ -202,7 +202,7 @@ pub(in crate::api) struct PlatformEvent {
     pub(in crate::api) level: &'static str,
     /// A sentence; for `cutover-status` a map of strings as JSON.
     pub(in crate::api) message: String,
-    /// The step that it is about, if it is about one.
+    /// The step that it is about, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(in crate::api) step: Option<&'static str>,
@@ -238,7 +238,7 @@ impl RewriteEvent {
 
 impl FreshnessEvent {
     pub(in crate::api) fn new(at: Timestamp, changed: &FreshnessChanged) -> Self {
-        let freshness = FreshnessTold {
+        let freshness = RecordedFreshness {
             state: changed.state.clone(),
             proven_at: changed.proven_at,
             behind_since: changed.behind_since,

@@ -1,4 +1,4 @@
-//! What our JSON looks like: types of the wire, and the way from the domain to them.
+//! The JSON of the API: wire types, and the way from the domain to them.
 //!
 //! Owns the names of members. Decides nothing; every word of a closed set comes from the domain's own `label()`.
 
@@ -8,9 +8,8 @@ mod run;
 mod status;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema, openapi};
 
@@ -20,9 +19,9 @@ pub(super) use event::{
     EventBody, FreshnessEvent, ModeEvent, PartEndEvent, PhaseEvent, PlatformEvent, RewriteEvent, RunEvent,
     ShutdownEvent, SnapshotEvent,
 };
-pub(super) use mode::{ModeBody, ModeRequest};
-pub(super) use run::{CLONE_GOES_ON, RunBody, RunList};
-pub(super) use status::{MirrorBody, StatusBody};
+pub(super) use mode::ModeBody;
+pub(super) use run::{CLONE_CONTINUES, RunBody, RunList};
+pub(super) use status::{MirrorBody, STEP, StatusBody};
 
 /// The words of a closed set as a schema.
 fn words(what: &str, labels: impl IntoIterator<Item = &'static str>) -> openapi::RefOr<Schema> {
@@ -57,11 +56,11 @@ macro_rules! label {
 }
 
 label! {
-    /// Where a mirror stands.
+    /// The phase of a mirror.
     Phase(crate::domain::run::Phase)
 }
 label! {
-    /// Where a run stands.
+    /// The status of a run.
     RunStatus(crate::domain::run::Status)
 }
 label! {
@@ -69,25 +68,25 @@ label! {
     Outcome(crate::domain::run::Outcome)
 }
 label! {
-    /// Who or what asked.
+    /// What started a run.
     Trigger(crate::domain::run::Trigger)
 }
 
 label! {
-    /// How a mirror is run.
+    /// The mode of a mirror.
     Mode(crate::domain::mode::Mode)
 }
 label! {
-    /// Who has a say in a mirror's mode.
+    /// What set a mirror's mode.
     ModeSource(crate::domain::mode::Source)
 }
 label! {
-    /// Why a webhook with a good signature led to no run.
+    /// Why a webhook with a good signature started no run.
     HookReason(crate::domain::webhook::Reason)
 }
 
 label! {
-    /// The stable name of a problem; what it means stands under `/problems/{code}`.
+    /// The stable name of a problem; its page is `/problems/{code}`.
     ProblemCode(Code)
 }
 
@@ -109,11 +108,11 @@ pub(super) struct ProblemBody {
     detail: String,
     /// The stable name of the problem.
     error: ProblemCode,
-    /// Whether asking again, with nothing changed, can help.
+    /// Whether the same request may succeed later, with nothing changed.
     retryable: bool,
     /// What to do about it.
     remedy: String,
-    /// Which kind of problem of this type it is, if it has kinds.
+    /// The kind of problem of this type, if the type has kinds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
@@ -159,46 +158,21 @@ pub(super) fn page(code: Code) -> String {
     format!("/problems/{code}")
 }
 
-/// What is asked for.
-// Nothing is ever read into it: `body` reads by hand, since it tells every fault apart. This is its documentation.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "documents what `body` reads")]
-pub(super) struct RunRequest {
-    /// Which mirrors, by name; left out: all that are configured.
-    #[schema(min_items = 1, nullable = false, example = json!(["openova"]))]
-    mirrors: Option<BTreeSet<String>>,
-    /// What becomes of a regular repository that has a mirror's name: the run fails and leaves it (`refuse`), or it is
-    /// renamed, whole, and the mirror made in its place (`renameAside`). Left out: as the mirror is configured.
-    #[serde(rename = "onLegacy")]
-    #[schema(value_type = Option<String>, pattern = "^(refuse|renameAside)$", nullable = false, example = "refuse")]
-    on_legacy: Option<String>,
-    /// The `upstreamDigest` of an `upstream-suspect` problem: accepts that very list of upstream's refs, which has
-    /// lost more than half of the branches last proven.
-    #[serde(rename = "acceptUpstream")]
-    #[schema(pattern = "^sha256:[0-9a-f]{64}$", nullable = false)]
-    accept_upstream: Option<String>,
-    /// Whether to show what would be done instead of doing it.
-    #[serde(rename = "dryRun")]
-    #[schema(nullable = false, default = false)]
-    dry_run: Option<bool>,
-}
-
-/// What became of a webhook.
+/// The outcome of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Hook)]
 pub(super) struct HookBody {
-    /// The mirrors that are proven anew because of it, by name; none: it is ignored.
+    /// The mirrors that are proven again because of it, by name; none: it is ignored.
     pub(super) matched: Vec<String>,
     /// Why it is ignored.
     pub(super) reason: Option<HookReason>,
-    /// The run that proves them, or that the same delivery was given before.
+    /// The run that proves them, or the run of an earlier delivery with the same id.
     pub(super) run: Option<uuid::Uuid>,
-    /// Whether the run was in flight already.
+    /// Whether the run was already in flight.
     pub(super) coalesced: bool,
 }
 
-/// An answer that says nothing but yes.
+/// A positive answer of a probe.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Well {
     /// Always `ok`.

@@ -1,38 +1,14 @@
 //! Modes on the wire.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Mode, ModeSource, ProblemBody};
 use crate::domain::mode::{ModeChange, Source};
 use crate::domain::status::MirrorStatus;
 
-/// How a mirror is to be run.
-// Nothing is ever read into it: `body` reads by hand, since it tells every fault apart. This is its documentation.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "documents what `body` reads")]
-pub(in crate::api) struct ModeRequest {
-    /// `follow`, `pinned` or `severed`.
-    #[schema(pattern = "^(follow|pinned|severed)$", example = "pinned")]
-    mode: String,
-    /// Why, for whoever asks later: one line.
-    #[schema(
-        min_length = 1,
-        max_length = 300,
-        pattern = "[^\\s]",
-        nullable = false,
-        example = "release freeze until Monday"
-    )]
-    reason: Option<String>,
-    /// With `severed` only, and only where the server offers it (Forgejo since 13): makes the mirror a regular
-    /// repository, for good. No server turns it back.
-    #[schema(nullable = false, default = false)]
-    convert: Option<bool>,
-}
-
-/// How a mirror is run, by whose word, and how far that has been carried out.
+/// The mode of a mirror, what set it, and how far it is applied.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = MirrorMode)]
 #[serde(rename_all = "camelCase")]
@@ -40,38 +16,38 @@ pub(in crate::api) struct ModeBody {
     /// The mirror.
     #[schema(example = "openova")]
     name: String,
-    /// How it is run.
+    /// Its mode.
     mode: Mode,
-    /// What the configuration says.
+    /// The mode of the configuration.
     configured: Mode,
     #[serde(flatten)]
     change: ModeChangeBody,
 }
 
-/// By whose word a mirror is run as it is, and how far that has been carried out.
+/// What set the mode of a mirror, and how far it is applied.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ModeChange)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct ModeChangeBody {
-    /// Who has said so: a caller, the configuration, or somebody who has set the interval `0s` in Gitea; `journal`: the
-    /// record of the latest change cannot be read, and the mirror counts as severed until the mode is set anew.
+    /// What set it: a caller, the configuration, or the interval `0s` that was set in Gitea; `journal`: the record of the
+    /// latest change cannot be read, and the mirror counts as severed until the mode is set again.
     source: ModeSource,
-    /// The name of the token that asked; null unless a caller has.
+    /// The name of the caller's token; null unless a caller set it.
     #[schema(required = true)]
     by: Option<String>,
-    /// When it was written down; null where nobody has ever said anything but the configuration at first.
+    /// When it was recorded; null while the first configuration is in force.
     #[schema(required = true)]
     at: Option<Timestamp>,
     /// Why, in the caller's words.
     #[schema(required = true)]
     reason: Option<String>,
-    /// Whether it was asked for to make the mirror a regular repository.
+    /// Whether the mirror is to be converted to a regular repository.
     convert: bool,
-    /// Whether Gitea was seen to stand so.
+    /// Whether it was seen to be in force in Gitea.
     applied: bool,
-    /// Whether it would outlive a lost journal: what Gitea shows of a severed mirror is that it is pinned.
+    /// Whether it would survive the loss of the journal: Gitea shows a severed mirror as pinned.
     lasting: bool,
-    /// What is in the way of carrying it out.
+    /// What is in the way of applying it.
     #[schema(required = true)]
     problem: Option<ProblemBody>,
 }
@@ -99,7 +75,7 @@ impl ModeChangeBody {
             return Self { source, by, at, reason, convert: false, applied: true, lasting: true, problem };
         };
         let ModeChange { source, by, reason, at, convert, applied_at, problem, .. } = change.clone();
-        // one that was carried out may have been undone since, and then be given up
+        // a mode that was applied may have been undone since, and its repair given up
         let applied = applied_at.is_some() && problem.is_none();
         // what is in its way now, or was when it was given up
         let in_the_way = mirror.waiting_for.as_ref().or(problem.as_ref()).filter(|_| !applied);

@@ -18,20 +18,20 @@ pub(in crate::api) struct RunBody {
     /// Its id; ids sort by age. Null in a dry run, which is not kept.
     #[schema(required = true, format = "uuid", example = "019ab0de-7c00-7000-8000-000000000001")]
     id: Option<String>,
-    /// Where it stands: `failed` if any mirror is, else `canceled` or `unverified` if any is.
+    /// Its status: `failed` if any mirror is, else `canceled` or `unverified` if any is.
     status: RunStatus,
-    /// Who or what asked.
+    /// What started it.
     trigger: Trigger,
-    /// The name of the token that asked, or `anonymous`.
+    /// The name of the caller's token, or `anonymous`.
     requested_by: String,
-    /// Whether this only shows what would be done: where it stands, then, is where it would end. Always false in a
-    /// run that is kept.
+    /// Whether this only shows what would be done; its status is then the one in which it would end. Always false in a run
+    /// that is kept.
     dry_run: bool,
-    /// Whether this answer's request was given a run that had been accepted before it.
+    /// Whether this request joined a run that had been accepted before.
     coalesced: bool,
     /// When it was accepted.
     created_at: Timestamp,
-    /// When its first mirror was begun.
+    /// When work on its first mirror began.
     #[schema(required = true)]
     started_at: Option<Timestamp>,
     /// When its last mirror ended.
@@ -39,15 +39,15 @@ pub(in crate::api) struct RunBody {
     finished_at: Option<Timestamp>,
     /// Its mirrors, in the order of the configuration.
     mirrors: Vec<PartBody>,
-    /// What a caller who takes a run out should know: that a clone which Gitea has begun goes on.
+    /// A note for the caller who cancels a run: a clone that Gitea has begun continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     note: Option<&'static str>,
 }
 
-/// What goes on when a run is taken out in mid-clone.
-pub(in crate::api) const CLONE_GOES_ON: &str = "Gitea was cloning upstream for this run, and goes on: only our part is canceled. The next \
-    run finds the clone, waits for its end and proves it.";
+/// The note of a run that is canceled while Gitea clones.
+pub(in crate::api) const CLONE_CONTINUES: &str = "Gitea was cloning upstream for this run, and the clone continues: only \
+    the run is canceled. The next run finds the clone, waits for its end and proves it.";
 
 /// One mirror's part of a run.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,7 +56,7 @@ pub(in crate::api) const CLONE_GOES_ON: &str = "Gitea was cloning upstream for t
 pub(in crate::api) struct PartBody {
     /// The mirror.
     name: String,
-    /// Where it stands, or stood when it ended.
+    /// Its phase, or the one in which it ended.
     phase: Phase,
     /// What a success did; null without one.
     #[schema(required = true)]
@@ -64,28 +64,28 @@ pub(in crate::api) struct PartBody {
     /// What proves a success; null without one.
     #[schema(required = true)]
     evidence: Option<EvidenceBody>,
-    /// What was in the way; null while it is under way and after a success.
+    /// What was in the way; null while it is in flight and after a success.
     #[schema(required = true)]
     problem: Option<ProblemBody>,
-    /// The repository that stood in the mirror's place, as `owner/repo`: the run has renamed it, with all that hangs on
-    /// it. Absent where there was none.
+    /// The legacy repository that had the mirror's name, as `owner/repo`: the run has renamed it, with its issues, releases
+    /// and settings. Absent where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     kept_aside: Option<String>,
-    /// What else there is to tell of a success; absent without any.
+    /// Remarks on a success; absent without any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     /// In a dry run only: the calls that would be made, in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    plan: Option<Vec<StepBody>>,
+    plan: Option<Vec<PlannedCallBody>>,
 }
 
 /// A call that a dry run would have made.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PlannedCall)]
-pub(in crate::api) struct StepBody {
-    /// Which call of Gitea's.
+pub(in crate::api) struct PlannedCallBody {
+    /// The call to Gitea.
     #[schema(example = "migrate")]
     call: &'static str,
     /// What it is for.
@@ -93,12 +93,12 @@ pub(in crate::api) struct StepBody {
     why: String,
 }
 
-/// What proves a success: the heads and tags of both sides, read in this very run.
+/// The proof of a success: the branches and tags of both sides, read in this run.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Evidence)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct EvidenceBody {
-    /// How many heads and tags upstream has.
+    /// How many branches and tags upstream has.
     refs: usize,
     /// SHA-256 over the lines `object-id SP name LF` of upstream's refs, sorted by name.
     #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
@@ -106,7 +106,7 @@ pub(in crate::api) struct EvidenceBody {
     /// The same of Gitea's refs, of the names that upstream has.
     #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
     gitea_digest: String,
-    /// Refs that are not as they must be: none, or there would be no evidence.
+    /// Refs that differ: none, or there would be no evidence.
     #[schema(max_items = 100)]
     differing: Vec<DifferenceBody>,
     /// How many refs only Gitea has.
@@ -119,7 +119,7 @@ pub(in crate::api) struct EvidenceBody {
     /// none moved the branch.
     #[schema(required = true)]
     rewritten: Option<bool>,
-    /// Whether upstream says that its history is not whole. Only servers that speak protocol v0 alone say so.
+    /// Whether upstream says that its history is shallow. Only servers with protocol v0 alone say so.
     upstream_shallow: bool,
     /// When upstream was read.
     upstream_read_at: Timestamp,
@@ -127,7 +127,7 @@ pub(in crate::api) struct EvidenceBody {
     gitea_read_at: Timestamp,
 }
 
-/// One ref that is not as it must be.
+/// One ref that differs.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Difference)]
 pub(in crate::api) struct DifferenceBody {
@@ -181,9 +181,9 @@ impl RunBody {
         }
     }
 
-    /// A run that was just taken out; `in_gitea`: while Gitea was cloning for it.
+    /// A run that was just canceled; `in_gitea`: while Gitea was cloning for it.
     pub(in crate::api) fn canceled(run: &Run, in_gitea: bool) -> Self {
-        Self { note: in_gitea.then_some(CLONE_GOES_ON), ..Self::new(run, false) }
+        Self { note: in_gitea.then_some(CLONE_CONTINUES), ..Self::new(run, false) }
     }
 
     /// What would be done.
@@ -231,7 +231,9 @@ impl PartBody {
             problem: ProblemBody::of(planned.problem.as_ref()),
             kept_aside: None,
             notes: Vec::new(),
-            plan: Some(planned.steps.iter().map(|step| StepBody { call: step.call, why: step.why.clone() }).collect()),
+            plan: Some(
+                planned.steps.iter().map(|step| PlannedCallBody { call: step.call, why: step.why.clone() }).collect(),
+            ),
         }
     }
 }

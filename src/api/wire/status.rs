@@ -9,33 +9,35 @@ use serde::Serialize;
 use utoipa::openapi::{self, schema::Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use self::step::{STEP, StepBody, StepResult};
+pub(in crate::api) use self::step::STEP;
+use self::step::{StepBody, StepResult};
 use super::mode::ModeChangeBody;
 use super::run::DifferenceBody;
 use super::{Mode, Phase, ProblemBody, RunBody, words};
 use crate::domain::problem::Problem;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
 
-/// Where everything stands.
+/// The status of the service and its mirrors.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Status)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct StatusBody {
     /// Every configured mirror, in the order of the configuration.
     mirrors: Vec<MirrorBody>,
-    /// What to give as `cursor` for the next page of mirrors; null: these are the last.
+    /// The `cursor` of the next page of mirrors; null: these are the last.
     #[schema(required = true)]
     next_cursor: Option<String>,
     /// The run that was accepted last; null before the first.
     #[schema(required = true)]
     latest_run: Option<RunBody>,
-    /// Gitea, as it was seen last.
+    /// Gitea, as last seen.
     gitea: GiteaBody,
     /// For the platform's console.
     state: State,
-    /// For the platform's console: whether the platform's status, where the service is configured to read it, says so.
+    /// For the platform's console: whether the platform's status says that the cutover is complete. False where the service
+    /// is not configured to read it.
     cutover_complete: bool,
-    /// For the platform's console: the one step that is ours, told of the first mirror.
+    /// For the platform's console: the first mirror as a step of the cutover.
     steps: Vec<StepBody>,
     /// For the platform's console: the step that failed.
     #[schema(required = true)]
@@ -49,12 +51,12 @@ pub(in crate::api) struct StatusBody {
     mirrored_commit_sha: Option<String>,
 }
 
-/// Where the cutover as a whole stands; this service takes one step of it.
+/// The state of the whole cutover; this service is one step of it.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = CutoverState)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::api) enum State {
-    /// Not complete, as far as anybody knows.
+    /// Not known to be complete.
     Tethered,
     /// Complete, as the platform's status says.
     Sovereign,
@@ -65,13 +67,13 @@ pub(in crate::api) enum State {
 #[schema(as = Mirror)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct MirrorBody {
-    /// What it is called.
+    /// Its name.
     name: String,
-    /// Where it stands; `idle` when nothing is under way.
+    /// Its phase; `idle` when no work is in flight.
     phase: Phase,
-    /// How it is run.
+    /// Its mode.
     mode: Mode,
-    /// Whether the copy can be pushed to, as last seen: a pull mirror cannot, one that was made a regular repository can.
+    /// Whether the copy accepts pushes, as last seen: a pull mirror does not, one converted to a regular repository does.
     writable: bool,
     /// How far the copy is from upstream.
     freshness: FreshnessBody,
@@ -80,23 +82,23 @@ pub(in crate::api) struct MirrorBody {
     last_attempt_at: Option<Timestamp>,
     /// How many attempts in a row have failed.
     consecutive_failures: u32,
-    /// How often Gitea is to ask upstream by itself, while the mirror follows: a Go duration.
+    /// How often Gitea pulls from upstream, while the mirror follows: a Go duration.
     #[schema(example = "10m0s")]
     interval: String,
-    /// The original.
+    /// The upstream repository.
     upstream: UpstreamBody,
-    /// The copy.
+    /// The copy in Gitea.
     gitea: CopyBody,
-    /// What kept the latest attempt from a proof.
+    /// Why the latest attempt ended without a proof.
     #[schema(required = true)]
     problem: Option<ProblemBody>,
-    /// What the work that is under way is waiting for, if something is in its way.
+    /// What the work in flight is waiting for, if it waits.
     #[schema(required = true)]
     waiting_for: Option<WaitingBody>,
-    /// A regular repository, as `owner/repo`, that a run has renamed and could not give its name back; null without one.
+    /// A legacy repository, as `owner/repo`, that a run has renamed and could not rename back; null without one.
     #[schema(required = true)]
     left_aside: Option<String>,
-    /// By whose word it is run as it is, and how far that has been carried out.
+    /// What set its mode, and how far it is applied.
     mode_change: ModeChangeBody,
 }
 
@@ -107,27 +109,27 @@ pub(in crate::api) struct MirrorBody {
 pub(in crate::api) struct FreshnessBody {
     /// What is known.
     state: FreshnessState,
-    /// For which moment the refs were last proven equal.
+    /// The time for which the refs were last proven equal.
     #[schema(required = true)]
     proven_at: Option<Timestamp>,
     /// When refs were first seen to differ since then; null unless `behind`.
     #[schema(required = true)]
     behind_since: Option<Timestamp>,
-    /// How many differ; null when nobody knows.
+    /// How many differ; null when not known.
     #[schema(required = true)]
     refs_behind: Option<u64>,
     /// The first of them, by name.
     #[schema(max_items = 10)]
     differing: Vec<DifferenceBody>,
-    /// Since when looks have not told how things stand; null unless `unknown`, and while nobody has looked.
+    /// Since when observations have found nothing out; null unless `unknown`, and before the first observation.
     #[schema(required = true)]
     unknown_since: Option<Timestamp>,
-    /// Why it is not `fresh`: a problem's `error`; `settings` (the refs are right, and somebody has changed interval,
-    /// pruning, default branch or the mirror itself in Gitea); `never-proven`; `not-observed`, when the proof is too old
-    /// and nobody has looked since; or the mode in which upstream is not asked. Null when nothing more is known.
+    /// Why it is not `fresh`: a problem's `error`; `settings` (the refs are right, and the interval, pruning, the default
+    /// branch or the mirror itself was changed in Gitea); `never-proven`; `not-observed`, when the proof is too old and there
+    /// was no observation since; or the mode in which upstream is not called. Null when nothing more is known.
     #[schema(required = true)]
     reason: Option<&'static str>,
-    /// When both sides were last looked at, by a run or since somebody read the status, whatever that came to.
+    /// When both sides were last observed, by a run or because the status was read, with any result.
     #[schema(required = true)]
     observed_at: Option<Timestamp>,
 }
@@ -145,22 +147,22 @@ impl PartialSchema for FreshnessState {
 
 impl ToSchema for FreshnessState {}
 
-/// The original.
+/// The upstream repository.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Upstream)]
 pub(in crate::api) struct UpstreamBody {
-    /// Where it is.
+    /// Its address.
     #[schema(format = "uri")]
     url: String,
-    /// How many heads and tags it had when it was last seen.
+    /// How many branches and tags it had when last seen.
     #[schema(required = true)]
     refs: Option<u64>,
-    /// The tracked branch's commit when it was last seen.
+    /// The tracked branch's commit when last seen.
     #[schema(required = true)]
     commit: Option<String>,
 }
 
-/// The copy.
+/// The copy in Gitea.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = GiteaCopy)]
 pub(in crate::api) struct CopyBody {
@@ -170,15 +172,15 @@ pub(in crate::api) struct CopyBody {
     /// Its id in Gitea.
     #[schema(required = true)]
     id: Option<u64>,
-    /// How many heads and tags it had when it was last seen.
+    /// How many branches and tags it had when last seen.
     #[schema(required = true)]
     refs: Option<u64>,
-    /// The tracked branch's commit when it was last seen.
+    /// The tracked branch's commit when last seen.
     #[schema(required = true)]
     commit: Option<String>,
 }
 
-/// What work is waiting for.
+/// What the work in flight is waiting for.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WaitingFor)]
 pub(in crate::api) struct WaitingBody {
@@ -190,14 +192,14 @@ pub(in crate::api) struct WaitingBody {
     remedy: String,
 }
 
-/// Gitea, as it was seen last; a member is null until it is known.
+/// Gitea, as last seen; a member is null until it is known.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Gitea)]
 pub(in crate::api) struct GiteaBody {
     /// `gitea` or `forgejo`.
     #[schema(required = true)]
     flavour: Option<&'static str>,
-    /// As it prints it.
+    /// Its version, as Gitea reports it.
     #[schema(required = true)]
     version: Option<String>,
     /// Whether its API gave a usable answer to the latest request.

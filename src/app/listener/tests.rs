@@ -2,56 +2,56 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 
-fn evicted(place: &Place) -> bool {
-    place.evicted.is_cancelled()
+fn evicted(permit: &ConnectionPermit) -> bool {
+    permit.evicted.is_cancelled()
 }
 
-/// One more place, for which the connection of another is closed; says which.
-async fn one_more(connections: &Arc<Connections>, places: &mut Vec<Option<Place>>) -> Option<usize> {
-    let mut next = std::pin::pin!(connections.place());
+/// One more permit, for which another connection is closed; returns which.
+async fn one_more(connections: &Arc<Connections>, permits: &mut Vec<Option<ConnectionPermit>>) -> Option<usize> {
+    let mut next = std::pin::pin!(connections.permit());
     assert!(futures_util::poll!(next.as_mut()).is_pending(), "a connection counts until it is closed");
-    let gone: Vec<_> = (0..places.len()).filter(|&n| places[n].as_ref().is_some_and(evicted)).collect();
+    let gone: Vec<_> = (0..permits.len()).filter(|&n| permits[n].as_ref().is_some_and(evicted)).collect();
     assert!(gone.len() <= 1, "{gone:?}");
     for &n in &gone {
-        places[n] = None;
+        permits[n] = None;
     }
-    places.push(Some(next.await));
+    permits.push(Some(next.await));
     gone.first().copied()
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_the_cap_the_one_that_has_been_longest_without_a_complete_request_makes_room() {
     let connections = Arc::new(Connections::new(3));
-    let mut places = Vec::new();
+    let mut permits = Vec::new();
     for _ in 0..3 {
-        places.push(Some(connections.place().await));
+        permits.push(Some(connections.permit().await));
         tokio::time::advance(Duration::from_secs(1)).await;
     }
-    let stands = |place: &Option<Place>, stand| place.as_ref().unwrap().stands(stand);
-    stands(&places[0], Stand::Answering);
-    stands(&places[0], Stand::Silent); // so that the first is the one that was heard of last
-    stands(&places[1], Stand::Receiving); // half a body is no complete request
-    assert_eq!(one_more(&connections, &mut places).await, Some(1));
-    assert_eq!(one_more(&connections, &mut places).await, Some(2));
+    let set_state = |permit: &Option<ConnectionPermit>, state| permit.as_ref().unwrap().set_state(state);
+    set_state(&permits[0], ConnectionState::Answering);
+    set_state(&permits[0], ConnectionState::Silent); // so that the first is the one that was heard of last
+    set_state(&permits[1], ConnectionState::Receiving); // half a body is no complete request
+    assert_eq!(one_more(&connections, &mut permits).await, Some(1));
+    assert_eq!(one_more(&connections, &mut permits).await, Some(2));
     assert_eq!(connections.table().open.len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_all_are_being_answered_a_new_one_waits_for_the_first_that_is_done() {
     let connections = Arc::new(Connections::new(2));
-    let (one, two) = (connections.place().await, connections.place().await);
-    one.stands(Stand::Answering);
-    two.stands(Stand::Answering);
-    assert!(tokio::time::timeout(Duration::from_mins(1), connections.place()).await.is_err());
+    let (one, two) = (connections.permit().await, connections.permit().await);
+    one.set_state(ConnectionState::Answering);
+    two.set_state(ConnectionState::Answering);
+    assert!(tokio::time::timeout(Duration::from_mins(1), connections.permit()).await.is_err());
     assert!(!evicted(&one) && !evicted(&two));
-    one.stands(Stand::Silent);
-    let mut three = std::pin::pin!(connections.place());
+    one.set_state(ConnectionState::Silent);
+    let mut three = std::pin::pin!(connections.permit());
     assert!(futures_util::poll!(three.as_mut()).is_pending());
     assert!(evicted(&one) && !evicted(&two));
     drop(one);
     let _three = three.await;
     drop(two);
-    let _four = connections.place().await;
+    let _four = connections.permit().await;
     assert_eq!(connections.table().open.len(), 2);
 }
 
@@ -62,8 +62,8 @@ fn connect() -> (tokio::io::DuplexStream, tokio::task::JoinHandle<Duration>) {
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let ended = tokio::spawn(async move {
         let began = Instant::now();
-        let place = Arc::new(Connections::new(1)).place().await;
-        drive(here, peer, router, place, Shutdown::new()).await;
+        let permit = Arc::new(Connections::new(1)).permit().await;
+        drive(here, peer, router, permit, Shutdown::new()).await;
         began.elapsed()
     });
     (there, ended)
@@ -121,7 +121,7 @@ async fn a_head_that_has_begun_is_whole_within_five_seconds() {
 #[tokio::test(start_paused = true)]
 async fn when_there_are_no_descriptors_one_connection_makes_room_and_nothing_spins() {
     let connections = Arc::new(Connections::new(8));
-    let places = [connections.place().await, connections.place().await];
+    let permits = [connections.permit().await, connections.permit().await];
     let failed = async |errno: Errno| {
         let began = Instant::now();
         connections.accept_failed(&std::io::Error::from_raw_os_error(errno.raw_os_error())).await;
@@ -129,10 +129,10 @@ async fn when_there_are_no_descriptors_one_connection_makes_room_and_nothing_spi
     };
     // a caller that gave up costs the others nothing
     assert_eq!(failed(Errno::CONNABORTED).await, Duration::ZERO);
-    assert_eq!(places.each_ref().map(evicted), [false, false]);
+    assert_eq!(permits.each_ref().map(evicted), [false, false]);
     for (errno, gone) in [(Errno::BADF, [false, false]), (Errno::MFILE, [true, false]), (Errno::NFILE, [true, true])] {
         assert_eq!(failed(errno).await, NO_SOCKETS, "{errno}");
-        assert_eq!(places.each_ref().map(evicted), gone, "{errno}");
+        assert_eq!(permits.each_ref().map(evicted), gone, "{errno}");
     }
     assert_eq!(failed(Errno::MFILE).await, NO_SOCKETS, "there is none left to make room");
 }

@@ -41,7 +41,7 @@ fn whoever_keeps_the_status_or_a_run_learns_by_its_tag_whether_it_still_holds() 
 }
 
 #[test]
-fn a_long_answer_is_packed_for_whoever_takes_it_so() {
+fn a_long_answer_is_compressed_for_a_caller_that_accepts_gzip() {
     let stage = Stage::set(Setting::default());
     for path in ["/openapi.json", "/metrics", "/docs"] {
         let plain = stage.ask("GET", path, "", "");

@@ -160,10 +160,29 @@ impl Reply {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        let length = headers.iter().find(|(name, _)| name == "content-length");
-        let length = length.map_or(0, |(_, length)| length.parse().unwrap());
-        let body = bytes.get(head_end + 4..head_end + 4 + length)?.to_vec();
+        let rest = &bytes[head_end + 4..];
+        let body = if headers.iter().any(|(name, coding)| name == "transfer-encoding" && coding == "chunked") {
+            Self::dechunked(rest)?
+        } else {
+            let length = headers.iter().find(|(name, _)| name == "content-length");
+            let length = length.map_or(0, |(_, length)| length.parse().unwrap());
+            rest.get(..length)?.to_vec()
+        };
         Some(Self { status, headers, body })
+    }
+
+    /// The content of a chunked body; `None`: its end has not come yet.
+    fn dechunked(mut rest: &[u8]) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line = rest.windows(2).position(|two| two == b"\r\n")?;
+            let length = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+            if length == 0 {
+                return Some(body);
+            }
+            body.extend(rest.get(line + 2..line + 2 + length)?);
+            rest = rest.get(line + 4 + length..)?;
+        }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

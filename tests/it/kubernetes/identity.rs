@@ -276,7 +276,7 @@ fn no_token_stands_in_a_log_an_answer_or_a_metric() {
         answers += &read_as(&world, "in-trouble-token-0123456789").await.text;
         answers += &world.get("/metrics").await.text;
         let log = log.text();
-        assert!(log.contains("A request was not done") && log.contains("its user is not listed"), "{log}");
+        assert!(log.contains("request failed") && log.contains("its user is not listed"), "{log}");
         for secret in [PLATFORM, READER, stranger, OURS, "not-listed-token", "in-trouble-token"] {
             assert!(!log.contains(secret) && !answers.contains(secret), "{secret}");
         }

@@ -1,4 +1,4 @@
-//! The one step of the platform's cutover that is ours: the first mirror, in the words of the platform's console.
+//! The first mirror as a step of the platform's cutover, in the words of the platform's console.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -7,35 +7,34 @@ use utoipa::ToSchema;
 use crate::domain::run;
 use crate::domain::status::MirrorStatus;
 
-/// The platform's name for our step.
-pub(super) const STEP: &str = "gitea-mirror";
+/// The platform's name for the step.
+pub(in crate::api) const STEP: &str = "gitea-mirror";
 
 /// One step of the platform's cutover.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Step)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct StepBody {
-    /// As the platform calls it.
+    /// The platform's name for it.
     #[schema(example = "gitea-mirror")]
     name: &'static str,
     /// Empty before the first attempt; `skipped` means unverified.
     pub(super) result: StepResult,
-    /// When the first attempt of all began; it stays, whatever is asked for later.
+    /// When the very first attempt began; later attempts do not change it.
     #[schema(required = true)]
     started_at: Option<Timestamp>,
-    /// When the latest attempt began, which may have been taken out since.
+    /// When the latest attempt began; it may have been canceled since.
     #[schema(required = true)]
     attempt_started_at: Option<Timestamp>,
-    /// When the attempt ended that `result` tells of; null while one is under way.
+    /// When the attempt that `result` describes ended; null while one is in flight.
     #[schema(required = true)]
     finished_at: Option<Timestamp>,
-    /// When what this tells was last seen, or seen to be as it was: while an attempt is under way, every few seconds
-    /// but while Gitea clones.
+    /// When this was last confirmed: every few seconds while an attempt is in flight, except while Gitea clones.
     #[schema(required = true)]
     updated_at: Option<Timestamp>,
 }
 
-/// How a step went, in the platform's words.
+/// The result of a step, in the platform's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::api) enum StepResult {
@@ -67,7 +66,7 @@ impl StepBody {
     }
 }
 
-/// How the first mirror went, in the platform's words: as its latest attempt ended, whichever run that was for.
+/// The result of the first mirror: how its latest attempt ended, in any run.
 fn step_result(mirror: &MirrorStatus) -> StepResult {
     if is_under_way(mirror.phase) {
         return StepResult::Running;

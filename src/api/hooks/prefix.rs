@@ -1,33 +1,33 @@
-//! What is held of webhooks' bodies before their signatures are known: bounded for each body, and for all of them in sum.
+//! The beginnings of webhooks' bodies, kept until their signatures are known: bounded for each body, and for all of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How much of one body is held at most: where a large push says which repository and refs it is of.
+/// How much of one body is kept at most: there a large push names its repository and refs.
 const MOST: usize = 64 * 1024;
 
-/// How much of each body may be held whatever else is held: what most forges write before anything long.
+/// How much of each body is kept in any case: most forges name these before anything long.
 const FIRST: usize = 4 * 1024;
 
-/// How much is held of all bodies beyond that: a sender that signs nothing must not fill the memory, and must not keep
-/// another from being heard.
+/// How much of all bodies is kept beyond that: a sender without a signature must not fill the memory, and must not keep
+/// out another.
 const IN_SUM: usize = 2 * 1024 * 1024;
 
-/// By how much a body's share grows.
+/// The step in which a body's share grows.
 const STEP: usize = 4 * 1024;
 
 /// The memory that all bodies share.
 #[derive(Debug)]
-pub(in crate::api) struct Room {
+pub(in crate::api) struct SharedMemory {
     free: AtomicUsize,
 }
 
-impl Default for Room {
+impl Default for SharedMemory {
     fn default() -> Self {
         Self { free: AtomicUsize::new(IN_SUM) }
     }
 }
 
-impl Room {
+impl SharedMemory {
     /// Takes a step's worth, if that is left.
     fn take(&self) -> bool {
         self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(STEP)).is_ok()
@@ -40,20 +40,20 @@ impl Room {
 
 /// The beginning of a body.
 #[derive(Debug)]
-pub(super) struct Held<'a> {
+pub(super) struct Prefix<'a> {
     pub(super) bytes: Vec<u8>,
     /// Whether nothing was left out.
     pub(super) whole: bool,
-    room: &'a Room,
+    memory: &'a SharedMemory,
     taken: usize,
 }
 
-impl<'a> Held<'a> {
-    pub(super) const fn nothing_yet(room: &'a Room) -> Self {
-        Self { bytes: Vec::new(), whole: true, room, taken: 0 }
+impl<'a> Prefix<'a> {
+    pub(super) const fn new(memory: &'a SharedMemory) -> Self {
+        Self { bytes: Vec::new(), whole: true, memory, taken: 0 }
     }
 
-    /// Holds the next piece, or as much of it as there is room for; nothing that comes after a gap.
+    /// Keeps the next piece, or as much of it as there is memory for; nothing that comes after a gap.
     pub(super) fn push(&mut self, mut piece: &[u8]) {
         while self.whole && !piece.is_empty() {
             let here = (FIRST + self.taken - self.bytes.len()).min(piece.len());
@@ -69,15 +69,15 @@ impl<'a> Held<'a> {
     }
 
     fn grow(&mut self) -> bool {
-        let grows = FIRST + self.taken < MOST && self.room.take();
+        let grows = FIRST + self.taken < MOST && self.memory.take();
         self.taken += if grows { STEP } else { 0 };
         grows
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Prefix<'_> {
     fn drop(&mut self) {
-        self.room.give_back(self.taken);
+        self.memory.give_back(self.taken);
     }
 }
 
@@ -87,9 +87,9 @@ mod tests {
 
     #[test]
     fn three_hundred_bodies_hold_less_than_four_mebibytes_and_each_its_beginning() {
-        let room = Room::default();
+        let room = SharedMemory::default();
         let piece: Vec<u8> = (0..=255).cycle().take(5_000).collect();
-        let mut bodies: Vec<_> = (0..300).map(|_| Held::nothing_yet(&room)).collect();
+        let mut bodies: Vec<_> = (0..300).map(|_| Prefix::new(&room)).collect();
         for _ in 0..20 {
             for body in &mut bodies {
                 body.push(&piece);
@@ -103,12 +103,12 @@ mod tests {
             assert!(body.bytes.iter().eq(right), "what is held is the beginning, without a gap");
         }
         drop(bodies);
-        let mut alone = Held::nothing_yet(&room);
+        let mut alone = Prefix::new(&room);
         for _ in 0..20 {
             alone.push(&piece);
         }
         assert_eq!((alone.bytes.len(), alone.whole), (MOST, false), "all of the room is there again");
-        let mut small = Held::nothing_yet(&room);
+        let mut small = Prefix::new(&room);
         small.push(&piece);
         assert_eq!((small.bytes.len(), small.whole), (5_000, true));
     }

@@ -1,12 +1,12 @@
 //! Pages of a list: `?limit=&cursor=`.
 //!
-//! Owns how such a query is read. What a cursor means is each list's own.
+//! Owns how such a query is read. Each list knows what its own cursor means.
 
 use std::ops::RangeInclusive;
 
 use url::form_urlencoded;
 
-use super::problem::Refusal;
+use super::error::ApiError;
 use crate::domain::problem::Code;
 
 /// What a query says.
@@ -18,7 +18,7 @@ pub(super) struct Page<C> {
     pub(super) after: Option<C>,
 }
 
-/// Reads a query; members that are not ours are nobody's business.
+/// Reads a query; unknown parameters are ignored.
 ///
 /// # Errors
 /// A limit outside of `limits`, a cursor that `cursor` does not know, or either of them twice.
@@ -26,8 +26,8 @@ pub(super) fn page<C>(
     query: &str,
     limits: RangeInclusive<usize>,
     cursor: impl Fn(&str) -> Option<C>,
-) -> Result<Page<C>, Refusal> {
-    let wrong = |detail: &str| Refusal::new(Code::InvalidField, detail);
+) -> Result<Page<C>, ApiError> {
+    let wrong = |detail: &str| ApiError::new(Code::InvalidField, detail);
     let mut page = Page { limit: None, after: None };
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let again = match &*name {

@@ -1,7 +1,7 @@
 //! From a failure to its answer: the one mapping.
 //!
-//! Owns [`Refusal`]. A handler returns one; the outermost layer, which knows the request's id, writes its body. A 5xx
-//! tells nothing of the inside: what happened is in the log, under the request's id.
+//! Owns [`ApiError`]. A handler returns one; the middleware, which knows the request's id, writes its body. A 5xx tells
+//! nothing of its cause: that is in the log, under the request's id.
 
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderValue};
@@ -17,32 +17,32 @@ pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 /// How long a caller is asked to wait when the service cannot take anything in just now, in seconds.
 const COME_AGAIN: u32 = 5;
 
-/// A request that is not done, and what its caller is told.
+/// A request that was refused or failed, and what its caller gets.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
-    /// Boxed: a refusal is the rare side of many results.
+pub(super) struct ApiError {
+    /// Boxed: an error is the rare side of many results.
     problem: Box<Problem>,
-    /// What the log is told and the caller is not.
-    inside: Option<String>,
+    /// For the log, and never for the caller.
+    cause: Option<String>,
     hang_up: bool,
-    /// In how many seconds asking again can help.
+    /// In how many seconds another try can help.
     retry_after: Option<u32>,
 }
 
-impl Refusal {
+impl ApiError {
     pub(super) fn new(code: Code, detail: impl AsRef<str>) -> Self {
         Self::of(Problem::new(code, detail))
     }
 
     fn of(problem: Problem) -> Self {
-        // a 503 of ours is over as soon as the service has been started again, or its disk has room
+        // a 503 is over as soon as the service has been restarted, or its disk has room
         let retry_after = (problem.code.status() == 503).then_some(COME_AGAIN);
-        Self { problem: Box::new(problem), inside: None, hang_up: false, retry_after }
+        Self { problem: Box::new(problem), cause: None, hang_up: false, retry_after }
     }
 
-    /// The same, with what the log is told and the caller is not.
-    pub(super) fn with_inside(mut self, inside: String) -> Self {
-        self.inside = Some(inside);
+    /// The same, with a cause for the log.
+    pub(super) fn with_cause(mut self, cause: String) -> Self {
+        self.cause = Some(cause);
         self
     }
 
@@ -58,29 +58,24 @@ impl Refusal {
         self
     }
 
-    /// The same, with what the log is told and the caller is not.
-    pub(super) fn telling_the_log(mut self, inside: String) -> Self {
-        self.inside = Some(inside);
-        self
-    }
-
-    /// A path that is none, or names nothing.
+    /// An unknown path, or one that names nothing.
     pub(super) fn not_found(detail: impl AsRef<str>) -> Self {
         Self::new(Code::NotFound, detail)
     }
 
-    /// The same answer for every reason, lest it tells which.
+    /// The same answer for every reason, so that it does not tell which.
     pub(super) fn unauthenticated() -> Self {
         Self::new(Code::Unauthenticated, "this call needs a bearer token that this service accepts")
     }
 
-    /// Too many refusals of the last kind for one peer.
+    /// Too many bad credentials from one address.
     pub(super) fn rate_limited(seconds: u32) -> Self {
         let detail =
             format!("too many calls with a bad token or signature came from this address; ask again in {seconds} s");
         Self { retry_after: Some(seconds), ..Self::new(Code::RateLimited, detail) }
     }
 
+    /// A panic in a handler.
     pub(super) fn panicked() -> Self {
         Self::new(Code::Internal, "the request was given up; the service's log has the cause, under this request id")
     }
@@ -89,8 +84,8 @@ impl Refusal {
         self.problem.code
     }
 
-    pub(super) fn inside(&self) -> Option<&str> {
-        self.inside.as_deref()
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// The body, once the request's id is known.
@@ -126,7 +121,7 @@ impl Refusal {
     }
 }
 
-impl From<NotAccepted> for Refusal {
+impl From<NotAccepted> for ApiError {
     fn from(not_accepted: NotAccepted) -> Self {
         let detail = match &not_accepted {
             NotAccepted::UnknownMirror { .. }
@@ -147,12 +142,12 @@ impl From<NotAccepted> for Refusal {
                 "no run could be begun; the service's log has the cause, under this request id"
             }
         };
-        let inside = Some(not_accepted.to_string());
-        Self { inside, ..Self::new(not_accepted.problem().code, detail) }
+        let cause = Some(not_accepted.to_string());
+        Self { cause, ..Self::new(not_accepted.problem().code, detail) }
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, headers) = (self.status(), self.headers());
         let mut response = (status, headers).into_response();
@@ -182,21 +177,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_5xx_says_nothing_of_the_inside() {
-        let refusal = Refusal::from(NotAccepted::StateUnavailable("disk I/O error in /secret/place".into()));
-        let body = String::from_utf8(refusal.body("id")).unwrap();
-        assert!(!body.contains("secret") && refusal.inside().unwrap().contains("/secret/place"), "{body}");
-        assert_eq!(refusal.into_response().headers()[header::RETRY_AFTER], "5");
+    fn a_5xx_says_nothing_of_its_cause() {
+        let error = ApiError::from(NotAccepted::StateUnavailable("disk I/O error in /secret/place".into()));
+        let body = String::from_utf8(error.body("id")).unwrap();
+        assert!(!body.contains("secret") && error.cause().unwrap().contains("/secret/place"), "{body}");
+        assert_eq!(error.into_response().headers()[header::RETRY_AFTER], "5");
     }
 
     #[test]
     fn every_code_has_a_page_and_a_problem_names_it() {
         for code in Code::ALL {
-            let body: Value = serde_json::from_slice(&Refusal::new(*code, "x").body("id")).unwrap();
+            let body: Value = serde_json::from_slice(&ApiError::new(*code, "x").body("id")).unwrap();
             assert_eq!(body["type"], format!("/problems/{code}"));
             assert_eq!((&body["requestId"], &body["status"]), (&"id".into(), &code.status().into()));
             assert!(problem_page(*code).contains(code.remedy()));
-            assert_eq!(Refusal::new(*code, "x").into_response().status().as_u16(), code.status());
+            assert_eq!(ApiError::new(*code, "x").into_response().status().as_u16(), code.status());
         }
     }
 }

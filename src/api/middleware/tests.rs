@@ -1,24 +1,22 @@
 use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::api::access::{Authenticator, Gate, Needs};
+use crate::api::access::{Access, Authenticator};
+use crate::api::gate::{self, Needs};
+use crate::api::origin::OriginPolicy;
 use crate::domain::access::{Principal, Role, Stranger};
 use crate::domain::status::{GiteaStatus, Status};
+use crate::metrics::Metrics;
 
 struct Known;
 
 impl Authenticator for Known {
-    fn authenticate_at_once(&self, presented: &str) -> Option<Result<Principal, Stranger>> {
-        // the others take a while
-        (presented == "op").then(|| Ok(Principal { name: presented.to_owned(), role: Role::Operator }))
-    }
-
     fn authenticate<'a>(&'a self, presented: &'a str) -> BoxFuture<'a, Result<Principal, Stranger>> {
         let role = match presented {
             "op" => Ok(Role::Operator),
@@ -34,16 +32,16 @@ impl Authenticator for Known {
     }
 }
 
-fn edge(access: Access) -> Arc<Edge> {
-    named(access, Names::default())
+fn gate(access: Access) -> Arc<Gate> {
+    named(access, OriginPolicy::default())
 }
 
-fn named(access: Access, names: Names) -> Arc<Edge> {
-    Arc::new(Edge::new(access, names, Arc::new(Metrics::new("1", "x", std::time::Duration::ZERO))))
+fn named(access: Access, origins: OriginPolicy) -> Arc<Gate> {
+    Arc::new(Gate::new(access, origins, Arc::new(Metrics::new("1", "x", std::time::Duration::ZERO))))
 }
 
-fn app(edge: &Arc<Edge>) -> Router {
-    let gated = |needs| Gate::new(Arc::clone(edge), needs);
+fn app(gate: &Arc<Gate>) -> Router {
+    let gated = |needs| from_fn_with_state((Arc::clone(gate), needs), gate::pass);
     let routes = Router::new()
         .route("/open", get(|| async { "well" }).route_layer(gated(Needs::Nothing)))
         .route("/read", get(|| async { "well" }).route_layer(gated(Needs::Role(Role::Viewer))))
@@ -53,10 +51,10 @@ fn app(edge: &Arc<Edge>) -> Router {
     let methods = ["/open", "/read", "/panics"].map(|path| (path.to_owned(), get.clone()));
     let mut methods = Methods::from(methods);
     methods.insert("/change".to_owned(), HeaderValue::from_static("POST,OPTIONS"));
-    around(routes, Arc::clone(edge), methods)
+    around(routes, Arc::clone(gate), methods)
 }
 
-async fn ask(edge: &Arc<Edge>, method: &str, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {
+async fn ask(gate: &Arc<Gate>, method: &str, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {
     let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
     if !headers.iter().any(|(name, _)| *name == "host") {
         request = request.header("host", "127.0.0.1");
@@ -64,7 +62,7 @@ async fn ask(edge: &Arc<Edge>, method: &str, path: &str, headers: &[(&str, &str)
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = app(edge).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let response = app(gate).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let (head, body) = response.into_parts();
     let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     (head.status, head.headers, text)
@@ -72,7 +70,7 @@ async fn ask(edge: &Arc<Edge>, method: &str, path: &str, headers: &[(&str, &str)
 
 #[tokio::test]
 async fn every_answer_has_an_id_of_ours_and_the_headers_of_all_answers() {
-    let edge = edge(Access::Tokens(Arc::new(Known)));
+    let gate = gate(Access::Tokens(Arc::new(Known)));
     for (method, path, status) in [
         ("GET", "/open", 200),
         ("GET", "/none", 404),
@@ -80,7 +78,7 @@ async fn every_answer_has_an_id_of_ours_and_the_headers_of_all_answers() {
         ("GET", "/read", 401),
         ("GET", "/panics", 500),
     ] {
-        let (found, headers, body) = ask(&edge, method, path, &[("x-request-id", "mine")]).await;
+        let (found, headers, body) = ask(&gate, method, path, &[("x-request-id", "mine")]).await;
         assert_eq!(found, status, "{method} {path}");
         let id = uuid::Uuid::try_parse(headers[REQUEST_ID].to_str().unwrap()).unwrap();
         assert_eq!(id.get_version_num(), 7);
@@ -98,7 +96,7 @@ async fn every_answer_has_an_id_of_ours_and_the_headers_of_all_answers() {
 
 #[tokio::test]
 async fn the_path_and_the_method_come_before_the_host_and_the_host_before_the_credential() {
-    let anonymous = edge(Access::Anonymous);
+    let anonymous = gate(Access::Anonymous);
     let evil = [("host", "evil.test")];
     assert_eq!(ask(&anonymous, "GET", "/none", &evil).await.0, 404);
     assert_eq!(ask(&anonymous, "GET", "/read/", &evil).await.0, 404);
@@ -116,13 +114,13 @@ async fn the_path_and_the_method_come_before_the_host_and_the_host_before_the_cr
     assert_eq!(ask(&anonymous, "GET", "/open", &evil).await.0, 421);
     assert_eq!(ask(&anonymous, "POST", "/change", &evil).await.0, 421);
     assert_eq!(ask(&anonymous, "POST", "/change", &[]).await.0, 200);
-    let tokens = edge(Access::Tokens(Arc::new(Known)));
+    let tokens = gate(Access::Tokens(Arc::new(Known)));
     assert_eq!(ask(&tokens, "GET", "/read", &[("host", "a"), ("host", "b")]).await.0, 400);
 }
 
 #[tokio::test]
 async fn a_refused_caller_learns_nothing_of_why() {
-    let edge = edge(Access::Tokens(Arc::new(Known)));
+    let gate = gate(Access::Tokens(Arc::new(Known)));
     let mut bodies = Vec::new();
     for headers in [
         &[][..],
@@ -130,32 +128,32 @@ async fn a_refused_caller_learns_nothing_of_why() {
         &[("authorization", "Bearer nobody")],
         &[("authorization", "Bearer op"), ("authorization", "Bearer op")],
     ] {
-        let (status, answered, body) = ask(&edge, "POST", "/change", headers).await;
+        let (status, answered, body) = ask(&gate, "POST", "/change", headers).await;
         assert_eq!((status.as_u16(), &answered["www-authenticate"]), (401, &HeaderValue::from_static("Bearer")));
         bodies.push(body.replace(answered[REQUEST_ID].to_str().unwrap(), ""));
     }
     bodies.dedup();
     assert_eq!(bodies.len(), 1);
     let token = |token| [("authorization", token)];
-    let (status, _, body) = ask(&edge, "POST", "/change", &token("Bearer broken")).await;
+    let (status, _, body) = ask(&gate, "POST", "/change", &token("Bearer broken")).await;
     assert!(status == 503 && body.contains("tokens-unreadable") && !body.contains("the file is gone"), "{body}");
-    assert_eq!(ask(&edge, "POST", "/change", &token("Bearer view")).await.0, 403);
-    assert_eq!(ask(&edge, "POST", "/change", &token("Bearer op")).await.0, 200);
-    assert_eq!(ask(&edge, "GET", "/read", &token("bearer view")).await.0, 200);
-    assert_eq!(ask(&edge, "GET", "/read?access_token=op", &[]).await.0, 401);
-    assert_eq!(ask(&edge, "GET", "/open", &token("Bearer nobody")).await.0, 200);
+    assert_eq!(ask(&gate, "POST", "/change", &token("Bearer view")).await.0, 403);
+    assert_eq!(ask(&gate, "POST", "/change", &token("Bearer op")).await.0, 200);
+    assert_eq!(ask(&gate, "GET", "/read", &token("bearer view")).await.0, 200);
+    assert_eq!(ask(&gate, "GET", "/read?access_token=op", &[]).await.0, 401);
+    assert_eq!(ask(&gate, "GET", "/open", &token("Bearer nobody")).await.0, 200);
 }
 
 #[tokio::test]
 async fn what_was_answered_is_counted_by_matched_route() {
-    let edge = edge(Access::Tokens(Arc::new(Known)));
+    let gate = gate(Access::Tokens(Arc::new(Known)));
     for (method, path) in
         [("GET", "/open?x=1"), ("GET", "/a/b"), ("BREW", "/open"), ("GET", "/panics"), ("GET", "/read")]
     {
-        ask(&edge, method, path, &[]).await;
+        ask(&gate, method, path, &[]).await;
     }
     let status = Status { mirrors: vec![], latest_run: None, gitea: GiteaStatus::default(), cutover_complete: None };
-    let text = edge.metrics.render(&status, Timestamp::UNIX_EPOCH);
+    let text = gate.metrics.render(&status, Timestamp::UNIX_EPOCH);
     for line in [
         r#"cutover_http_requests_total{code="200",method="GET",route="/open"} 1"#,
         r#"cutover_http_requests_total{code="404",method="GET",route="other"} 1"#,
@@ -171,16 +169,16 @@ async fn what_was_answered_is_counted_by_matched_route() {
 
 #[tokio::test]
 async fn a_panic_says_nothing_of_its_cause() {
-    let (_, _, body) = ask(&edge(Access::Anonymous), "GET", "/panics", &[]).await;
+    let (_, _, body) = ask(&gate(Access::Anonymous), "GET", "/panics", &[]).await;
     assert!(body.contains("\"internal\"") && !body.contains("secret"), "{body}");
 }
 
 #[tokio::test]
 async fn an_address_is_read_up_to_its_limit() {
-    let edge = edge(Access::Anonymous);
+    let gate = gate(Access::Anonymous);
     let (fits, over) = ("x".repeat(2_048 - "/open?".len()), "x".repeat(2_049 - "/open?".len()));
-    assert_eq!(ask(&edge, "GET", &format!("/open?{fits}"), &[]).await.0, 200);
-    let (status, headers, body) = ask(&edge, "GET", &format!("/open?{over}"), &[]).await;
+    assert_eq!(ask(&gate, "GET", &format!("/open?{fits}"), &[]).await.0, 200);
+    let (status, headers, body) = ask(&gate, "GET", &format!("/open?{over}"), &[]).await;
     assert_eq!((status.as_u16(), &headers["connection"]), (414, &HeaderValue::from_static("close")));
     assert!(body.contains("uri-too-long"), "{body}");
 }
@@ -188,10 +186,10 @@ async fn an_address_is_read_up_to_its_limit() {
 #[tokio::test]
 async fn a_page_of_a_configured_origin_is_told_what_it_may_send_and_read_and_others_are_not() {
     let console = "https://console.example.org";
-    let names = Names { hosts: vec![], origins: vec![console.to_owned()] };
-    let edge = named(Access::Tokens(Arc::new(Known)), names);
+    let origins = OriginPolicy { hosts: vec![], origins: vec![console.to_owned()] };
+    let gate = named(Access::Tokens(Arc::new(Known)), origins);
     let asks = ("access-control-request-method", "POST");
-    let (status, headers, _) = ask(&edge, "OPTIONS", "/change", &[("origin", console), asks]).await;
+    let (status, headers, _) = ask(&gate, "OPTIONS", "/change", &[("origin", console), asks]).await;
     assert_eq!((status.as_u16(), headers["allow"].to_str().unwrap()), (204, "POST,OPTIONS"));
     assert_eq!(headers["access-control-allow-origin"], console);
     assert_eq!(headers["access-control-allow-methods"], "POST,OPTIONS");
@@ -203,32 +201,32 @@ async fn a_page_of_a_configured_origin_is_told_what_it_may_send_and_read_and_oth
     assert!(!headers.contains_key("access-control-allow-credentials"));
 
     // also a refusal, so that the page can show why
-    let (status, headers, _) = ask(&edge, "POST", "/change", &[("origin", console)]).await;
+    let (status, headers, _) = ask(&gate, "POST", "/change", &[("origin", console)]).await;
     assert_eq!((status.as_u16(), headers["access-control-allow-origin"].to_str().unwrap()), (401, console));
     assert!(headers["access-control-expose-headers"].to_str().unwrap().contains("retry-after"));
     assert!(!headers.contains_key("access-control-max-age"));
 
     for evil in ["https://evil.test", "null", "https://console.example.org.evil.test"] {
-        let (status, headers, _) = ask(&edge, "OPTIONS", "/change", &[("origin", evil), asks]).await;
+        let (status, headers, _) = ask(&gate, "OPTIONS", "/change", &[("origin", evil), asks]).await;
         assert_eq!(status, 204);
         let speaks = |headers: &HeaderMap| headers.keys().any(|name| name.as_str().starts_with("access-control"));
         assert!(!speaks(&headers), "{headers:?}");
         let (status, headers, body) =
-            ask(&edge, "POST", "/change", &[("origin", evil), ("authorization", "Bearer op")]).await;
+            ask(&gate, "POST", "/change", &[("origin", evil), ("authorization", "Bearer op")]).await;
         assert_eq!((status.as_u16(), speaks(&headers)), (403, false), "{evil}");
         assert!(body.contains("origin-not-allowed"), "{body}");
         assert_eq!(headers["vary"], "origin");
     }
-    assert_eq!(ask(&edge, "OPTIONS", "/none", &[]).await.0, 404);
-    assert_eq!(ask(&edge, "GET", "/open", &[]).await.1["vary"], "origin");
+    assert_eq!(ask(&gate, "OPTIONS", "/none", &[]).await.0, 404);
+    assert_eq!(ask(&gate, "GET", "/open", &[]).await.1["vary"], "origin");
 }
 
 #[tokio::test]
 async fn without_configured_origins_options_names_the_methods_and_nothing_else() {
-    let edge = edge(Access::Tokens(Arc::new(Known)));
+    let gate = gate(Access::Tokens(Arc::new(Known)));
     let headers = [("origin", "https://evil.test"), ("access-control-request-method", "POST")];
-    let (status, headers, _) = ask(&edge, "OPTIONS", "/change", &headers).await;
+    let (status, headers, _) = ask(&gate, "OPTIONS", "/change", &headers).await;
     assert_eq!((status.as_u16(), &headers["allow"]), (204, &HeaderValue::from_static("POST,OPTIONS")));
     assert!(!headers.contains_key("vary") && !headers.contains_key("access-control-allow-origin"));
-    assert_eq!(ask(&self::edge(Access::Anonymous), "OPTIONS", "/change", &[("host", "evil.test")]).await.0, 421);
+    assert_eq!(ask(&self::gate(Access::Anonymous), "OPTIONS", "/change", &[("host", "evil.test")]).await.0, 421);
 }

@@ -1,13 +1,13 @@
-//! The two headers with which a caller asks in its own way: `Prefer` (RFC 7240) and `Idempotency-Key`.
+//! The request headers `Prefer` (RFC 7240) and `Idempotency-Key`.
 //!
-//! Owns how they are read. A preference that is not understood is passed over, as the standard says; a key that is not
-//! understood is refused, since its caller counts on it.
+//! Owns how they are read. A preference that is not understood is ignored, as the standard says; a key that is not
+//! understood is refused, since its caller relies on it.
 
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName};
 
-use super::problem::Refusal;
+use super::error::ApiError;
 use crate::domain::key::Key;
 use crate::domain::problem::Code;
 
@@ -52,12 +52,12 @@ fn outside_quotes(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The caller's key; `None`: it sent none.
-pub(super) fn key(headers: &HeaderMap) -> Result<Option<Key>, Refusal> {
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<Key>, ApiError> {
     let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = all.next() else { return Ok(None) };
     let key = value.to_str().ok().filter(|_| all.next().is_none()).and_then(Key::parse);
     key.map(Some).ok_or_else(|| {
-        Refusal::new(
+        ApiError::new(
             Code::MalformedRequest,
             "`Idempotency-Key` may stand once, with 1 to 255 visible ASCII characters other than a comma or a quotation mark",
         )
