@@ -18,18 +18,18 @@ use super::ApiState;
 
 const STYLE: &str = include_str!("docs/style.css");
 
-struct Page {
+struct DocsPage {
     html: String,
     policy: String,
 }
 
-fn page(specification: &str) -> Page {
+fn page(specification: &str) -> DocsPage {
     let specification = serde_json::from_str(specification).expect("the specification is JSON");
     let digest = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
-    Page { html: render(&specification), policy }
+    DocsPage { html: render(&specification), policy }
 }
 
 /// Read the documentation
@@ -43,7 +43,7 @@ fn page(specification: &str) -> Page {
     )),
 )]
 pub(super) async fn docs(State(state): State<ApiState>) -> impl IntoResponse {
-    static PAGE: OnceLock<Page> = OnceLock::new();
+    static PAGE: OnceLock<DocsPage> = OnceLock::new();
     let page = PAGE.get_or_init(|| page(&(state.specification)()));
     let headers =
         [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, page.policy.as_str())];

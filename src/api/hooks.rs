@@ -115,12 +115,12 @@ pub(super) async fn receive(
     let (head, body) = request.into_parts();
     let claim = Claim::read(|name| header(&head.headers, name));
     let (result, mut response) = match take(&state, mirror, &head.headers, &claim, body).await {
-        Ok(Outcome::Ignored(reason, run)) => {
+        Ok(Receipt::Ignored(reason, run)) => {
             let result = if reason == Reason::Duplicate { "duplicate" } else { "ignored" };
             let (reason, run) = (Some(HookReason(reason)), run.map(|run| run.0));
             (result, Json(HookBody { matched: Vec::new(), reason, run, coalesced: false }).into_response())
         }
-        Ok(Outcome::Matched(name, accepted)) => {
+        Ok(Receipt::Matched(name, accepted)) => {
             let (run, coalesced) = (accepted.run.id, accepted.coalesced);
             let (result, done) =
                 if coalesced { ("joined", Done::Joined(run)) } else { ("started", Done::Started(run)) };
@@ -138,7 +138,7 @@ pub(super) async fn receive(
 }
 
 /// The outcome of a delivery whose signature is good.
-enum Outcome {
+enum Receipt {
     Matched(MirrorName, Accepted),
     Ignored(Reason, Option<RunId>),
 }
@@ -162,7 +162,7 @@ async fn take(
     headers: &HeaderMap,
     claim: &Claim<'_>,
     body: Body,
-) -> Result<Outcome, Refused> {
+) -> Result<Receipt, Refused> {
     let hook = mirror.ok().and_then(|Path(name)| state.hooks.get(&name)).ok_or_else(unknown)?;
     let secrets = hook.secrets.read().ok_or_else(|| not_configured(&hook.spec))?;
     for wrong in &secrets.bad {
@@ -188,14 +188,14 @@ async fn take(
     }
     let hint = Hint::read(&prefix.bytes, prefix.whole).map_err(|wrong| body::malformed(&wrong.to_string()))?;
     if let Err(reason) = judge(claim, &hint, &hook.spec.upstream) {
-        return Ok(Outcome::Ignored(reason, None));
+        return Ok(Receipt::Ignored(reason, None));
     }
     let name = hook.spec.name.clone();
     let pushes = hint.pushes(claim.vendor);
     let delivery = Delivery { mirror: name.clone(), vendor: claim.vendor, id: claim.id.map(Into::into), pushes };
     Ok(match state.engine.deliver(delivery).await? {
-        Delivered::Run(accepted) => Outcome::Matched(name, accepted),
-        Delivered::Ignored(reason, run) => Outcome::Ignored(reason, run),
+        Delivered::Run(accepted) => Receipt::Matched(name, accepted),
+        Delivered::Ignored(reason, run) => Receipt::Ignored(reason, run),
     })
 }
 

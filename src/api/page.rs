@@ -11,7 +11,7 @@ use crate::domain::problem::Code;
 
 /// What a query says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Page<C> {
+pub(super) struct PageQuery<C> {
     /// How many at most, if it says so.
     pub(super) limit: Option<usize>,
     /// After which one, if it says so.
@@ -26,9 +26,9 @@ pub(super) fn page<C>(
     query: &str,
     limits: RangeInclusive<usize>,
     cursor: impl Fn(&str) -> Option<C>,
-) -> Result<Page<C>, ApiError> {
+) -> Result<PageQuery<C>, ApiError> {
     let wrong = |detail: &str| ApiError::new(Code::InvalidField, detail);
-    let mut page = Page { limit: None, after: None };
+    let mut page = PageQuery { limit: None, after: None };
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let again = match &*name {
             "limit" => {
@@ -58,9 +58,9 @@ mod tests {
     #[test]
     fn a_page_is_what_the_query_says_within_limits() {
         let read = |query: &str| page(query, 1..=100, |text| (text == "here").then_some(7));
-        assert_eq!(read("").unwrap(), Page { limit: None, after: None });
+        assert_eq!(read("").unwrap(), PageQuery { limit: None, after: None });
         assert_eq!(read("limit=1").unwrap().limit, Some(1));
-        assert_eq!(read("since=x'--&cursor=here&limit=100").unwrap(), Page { limit: Some(100), after: Some(7) });
+        assert_eq!(read("since=x'--&cursor=here&limit=100").unwrap(), PageQuery { limit: Some(100), after: Some(7) });
         for bad in [
             "limit=0",
             "limit=101",

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use super::audit::Done;
 use super::body::JsonBody;
 use super::error::ApiError;
-use super::page::{Page, page};
+use super::page::{PageQuery, page};
 use super::wire::{RunBody, RunList};
 use super::{ApiState, headers};
 use crate::domain::access::Principal;
@@ -173,7 +173,7 @@ pub(super) async fn cancel(
     responses((status = 200, description = "A page of runs.", body = RunList)),
 )]
 pub(super) async fn list(State(state): State<ApiState>, uri: Uri) -> Result<Json<RunList>, ApiError> {
-    let Page { limit, after } = page(uri.query().unwrap_or_default(), 1..=LONGEST_PAGE, run_id)?;
+    let PageQuery { limit, after } = page(uri.query().unwrap_or_default(), 1..=LONGEST_PAGE, run_id)?;
     let limit = limit.unwrap_or(PAGE);
     // one more than is shown tells whether there is another page
     let mut runs = state.engine.runs(limit + 1, after).await?;

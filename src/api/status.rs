@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::ApiState;
 use super::error::ApiError;
-use super::page::{Page, page};
+use super::page::{PageQuery, page};
 use super::wire::{MirrorBody, StatusBody};
 
 /// The most mirrors of a page.
@@ -38,7 +38,7 @@ fn now(state: &ApiState) -> Timestamp {
 pub(super) async fn all(State(state): State<ApiState>, uri: Uri) -> Result<Json<StatusBody>, ApiError> {
     let status = state.engine.status();
     let place = |name: &str| status.mirrors.iter().position(|mirror| mirror.spec.name.as_str() == name);
-    let Page { limit, after } = page(uri.query().unwrap_or_default(), 1..=LONGEST_PAGE, place)?;
+    let PageQuery { limit, after } = page(uri.query().unwrap_or_default(), 1..=LONGEST_PAGE, place)?;
     if limit.is_none() && after.is_none() {
         state.engine.looked_at_all();
         return Ok(Json(StatusBody::new(&status, now(&state))));

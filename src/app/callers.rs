@@ -25,7 +25,7 @@ pub(super) fn access(config: &Config, transport: &Arc<dyn Transport>, clock: &Ar
         };
         Reviews::new(api_server(kubernetes, transport), callers, Arc::clone(clock))
     });
-    Access::Tokens(Arc::new(Callers { file: file.clone(), reviews }))
+    Access::Tokens(Arc::new(CallerAuthenticator { file: file.clone(), reviews }))
 }
 
 /// The API server of a configuration.
@@ -35,12 +35,12 @@ pub(super) fn api_server(kubernetes: &KubernetesConfig, transport: &Arc<dyn Tran
 
 /// The file is read anew each time.
 #[derive(Debug)]
-struct Callers {
+struct CallerAuthenticator {
     file: Option<Arc<TokensFile>>,
     reviews: Option<Reviews>,
 }
 
-impl Callers {
+impl CallerAuthenticator {
     fn in_the_file(&self, presented: &str) -> Result<Principal, Stranger> {
         match self.file.as_deref().map(|file| file.authenticate(presented)) {
             Some(Ok(Some(principal))) => Ok(principal),
@@ -58,7 +58,7 @@ impl Callers {
     }
 }
 
-impl Authenticator for Callers {
+impl Authenticator for CallerAuthenticator {
     fn ready(&self) -> Result<(), String> {
         self.file.as_deref().map_or(Ok(()), TokensFile::ready).map_err(|error| error.to_string())
     }

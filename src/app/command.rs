@@ -85,7 +85,7 @@ fn serve(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> ExitC
         }
     };
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(%warning, "configuration warning");
     }
     let ended = runtime(2).map(|runtime| {
         let ended = runtime.block_on(super::serve(&loaded.config, Shutdown::new(), |_| {}));
@@ -97,11 +97,11 @@ fn serve(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> ExitC
         Ok(Ok(Ended::Clean | Ended::Forced)) => ExitCode::SUCCESS,
         Ok(Ok(Ended::Broken)) => ExitCode::FAILURE,
         Ok(Err(error)) => {
-            tracing::error!("{error}");
+            tracing::error!(%error, "service not started");
             ExitStatus::Usage.into()
         }
         Err(error) => {
-            tracing::error!("no thread can be started: {error}");
+            tracing::error!(%error, "runtime not started");
             ExitCode::FAILURE
         }
     }

@@ -183,13 +183,13 @@ struct OpenConnection {
 #[derive(Debug)]
 struct Connections {
     most: usize,
-    open: Mutex<Table>,
+    open: Mutex<ConnectionTable>,
     /// One has ended, or may be closed now.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct ConnectionTable {
     /// When a failure to accept was last logged.
     logged_at: Option<Instant>,
     next: u64,
@@ -251,12 +251,12 @@ impl Connections {
         sleep(NO_SOCKETS).await;
     }
 
-    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+    fn table(&self) -> std::sync::MutexGuard<'_, ConnectionTable> {
         self.open.lock().expect("no code panics while holding this lock")
     }
 }
 
-impl Table {
+impl ConnectionTable {
     fn evict_one(&self) {
         let waiting =
             self.open.values().filter(|open| open.state != ConnectionState::Answering && !open.evict.is_cancelled());

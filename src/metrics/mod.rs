@@ -20,7 +20,7 @@ use crate::domain::decide::Finding;
 use crate::domain::run::{End, Outcome};
 use crate::domain::status::Status;
 
-pub use families::{FAMILIES, Family, Kind, table};
+pub use families::{FAMILIES, Family, FamilyKind, table};
 pub use http::RequestGuard;
 pub use streams::{Disconnect, OpenStream};
 
@@ -259,8 +259,8 @@ fn gauges(registry: &Registry, family: &Family) -> IntGaugeVec {
 
 fn histogram(registry: &Registry, family: &Family) -> HistogramVec {
     let bounds = match family.kind {
-        Kind::Histogram(bounds) => bounds.to_vec(),
-        Kind::Gauge | Kind::Counter => unreachable!("only histograms of the table come here"),
+        FamilyKind::Histogram(bounds) => bounds.to_vec(),
+        FamilyKind::Gauge | FamilyKind::Counter => unreachable!("only histograms of the table come here"),
     };
     let opts = HistogramOpts::from(opts(family)).buckets(bounds);
     registered(registry, HistogramVec::new(opts, family.labels).expect("the table's names and bounds are valid"))

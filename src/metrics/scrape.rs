@@ -44,21 +44,21 @@ fn program(registry: &Registry, metrics: &Metrics) {
 }
 
 /// A mirror, and what is known of it now.
-struct Seen<'a> {
+struct CurrentMirror<'a> {
     name: &'a str,
     status: &'a MirrorStatus,
     freshness: Freshness<'a>,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> CurrentMirror<'a> {
     fn new(status: &'a MirrorStatus, now: Timestamp) -> Self {
         Self { name: status.spec.name.as_str(), status, freshness: status.freshness(now) }
     }
 }
 
 fn mirrors(registry: &Registry, status: &Status, now: Timestamp) {
-    let all: Vec<_> = status.mirrors.iter().map(|mirror| Seen::new(mirror, now)).collect();
-    let each = |family, value: fn(&Seen<'_>) -> Option<f64>| {
+    let all: Vec<_> = status.mirrors.iter().map(|mirror| CurrentMirror::new(mirror, now)).collect();
+    let each = |family, value: fn(&CurrentMirror<'_>) -> Option<f64>| {
         put(registry, family, all.iter().map(|one| ([one.name], value(one))));
     };
     put(registry, &families::MIRROR_PHASE, all.iter().map(|one| ([one.name, one.status.phase.label()], Some(1.0))));

@@ -32,7 +32,7 @@ fn series(text: &str) -> Vec<(String, f64)> {
         let name = key.split('{').next().unwrap();
         let family = FAMILIES.iter().find(|family| {
             let suffixes: &[&str] =
-                if matches!(family.kind, Kind::Histogram(_)) { &["_bucket", "_sum", "_count"] } else { &[""] };
+                if matches!(family.kind, FamilyKind::Histogram(_)) { &["_bucket", "_sum", "_count"] } else { &[""] };
             suffixes.iter().any(|suffix| name.strip_suffix(suffix) == Some(family.name))
         });
         let family = family.unwrap_or_else(|| panic!("{name} is not in the table"));
@@ -182,7 +182,7 @@ fn ends_and_requests_are_counted_under_closed_labels() {
 fn every_family_stands_in_the_table_once_and_keeps_the_naming_rules() {
     for (index, family) in FAMILIES.iter().enumerate() {
         assert!(FAMILIES[..index].iter().all(|other| other.name != family.name), "{}", family.name);
-        assert_eq!(family.name.ends_with("_total"), matches!(family.kind, Kind::Counter), "{}", family.name);
+        assert_eq!(family.name.ends_with("_total"), matches!(family.kind, FamilyKind::Counter), "{}", family.name);
         assert!(family.help.ends_with('.') && !family.help.contains(['|', '\n']), "{}", family.name);
         assert!(table().contains(&format!("| `{}` | {} |", family.name, family.kind.label())));
     }

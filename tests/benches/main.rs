@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo bench
-//! cargo bench -- memory    # how much memory lists of refs take, alone
+//! cargo bench -- memory    # only the memory that lists of refs take
+//! cargo bench -- reads     # only the reads with 200 mirrors
 //! ```
 //!
 //! Machines are noisy, so nothing here is a test: a figure over its limit is printed as such and ends with status 1,
@@ -15,7 +16,7 @@
 mod bench;
 mod http;
 mod memory;
-mod scale;
+mod reads;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,8 +26,13 @@ use bench::{Bed, TOKEN, Table, median};
 fn main() -> ExitCode {
     // `cargo test --benches` and `cargo bench` both hand over flags of libtest's; there is little to choose here
     let mut table = Table::default();
-    if std::env::args().any(|argument| argument == "memory") {
-        memory::figures(&mut table);
+    let alone = |name: &str| std::env::args().any(|argument| argument == name);
+    if alone("memory") || alone("reads") {
+        if alone("memory") {
+            memory::figures(&mut table);
+        } else {
+            reads::figures(&mut table);
+        }
         table.print();
         return if table.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
@@ -77,7 +83,7 @@ fn main() -> ExitCode {
     table.figure("runs that they made", runs as f64, 1.0, "");
 
     memory::figures(&mut table);
-    scale::figures(&mut table);
+    reads::figures(&mut table);
 
     table.print();
     // lets a log that is read from the other end see the whole table

@@ -13,7 +13,7 @@ use cutover_api::domain::mode::Mode;
 use cutover_api::domain::problem::Code;
 use cutover_api::domain::run::Phase;
 use cutover_api::domain::status::Freshness;
-use cutover_api::metrics::{CONTENT_TYPE, FAMILIES, Family, Kind};
+use cutover_api::metrics::{CONTENT_TYPE, FAMILIES, Family, FamilyKind};
 use promql_parser::parser::{self, Expr, LabelModifier, VectorSelector};
 use promql_parser::util::{ExprVisitor, walk_expr};
 use serde::Deserialize;
@@ -158,10 +158,10 @@ impl ExprVisitor for Used {
 /// The family of which a series of this name is.
 fn family(series: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|family| match family.kind {
-        Kind::Histogram(_) => {
+        FamilyKind::Histogram(_) => {
             ["_bucket", "_sum", "_count"].iter().any(|suffix| series.strip_suffix(suffix) == Some(family.name))
         }
-        Kind::Gauge | Kind::Counter => series == family.name,
+        FamilyKind::Gauge | FamilyKind::Counter => series == family.name,
     })
 }
 
@@ -189,7 +189,7 @@ fn wrong(selector: &VectorSelector, recorded: &BTreeSet<String>) -> Vec<String> 
     } else if recorded.contains(name) {
         vec!["mirror"]
     } else if let Some(family) = family(name) {
-        let le = matches!(family.kind, Kind::Histogram(_)).then_some("le");
+        let le = matches!(family.kind, FamilyKind::Histogram(_)).then_some("le");
         family.labels.iter().copied().chain(le).collect()
     } else {
         return vec![format!("there is no family {name}")];
@@ -368,12 +368,12 @@ fn the_families_keep_prometheuss_naming_rules() {
         }
         let last = *words.last().unwrap();
         match family.kind {
-            Kind::Counter => assert_eq!(last, "total", "{name}"),
-            Kind::Histogram(bounds) => {
+            FamilyKind::Counter => assert_eq!(last, "total", "{name}"),
+            FamilyKind::Histogram(bounds) => {
                 assert_eq!(last, "seconds", "{name}");
                 assert!(bounds.windows(2).all(|two| two[0] < two[1]), "{name}");
             }
-            Kind::Gauge => assert!(!["total", "count", "sum", "bucket"].contains(&last), "{name}"),
+            FamilyKind::Gauge => assert!(!["total", "count", "sum", "bucket"].contains(&last), "{name}"),
         }
         assert_eq!(words.contains(&"timestamp"), name.ends_with("_timestamp_seconds"), "{name}");
         for label in family.labels {
@@ -381,7 +381,10 @@ fn the_families_keep_prometheuss_naming_rules() {
             assert!(lower(label) && !free.contains(label) && !SCRAPED.contains(label), "{name}: {label}");
         }
         let of_mirrors = family.labels.contains(&"mirror");
-        assert!(!of_mirrors || matches!(family.kind, Kind::Gauge) || name == "cutover_mirror_runs_total", "{name}");
+        assert!(
+            !of_mirrors || matches!(family.kind, FamilyKind::Gauge) || name == "cutover_mirror_runs_total",
+            "{name}"
+        );
     }
 }
 
@@ -445,7 +448,7 @@ fn a_scrape_after_a_full_story_stays_small_and_has_what_the_rules_choose_by_row_
     assert!((200..=450).contains(&series.len()), "{} series\n{text}", series.len());
     let gauges = series.iter().filter(|line| {
         let family = family(line.split(['{', ' ']).next().unwrap()).unwrap();
-        line.contains("mirror=\"openova\"") && matches!(family.kind, Kind::Gauge)
+        line.contains("mirror=\"openova\"") && matches!(family.kind, FamilyKind::Gauge)
     });
     assert!((8..=15).contains(&gauges.clone().count()), "{:#?}", gauges.collect::<Vec<_>>());
     for chosen in [

@@ -58,7 +58,7 @@ impl fmt::Debug for Streams {
 
 /// The vocabulary of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Format {
+enum StreamFormat {
     /// This service's own.
     #[default]
     Own,
@@ -134,7 +134,7 @@ async fn open(
         )
     })?;
     // the platform's stream begins with the status at each connection
-    let place = Place { run, after: last_event_id(headers), always_snapshot: format == Format::Platform };
+    let place = Place { run, after: last_event_id(headers), always_snapshot: format == StreamFormat::Platform };
     let mut feed = state.engine.follow(place).await?;
     if feed.is_over().await {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -161,12 +161,12 @@ fn last_event_id(headers: &HeaderMap) -> Option<EventId> {
 }
 
 /// Reads a query; unknown parameters are ignored.
-fn format(query: &str) -> Result<Format, ApiError> {
+fn format(query: &str) -> Result<StreamFormat, ApiError> {
     let mut format = None;
     for (_, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "format") {
         let given = match &*value {
-            "own" => Format::Own,
-            "platform" => Format::Platform,
+            "own" => StreamFormat::Own,
+            "platform" => StreamFormat::Platform,
             _ => return Err(ApiError::new(Code::InvalidField, "`format` must be `own` or `platform`")),
         };
         if format.replace(given).is_some() {
@@ -184,9 +184,11 @@ mod tests {
 
     #[test]
     fn a_format_is_one_of_two_and_stands_once() {
-        for (query, expected) in
-            [("", Format::Own), ("format=own", Format::Own), ("x=1&format=platform", Format::Platform)]
-        {
+        for (query, expected) in [
+            ("", StreamFormat::Own),
+            ("format=own", StreamFormat::Own),
+            ("x=1&format=platform", StreamFormat::Platform),
+        ] {
             assert_eq!(format(query).unwrap(), expected, "{query}");
         }
         for bad in ["format=", "format=Platform", "format=own&format=own"] {

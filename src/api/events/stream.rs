@@ -11,7 +11,7 @@ use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::{Format, message, platform};
+use super::{StreamFormat, message, platform};
 use crate::api::ApiState;
 use crate::clock::Clock;
 use crate::domain::event::Kind;
@@ -30,7 +30,7 @@ const UNREAD: Duration = Duration::from_secs(5);
 
 pub(super) struct Stream {
     feed: Feed,
-    format: Format,
+    format: StreamFormat,
     /// The mirror that is the platform's step: the first.
     step: Option<MirrorName>,
     clock: Arc<dyn Clock>,
@@ -44,7 +44,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(feed: Feed, format: Format, state: &ApiState, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(feed: Feed, format: StreamFormat, state: &ApiState, permit: OwnedSemaphorePermit) -> Self {
         Self {
             feed,
             format,
@@ -87,14 +87,14 @@ impl Stream {
 
     fn message(&self, told: &Told) -> Option<sse::Event> {
         match (told, self.format) {
-            (Told::Event(event), Format::Own) => Some(message::event(event)),
-            (Told::Event(event), Format::Platform) => platform::event(event, self.step.as_ref()?),
+            (Told::Event(event), StreamFormat::Own) => Some(message::event(event)),
+            (Told::Event(event), StreamFormat::Platform) => platform::event(event, self.step.as_ref()?),
             (Told::Snapshot(snapshot), format) => {
                 self.metrics.event_told(Kind::Snapshot);
                 let now = self.clock.now();
                 Some(match format {
-                    Format::Own => message::snapshot(snapshot, now),
-                    Format::Platform => platform::snapshot(snapshot, now),
+                    StreamFormat::Own => message::snapshot(snapshot, now),
+                    StreamFormat::Platform => platform::snapshot(snapshot, now),
                 })
             }
         }
@@ -107,7 +107,7 @@ impl Stream {
             Over::Lagged => Disconnect::Lagged,
             Over::Shutdown => Disconnect::Shutdown,
         };
-        (over == Over::Shutdown && self.format == Format::Own).then(|| {
+        (over == Over::Shutdown && self.format == StreamFormat::Own).then(|| {
             self.metrics.event_told(Kind::Shutdown);
             message::shutdown(self.clock.now())
         })

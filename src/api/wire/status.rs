@@ -33,7 +33,7 @@ pub(in crate::api) struct StatusBody {
     /// Gitea, as last seen.
     gitea: GiteaBody,
     /// For the platform's console.
-    state: State,
+    state: CutoverState,
     /// For the platform's console: whether the platform's status says that the cutover is complete. False where the service
     /// is not configured to read it.
     cutover_complete: bool,
@@ -53,9 +53,8 @@ pub(in crate::api) struct StatusBody {
 
 /// The state of the whole cutover; this service is one step of it.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[schema(as = CutoverState)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::api) enum State {
+pub(in crate::api) enum CutoverState {
     /// Not known to be complete.
     Tethered,
     /// Complete, as the platform's status says.
@@ -230,7 +229,7 @@ impl StatusBody {
                 version: status.gitea.version.clone(),
                 reachable: status.gitea.reachable,
             },
-            state: if complete { State::Sovereign } else { State::Tethered },
+            state: if complete { CutoverState::Sovereign } else { CutoverState::Tethered },
             cutover_complete: complete,
             steps: vec![step],
             failed_step: failed.map(|_| STEP),
