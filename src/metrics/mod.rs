@@ -6,6 +6,7 @@
 mod families;
 mod http;
 mod process;
+mod register;
 mod scrape;
 mod streams;
 
@@ -13,12 +14,13 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::domain::decide::Finding;
 use crate::domain::run::{End, Outcome};
 use crate::domain::status::Status;
+
+use register::{counter, gauge, gauges, histogram};
 
 pub use families::{FAMILIES, Family, FamilyKind, table};
 pub use http::RequestGuard;
@@ -238,37 +240,6 @@ impl Metrics {
         families.sort_by(|a, b| a.name().cmp(b.name()));
         TextEncoder::new().encode_to_string(&families).expect("every family has a name, a type and a series")
     }
-}
-
-fn opts(family: &Family) -> Opts {
-    Opts::new(family.name, family.help)
-}
-
-fn counter(registry: &Registry, family: &Family) -> IntCounterVec {
-    let new = IntCounterVec::new(opts(family), family.labels).expect("the table's names are valid");
-    registered(registry, new)
-}
-
-fn gauge(registry: &Registry, family: &Family) -> IntGauge {
-    registered(registry, IntGauge::with_opts(opts(family)).expect("the table's names are valid"))
-}
-
-fn gauges(registry: &Registry, family: &Family) -> IntGaugeVec {
-    registered(registry, IntGaugeVec::new(opts(family), family.labels).expect("the table's names are valid"))
-}
-
-fn histogram(registry: &Registry, family: &Family) -> HistogramVec {
-    let bounds = match family.kind {
-        FamilyKind::Histogram(bounds) => bounds.to_vec(),
-        FamilyKind::Gauge | FamilyKind::Counter => unreachable!("only histograms of the table come here"),
-    };
-    let opts = HistogramOpts::from(opts(family)).buckets(bounds);
-    registered(registry, HistogramVec::new(opts, family.labels).expect("the table's names and bounds are valid"))
-}
-
-fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
-    registry.register(Box::new(collector.clone())).expect("the table names every family once");
-    collector
 }
 
 #[cfg(test)]

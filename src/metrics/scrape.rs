@@ -6,8 +6,10 @@
 use jiff::Timestamp;
 use prometheus::{CounterVec, GaugeVec, Registry};
 
+use super::Metrics;
+use super::families::{self, Family};
 use super::process::Process;
-use super::{Family, Metrics, families, opts, registered};
+use super::register::{opts, registered};
 use crate::domain::mode::ModeChange;
 use crate::domain::run::Phase;
 use crate::domain::status::{Freshness, MirrorStatus, Status};
