@@ -144,7 +144,7 @@ impl Driver {
     }
 
     pub(super) async fn act(&self, action: Action, work: &mut Work) -> Result<(), JournalError> {
-        work.give_up_early_lists();
+        work.give_up_early_answers();
         work.looking = match &action {
             // it goes on after its answer
             Action::Sync => Phase::Syncing,

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, SemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::budget::Reservation;
-use super::early_lists::EarlyLists;
+use super::early_answers::EarlyAnswers;
 use super::facts::LastSeen;
 use super::observer::Observed;
 use super::surroundings::Surroundings;
@@ -73,7 +73,7 @@ pub(super) struct Work {
     pub(super) purpose: Purpose,
     pub(super) observation: Observation,
     /// Lists that are read while the repository is looked at.
-    pub(super) early: EarlyLists,
+    pub(super) early: EarlyAnswers,
     /// For the lists that are held or read.
     pub(super) reserved: Option<Reservation>,
     /// Lists of this work did not fit into less.
@@ -98,7 +98,7 @@ impl Work {
             began,
             purpose,
             observation: Observation::default(),
-            early: EarlyLists::default(),
+            early: EarlyAnswers::default(),
             reserved: None,
             needs_all_memory: false,
             history,
@@ -227,8 +227,8 @@ impl Driver {
 
     pub(super) async fn look(&self, look: Look, work: &mut Work) {
         let looking = work.looking;
-        if !matches!(look, Look::Upstream | Look::LocalRefs) {
-            work.give_up_early_lists();
+        if !matches!(look, Look::Upstream | Look::LocalRefs | Look::Owner) {
+            work.give_up_early_answers();
         }
         match look {
             Look::Repository => {
@@ -240,13 +240,17 @@ impl Driver {
             }
             Look::Owner => {
                 self.enter(looking, None, work).await;
-                let answer = self.around.gitea.owner(&self.spec.owner).await;
+                let answer = match work.early.owner().await {
+                    Some(answer) => answer,
+                    None => self.around.gitea.owner(&self.spec.owner).await,
+                };
                 work.tick();
                 work.history.saw_owner(&answer);
                 work.observation.owner = Some(answer);
             }
             Look::Upstream => {
                 self.enter(looking, None, work).await;
+                self.begin_early_owner(work);
                 self.read_upstream(work).await;
             }
             Look::LocalRefs => {
@@ -316,6 +320,7 @@ impl Driver {
     async fn look_at_the_repository(&self, work: &mut Work) {
         work.history.gitea_unreachable = self.around.gitea_status().reachable == Some(false);
         self.begin_early_lists(work);
+        self.begin_early_owner(work);
         let (answer, date) = work.early.beside(self.around.gitea.repository(&self.spec)).await;
         work.tick();
         let now = self.around.clock.now();

@@ -12,30 +12,23 @@ use tokio::time::{Instant, sleep};
 
 use super::budget::Reservation;
 use super::driver::{Driver, TOLD_EVERY, Work};
-use super::early_lists::EarlyLists;
+use super::early_answers::{EarlyAnswers, UpstreamRead};
 use crate::domain::answer::{LocalRefsAnswer, Oversize, UpstreamAnswer};
-use crate::domain::decide::{EarlyReads, early_reads};
+use crate::domain::decide::{EarlyReads, early_owner, early_reads};
 use crate::domain::evidence::Seen;
 use crate::domain::refs::{ListLimits, RefList};
-
-/// One reading of upstream.
-pub(super) struct UpstreamRead {
-    seen: Seen<UpstreamAnswer>,
-    /// Until when the host asks to be left alone, if it does.
-    rests_until: Option<Instant>,
-}
 
 impl Work {
     /// Forgets both lists, and gives the memory back. They are read again when they are needed.
     pub(super) fn give_up_lists(&mut self) {
-        self.give_up_early_lists();
+        self.give_up_early_answers();
         self.observation.upstream = None;
         self.observation.local_refs = None;
         self.reserved = None;
     }
 
     /// Gives up what is being read and was not asked for. That upstream wants to be left alone stays known.
-    pub(super) fn give_up_early_lists(&mut self) {
+    pub(super) fn give_up_early_answers(&mut self) {
         if let Some(UpstreamRead { seen, rests_until: Some(until) }) = std::mem::take(&mut self.early).into_upstream() {
             self.resting = Some((until, seen.value));
         }
@@ -44,7 +37,7 @@ impl Work {
     /// Gives memory back in which no list is held or read.
     pub(super) fn free_unused_memory(&mut self) {
         let (upstream, local) = self.lists();
-        if upstream.is_none() && local.is_none() && self.early.is_empty() {
+        if upstream.is_none() && local.is_none() && self.early.holds_no_list() {
             self.reserved = None;
         }
     }
@@ -75,7 +68,7 @@ impl Driver {
             read
         } else {
             let limits = self.reserve(work).await;
-            self.upstream_reading(limits).await
+            work.early.beside(self.upstream_reading(limits)).await
         };
         if matches!(seen.value, UpstreamAnswer::Oversize(Oversize::List(_))) && self.reads_again(work) {
             return None;
@@ -92,7 +85,7 @@ impl Driver {
         let early = if !by_api && work.early.reads.local_refs_count(&self.spec, &work.observation) {
             work.early.local_refs().await
         } else {
-            work.give_up_early_lists();
+            work.give_up_early_answers();
             None
         };
         let seen = if let Some(seen) = early {
@@ -140,7 +133,6 @@ impl Driver {
     /// Begins to read the lists that may be read while the repository is looked at. That look never waits for memory: without
     /// it, lists are read after the answer.
     pub(super) fn begin_early_lists(&self, work: &mut Work) {
-        work.give_up_early_lists();
         let reads = early_reads(work.purpose, &work.observation, &work.history);
         if reads == EarlyReads::default() {
             return;
@@ -151,7 +143,15 @@ impl Driver {
         let Some(bytes) = work.reserved.as_ref().map(Reservation::share) else { return };
         let limits = ListLimits { time: self.around.policy.refs_time, bytes };
         work.early =
-            EarlyLists::begin(reads, || self.upstream_reading(limits), || self.local_refs_reading(false, limits));
+            EarlyAnswers::begin(reads, || self.upstream_reading(limits), || self.local_refs_reading(false, limits));
+    }
+
+    /// Begins to look at the owner, where that may be done beside the next look.
+    pub(super) fn begin_early_owner(&self, work: &mut Work) {
+        if early_owner(&work.observation, &work.history) {
+            let (gitea, spec) = (self.around.gitea.clone(), Arc::clone(&self.spec));
+            work.early.begin_owner(async move { gitea.owner(&spec.owner).await }.boxed());
+        }
     }
 
     /// What a list may take, once memory for both is reserved. Waiting for that is shown as what the run is at, and counts

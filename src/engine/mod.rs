@@ -14,7 +14,7 @@ mod deliveries;
 mod driven;
 mod driver;
 mod dry_run;
-mod early_lists;
+mod early_answers;
 mod ending;
 mod facts;
 mod following;

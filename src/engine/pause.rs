@@ -15,7 +15,7 @@ const HURRIED_EVERY: Duration = Duration::from_secs(10);
 
 impl Driver {
     pub(super) async fn wait(&self, wait: Wait, work: &mut Work) {
-        work.give_up_early_lists();
+        work.give_up_early_answers();
         work.looking = if wait.phase == Phase::Connecting { Phase::Inspecting } else { wait.phase };
         self.enter(wait.phase, wait.because.map(|because| *because), work).await;
         let salt = (self.spec.name.as_str(), self.around.clock.now().as_nanosecond());

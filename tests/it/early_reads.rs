@@ -178,3 +178,18 @@ fn an_upstream_that_asked_for_a_pause_while_gitea_was_in_trouble_is_left_alone_a
         assert_eq!(upstream_readings(&world), 2);
     });
 }
+
+#[test]
+fn the_owner_is_looked_at_beside_upstream_and_beside_the_name_once_it_was_made() {
+    story(async |mut world| {
+        for kind in [CallKind::GetOrg, CallKind::GetRepository] {
+            world.gitea().fault(kind, Fault::Delay(seconds(5)));
+        }
+        world.upstream.fault_for(Reader::Service, UpstreamFault::Delay(seconds(4)));
+        world.start().await;
+        let began = Instant::now();
+        world.expect("created").await;
+        // name and upstream (8), owner beside upstream (10), name and owner (15), name after the migrate (20), and then all (28)
+        assert!((seconds(28)..seconds(29)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    });
+}

@@ -1,7 +1,8 @@
-//! Which lists of refs are read while the repository is looked at, and whether Gitea's list counts afterwards.
+//! Which lists of refs are read while the repository is looked at, whether Gitea's list counts afterwards, and when the owner
+//! is looked at beside something else.
 //!
-//! Owns when that saves time and can mislead nobody. An early list is used only when the table asks for it, which is after
-//! the repository's answer; until then nothing follows from it. What the table does not ask for is given up.
+//! Owns when that saves time and can mislead nobody. An early answer is used only when the table asks for it, and for a list
+//! that is after the repository's answer; until then nothing follows from it. What the table does not ask for is given up.
 
 use crate::domain::answer::RepositoryAnswer;
 use crate::domain::observation::{History, Observation, RepositorySeen};
@@ -47,6 +48,18 @@ pub fn early_reads(purpose: Purpose, seen: &Observation, history: &History) -> E
             && upstream_is_well,
         local_refs: mirror.filter(|_| seen.local_refs.is_none()),
     }
+}
+
+/// Whether to look at the owner beside the look that comes next: at upstream, where the name is free; at the repository, after
+/// this run has made the owner, where the name was free just before.
+#[must_use]
+pub fn early_owner(seen: &Observation, history: &History) -> bool {
+    let will_be_made = history.migrate.is_none() && history.giving_up.is_none();
+    let free = match &seen.repository {
+        None => history.organisation.is_some(),
+        Some(RepositorySeen { answer, .. }) => *answer == RepositoryAnswer::Absent,
+    };
+    seen.owner.is_none() && history.streak.is_none() && will_be_made && free
 }
 
 impl EarlyReads {

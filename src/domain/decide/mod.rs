@@ -44,7 +44,7 @@ use super::spec::{MirrorSpec, Policy};
 pub use observe::{Finding, Standing, observe, standing, too_slow};
 
 pub use carrying::{Carrying, carry_out};
-pub use early_reads::{EarlyReads, Purpose, early_reads};
+pub use early_reads::{EarlyReads, Purpose, early_owner, early_reads};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{EarlyReads, Look, Purpose, early_reads};
+use super::super::{EarlyReads, Look, Purpose, early_owner, early_reads};
 use super::world::{World, mirror, refs, secs, trouble, upstream, upstream_with_head};
-use crate::domain::answer::{Refusal, Repository, RepositoryAnswer, SyncAnswer, TroubleKind};
+use crate::domain::answer::{
+    CreateOrganisationAnswer, OwnerAnswer, Refusal, Repository, RepositoryAnswer, SyncAnswer, TroubleKind,
+};
 use crate::domain::evidence::Seen;
 use crate::domain::mode::Mode;
 use crate::domain::observation::{GivingUp, History, Observation, RepositorySeen, Rest};
@@ -119,6 +121,44 @@ fn an_early_list_of_giteas_counts_for_the_mirror_that_was_expected_and_for_nothi
         let seen = Observation { repository, ..Observation::default() };
         assert_eq!(BOTH.local_refs_count(&spec(), &seen), counts, "{what}");
         assert!(!UPSTREAM.local_refs_count(&spec(), &seen), "{what}: none was read");
+    }
+}
+
+#[test]
+fn the_owner_is_looked_at_early_where_the_name_is_free_or_was_before_its_owner_was_made() {
+    let absent = || Some(seen(RepositoryAnswer::Absent));
+    let away = RepositoryAnswer::Trouble(trouble(TroubleKind::Connect));
+    let made = || {
+        let mut history = after(History::default(), &[seen(RepositoryAnswer::Absent)]);
+        history.created_organisation(CreateOrganisationAnswer::Created);
+        history
+    };
+    let migrated = || {
+        let mut history = made();
+        history.sends_migrate(&spec(), Timestamp::UNIX_EPOCH, true);
+        history
+    };
+    let giving_up = || {
+        let mut history = History::default();
+        history.gives_up(Problem::new(Code::MigrateFailed, "x"));
+        history
+    };
+    let table = vec![
+        ("before the first answer", None, History::default(), false),
+        ("the name is free", absent(), History::default(), true),
+        ("a mirror has it", Some(present(mirror())), History::default(), false),
+        ("Gitea is in trouble", Some(seen(away.clone())), after(History::default(), &[seen(away)]), false),
+        ("this run has made the owner", None, made(), true),
+        ("and has looked at the name again", absent(), made(), true),
+        ("a migrate was sent", absent(), migrated(), false),
+        ("and the name is looked at again", None, migrated(), false),
+        ("it is being undone", absent(), giving_up(), false),
+    ];
+    for (what, repository, history, early) in table {
+        let seen = Observation { repository, ..Observation::default() };
+        assert_eq!(early_owner(&seen, &history), early, "{what}");
+        let seen = Observation { owner: Some(OwnerAnswer::Organisation), ..seen };
+        assert!(!early_owner(&seen, &history), "{what}: it was looked at");
     }
 }
 

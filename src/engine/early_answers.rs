@@ -1,6 +1,6 @@
-//! Lists of refs that are read while the repository is looked at.
+//! Answers that are fetched before the table asks for them, beside another one.
 //!
-//! Owns the readings under way and those that have arrived. Takes note of nothing, and never decides which list is read or
+//! Owns the readings under way and those that have arrived. Takes note of nothing, and never decides what is read or
 //! counts: that is `decide`'s. A reading that is not wanted any more is given up by dropping it.
 
 use std::future::poll_fn;
@@ -9,19 +9,27 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
-use super::lists::UpstreamRead;
-use crate::domain::answer::LocalRefsAnswer;
+use crate::domain::answer::{LocalRefsAnswer, OwnerAnswer, UpstreamAnswer};
 use crate::domain::decide::EarlyReads;
 use crate::domain::evidence::Seen;
 
-/// The early readings of one look at the repository.
+/// One reading of upstream.
+pub(super) struct UpstreamRead {
+    pub(super) seen: Seen<UpstreamAnswer>,
+    /// Until when the host asks to be left alone, if it does.
+    pub(super) rests_until: Option<Instant>,
+}
+
+/// The early readings beside one look.
 #[derive(Default)]
-pub(super) struct EarlyLists {
-    /// Which were begun.
+pub(super) struct EarlyAnswers {
+    /// Which lists were begun.
     pub(super) reads: EarlyReads,
     upstream: Reading<UpstreamRead>,
     local_refs: Reading<Seen<LocalRefsAnswer>>,
+    owner: Reading<OwnerAnswer>,
 }
 
 /// One reading.
@@ -60,8 +68,8 @@ impl<T> Reading<T> {
     }
 }
 
-impl EarlyLists {
-    /// Begins them.
+impl EarlyAnswers {
+    /// Begins to read lists.
     pub(super) fn begin(
         reads: EarlyReads,
         upstream: impl FnOnce() -> BoxFuture<'static, UpstreamRead>,
@@ -69,11 +77,16 @@ impl EarlyLists {
     ) -> Self {
         let upstream = if reads.upstream { Reading::begin(upstream()) } else { Reading::None };
         let local_refs = reads.local_refs.map_or(Reading::None, |_| Reading::begin(local_refs()));
-        Self { reads, upstream, local_refs }
+        Self { reads, upstream, local_refs, owner: Reading::None }
     }
 
-    /// Whether there is none, neither under way nor arrived.
-    pub(super) const fn is_empty(&self) -> bool {
+    /// Begins to look at the owner.
+    pub(super) fn begin_owner(&mut self, owner: BoxFuture<'static, OwnerAnswer>) {
+        self.owner = Reading::begin(owner);
+    }
+
+    /// Whether there is no list, neither under way nor arrived.
+    pub(super) const fn holds_no_list(&self) -> bool {
         matches!((&self.upstream, &self.local_refs), (Reading::None, Reading::None))
     }
 
@@ -89,12 +102,17 @@ impl EarlyLists {
 
     /// Waits for upstream's list; `None`: none is being read.
     pub(super) async fn upstream(&mut self) -> Option<UpstreamRead> {
-        poll_fn(|context| if self.poll(context).0 { Poll::Ready(self.upstream.take()) } else { Poll::Pending }).await
+        poll_fn(|context| if self.poll(context)[0] { Poll::Ready(self.upstream.take()) } else { Poll::Pending }).await
     }
 
     /// Waits for Gitea's list; `None`: none is being read.
     pub(super) async fn local_refs(&mut self) -> Option<Seen<LocalRefsAnswer>> {
-        poll_fn(|context| if self.poll(context).1 { Poll::Ready(self.local_refs.take()) } else { Poll::Pending }).await
+        poll_fn(|context| if self.poll(context)[1] { Poll::Ready(self.local_refs.take()) } else { Poll::Pending }).await
+    }
+
+    /// Waits for the owner; `None`: nobody looks at it.
+    pub(super) async fn owner(&mut self) -> Option<OwnerAnswer> {
+        poll_fn(|context| if self.poll(context)[2] { Poll::Ready(self.owner.take()) } else { Poll::Pending }).await
     }
 
     /// What upstream has answered, if it has.
@@ -102,8 +120,8 @@ impl EarlyLists {
         self.upstream.take()
     }
 
-    /// Goes on with both; whether each is over.
-    fn poll(&mut self, context: &mut Context<'_>) -> (bool, bool) {
-        (self.upstream.poll(context), self.local_refs.poll(context))
+    /// Goes on with upstream, Gitea's refs and the owner; whether each is over.
+    fn poll(&mut self, context: &mut Context<'_>) -> [bool; 3] {
+        [self.upstream.poll(context), self.local_refs.poll(context), self.owner.poll(context)]
     }
 }
