@@ -185,7 +185,7 @@ fn a_push_to_one_of_many_mirrors_of_a_run_is_proven_there_and_costs_the_others_n
         }
         // Gitea takes its time to show the refs of the first, and the others are synced meanwhile
         world.gitea().set_sync_delay(Duration::from_millis(200));
-        world.gitea().fault_once(CallKind::InfoRefs, Fault::Delay(Duration::from_secs(9)));
+        world.gitea().fault_once_at("one", CallKind::InfoRefs, Fault::Delay(Duration::from_secs(9)));
         let run = id(&world.post(&json!({ "onLegacy": "renameAside" })).await);
         sleep(Duration::from_millis(500)).await;
         let commit = world.upstream.commit("one", "main", 1);

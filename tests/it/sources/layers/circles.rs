@@ -12,7 +12,7 @@ use crate::sources::{Source, sources};
 const CIRCLES: &[&str] = &[
     "domain/healing.rs domain/notice.rs domain/status.rs",
     "engine/asking.rs engine/coordinator.rs engine/deliveries.rs engine/driven.rs engine/ending.rs engine/observing.rs engine/restart.rs engine/telling.rs",
-    "engine/driver.rs engine/early_lists.rs engine/lists.rs engine/observer.rs",
+    "engine/driver.rs engine/observer.rs",
     "journal/deliveries.rs journal/events.rs journal/keys.rs journal/modes.rs journal/notices.rs journal/opening.rs journal/rows.rs journal/runs.rs journal/store.rs",
 ];
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::state::{Kind, NewRepository, Repository, State, Token};
+use super::state::{Kind, NewRepository, Repository, Script, State, Token};
 use super::{Gitea, Settings};
 use crate::call::{Call, Done, Effect};
 use crate::fault::{CallKind, Fault};
@@ -200,12 +200,18 @@ impl Gitea {
 
     /// Makes every call of a kind go wrong, until [`Gitea::clear_faults`].
     pub fn fault(&self, kind: CallKind, fault: Fault) {
-        self.state().scripts.push((kind, fault, false));
+        self.state().scripts.push(Script { kind, repository: None, fault, once: false });
     }
 
     /// Makes the next call of a kind go wrong; several of them are used one call each, in order.
     pub fn fault_once(&self, kind: CallKind, fault: Fault) {
-        self.state().scripts.push((kind, fault, true));
+        self.state().scripts.push(Script { kind, repository: None, fault, once: true });
+    }
+
+    /// Makes the next call of a kind for a repository of this name go wrong.
+    pub fn fault_once_at(&self, repository: &str, kind: CallKind, fault: Fault) {
+        let repository = Some(repository.to_owned());
+        self.state().scripts.push(Script { kind, repository, fault, once: true });
     }
 
     /// Ends every fault.

@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use super::Gitea;
 use super::answer::set;
 use super::route::{self, Route};
+use super::state::Script;
 use crate::call::Call;
 use crate::fault::{self, CallKind, Cut, Fault, Unreached};
 use crate::upstream::{authorization, header_text};
@@ -149,8 +150,8 @@ impl Gitea {
     /// Whether this call never arrives: the first fault for it says so, which is spent if it was made for one call.
     fn unreached(&self, kind: CallKind) -> Option<Unreached> {
         let mut state = self.state();
-        let first = state.scripts.iter().position(|(of, ..)| of.covers(kind))?;
-        let (_, Fault::Unreached(why), once) = &state.scripts[first] else { return None };
+        let first = state.scripts.iter().position(|script| script.repository.is_none() && script.kind.covers(kind))?;
+        let Script { fault: Fault::Unreached(why), once, .. } = &state.scripts[first] else { return None };
         let (why, once) = (*why, *once);
         if once {
             state.scripts.remove(first);
@@ -167,14 +168,14 @@ impl Gitea {
         let hooks = Vec::into_iter(mine).map(|(_, hook)| hook).collect();
         let mut faults = Vec::new();
         let mut spent = false;
-        state.scripts.retain(|(of, fault, once)| {
+        state.scripts.retain(|script| {
             // Of the faults for one call, the first alone is meant for this one.
-            let concerns = of.covers(kind) && !(*once && spent);
+            let concerns = script.covers(kind, asked.parts.uri.path()) && !(script.once && spent);
             if concerns {
-                faults.push(fault.clone());
-                spent |= *once;
+                faults.push(script.fault.clone());
+                spent |= script.once;
             }
-            !(concerns && *once)
+            !(concerns && script.once)
         });
         (hooks, faults)
     }

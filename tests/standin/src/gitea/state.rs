@@ -11,6 +11,23 @@ use super::{Gitea, Settings};
 use crate::call::{Call, Done, Effect};
 use crate::fault::{CallKind, Fault};
 
+/// A fault that is to come.
+pub(super) struct Script {
+    pub(super) kind: CallKind,
+    /// `None`: whichever the call is for.
+    pub(super) repository: Option<String>,
+    pub(super) fault: Fault,
+    pub(super) once: bool,
+}
+
+impl Script {
+    /// Whether it is for a call of this kind to this path.
+    pub(super) fn covers(&self, kind: CallKind, path: &str) -> bool {
+        let names = |name: &String| path.split('/').any(|segment| segment.trim_end_matches(".git") == name);
+        self.kind.covers(kind) && self.repository.as_ref().is_none_or(names)
+    }
+}
+
 /// A user or an organisation: Gitea keeps both in one table.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
@@ -108,7 +125,7 @@ pub(super) struct State {
     pub(super) down: bool,
     /// Killed once the next rename has moved its folder.
     pub(super) dies_in_rename: bool,
-    pub(super) scripts: Vec<(CallKind, Fault, bool)>,
+    pub(super) scripts: Vec<Script>,
     pub(super) hooks: Vec<(CallKind, Hook)>,
     pub(super) calls: Vec<Call>,
     /// Calls that were carried out, in order.
