@@ -1,10 +1,10 @@
-//! The two stages of ending: soft (begin nothing new, hand back what waits) and hard (drop what is left).
+//! The two stages of shutdown: soft (start nothing new, hand back what waits) and hard (drop the rest).
 //!
-//! Owns the two signals and nothing else. Who listens decides what they mean for it.
+//! Owns the two signals. Never decides what they mean; each listener does.
 
 use tokio_util::sync::CancellationToken;
 
-/// Both stages; cheap to clone.
+/// Signals of both stages; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     soft: CancellationToken,
@@ -12,35 +12,35 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Nothing has been asked for yet.
+    /// Creates signals that are not set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks everything to come to its end.
+    /// Requests the soft stage.
     pub fn begin(&self) {
         self.soft.cancel();
     }
 
-    /// Ends everything now.
+    /// Requests the hard stage.
     pub fn force(&self) {
         self.soft.cancel();
         self.hard.cancel();
     }
 
-    /// Whether the end was asked for.
+    /// Whether a shutdown was requested.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.soft.is_cancelled()
     }
 
-    /// Waits until the end is asked for.
+    /// Waits for the soft stage.
     pub async fn begun(&self) {
         self.soft.cancelled().await;
     }
 
-    /// Waits until everything has to end now.
+    /// Waits for the hard stage.
     pub async fn forced(&self) {
         self.hard.cancelled().await;
     }

@@ -1,8 +1,8 @@
-//! The log: where it goes, in which form, and how much of it.
+//! The log: its destination, its form and its level.
 //!
-//! Owns the one tracing subscriber of the process. Writes to stderr, so that a command's output stays clean; times are
-//! UTC. The target `audit` is always written, whatever the level: who changed something is not a matter of taste.
-//! Never called by a library function: `main` sets it up once.
+//! Owns the one tracing subscriber of the process. Writes to stderr, so that a command's stdout stays clean. Times are
+//! UTC. The target `audit` is written at every level, because changes must be traceable. Never called by a library
+//! function: `main` sets it up once.
 
 use std::io::{self, IsTerminal as _};
 
@@ -14,38 +14,40 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The form of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For a person.
+    /// For people.
     Text,
-    /// A JSON object a line.
+    /// One JSON object for each line.
     Json,
 }
 
-/// The level where nothing is said.
+/// The level without a setting.
 const DEFAULT: &str = "info";
 
-/// A filter that cannot be read.
+/// A filter that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "write a level (trace, debug, info, warn, error, off), or levels of targets as in info,cutover_api::gitea=debug: {0}"
 )]
 pub struct BadFilter(String);
 
-/// Sets the process's log up: in `format`, or by default as text on a terminal and as JSON elsewhere; `filter` is the
-/// value of `CUTOVER_LOG`. One that cannot be read, which [`check`] tells, counts as the default.
+/// Sets up the process's log.
+///
+/// Without a `format` a terminal gets text, anything else JSON. `filter` is the value of `CUTOVER_LOG`. A filter that
+/// [`check`] refuses counts as the default.
 pub fn init(format: Option<Format>, filter: Option<&str>) {
     let default = if io::stderr().is_terminal() { Format::Text } else { Format::Json };
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let subscriber = subscriber(format.unwrap_or(default), filter_from(filter), colours, io::stderr);
-    // a panic's own words may hold anything; where it was is enough to find it
+    // A panic's message may contain anything. Its location is enough to find it.
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(at, "a panic: a mistake of ours");
+        tracing::error!(at, "panic (bug)");
     }));
-    // a second call, as tests make it, leaves the first one's subscriber in place
+    // Tests call this twice; the first subscriber stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Whether a value of `CUTOVER_LOG` can be read.
+/// Checks that a value of `CUTOVER_LOG` can be parsed.
 ///
 /// # Errors
 /// [`BadFilter`]: it cannot.
@@ -55,7 +57,7 @@ pub fn check(filter: &str) -> Result<(), BadFilter> {
 
 fn parse(text: &str) -> Result<EnvFilter, BadFilter> {
     let text = text.trim();
-    // a word alone would be taken for a target: all of it would be logged, and nothing else
+    // tracing reads a single word as a target, which enables all its lines and disables every other.
     for directive in text.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
         let word = !directive.contains(['=', '[']) && directive.parse::<LevelFilter>().is_err();
         if word || directive.ends_with('=') {

@@ -1,26 +1,26 @@
-//! Who may do what: the roles, and whoever was recognised as holding one.
+//! Authorization: the roles, and the principals that hold them.
 //!
-//! Owns the words and their order. How somebody is recognised is `config`'s (tokens), `kube`'s (Kubernetes) and the
-//! API's (headers).
+//! Owns the roles and their order. Never recognises a caller: `config` (tokens), `kube` (Kubernetes) and the API
+//! (headers) do.
 
 use std::fmt;
 
 use super::problem::Code;
 
-/// What a caller may do; each role may do all that the ones before it may.
+/// Role of a caller. Each role includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// May read.
     Viewer,
-    /// May also ask for runs and end them.
+    /// May also start and cancel runs.
     Operator,
 }
 
 impl Role {
-    /// All of them, the weakest first.
+    /// All roles, from the weakest to the strongest.
     pub const ALL: &'static [Self] = &[Self::Viewer, Self::Operator];
 
-    /// Its one spelling.
+    /// The role's spelling on the wire.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -29,13 +29,13 @@ impl Role {
         }
     }
 
-    /// The one of that spelling.
+    /// Parses a role's spelling on the wire.
     #[must_use]
     pub fn from_label(label: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|role| role.label() == label)
     }
 
-    /// Whether this role may do what `needed` may.
+    /// Whether this role includes `needed`.
     #[must_use]
     pub fn covers(self, needed: Self) -> bool {
         self >= needed
@@ -48,32 +48,32 @@ impl fmt::Display for Role {
     }
 }
 
-/// Somebody who has been recognised.
+/// A recognised caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// The name in the tokens file or in Kubernetes, for the journal and the log; never a secret.
     pub name: String,
-    /// What they may do.
+    /// The caller's role.
     pub role: Role,
 }
 
-/// Why whoever presents a token is not let in.
+/// Reason why a token is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stranger {
-    /// Nobody knows the token.
+    /// The token is unknown.
     Unknown,
-    /// Kubernetes knows whose token it is, and no list of ours has that name.
+    /// Kubernetes recognises the token, but its user is on no list of the configuration.
     NotListed {
-        /// Who it is.
+        /// The user's name.
         name: String,
     },
-    /// The tokens file cannot be read, so nobody knows whether it lists the token; the text says why, for the log.
+    /// The tokens file cannot be read. The text is for the log.
     Unreadable(String),
-    /// Kubernetes could not be asked: nobody knows whose token it is.
+    /// Kubernetes could not be asked, so the token's user is unknown.
     NotAsked {
-        /// What is wrong.
+        /// The problem's code.
         code: Code,
-        /// What happened, for the log.
+        /// The error, for the log.
         why: String,
     },
 }

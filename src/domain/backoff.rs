@@ -1,21 +1,22 @@
-//! How long to wait before asking again.
+//! Pauses between attempts.
 //!
-//! Owns the figures. Jitter is the driver's: it has the random numbers, and this is pure.
+//! Owns their lengths. Never adds jitter: this module is pure, so its callers do.
 
 use std::time::Duration;
 
-/// The longest pause between two looks at something that does not answer: a dependency that is back is seen within it.
+/// The longest pause between two attempts, and therefore the longest time until a recovered dependency is noticed.
 pub const LONGEST: Duration = Duration::from_secs(30);
 
-/// The pause before try `count + 1`: half a second, doubling, at most [`LONGEST`].
+/// Pause before attempt `count + 1`: half a second, doubling, at most [`LONGEST`].
 #[must_use]
 pub fn exponential(count: u32) -> Duration {
     let doublings = count.saturating_sub(1).min(10);
     (Duration::from_millis(500) * 2_u32.pow(doublings)).min(LONGEST)
 }
 
-/// The pause while polling for something that has gone on for `since`: a tenth of it, within bounds, so that what is
-/// quick is seen quickly and what is slow is not asked for often.
+/// Pause while polling something that has taken `since`: a tenth of that, within bounds.
+///
+/// A quick result is noticed quickly, and a slow one is not polled often.
 #[must_use]
 pub fn polling(since: Duration, shortest: Duration, longest: Duration) -> Duration {
     (since / 10).clamp(shortest, longest)

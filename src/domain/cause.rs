@@ -1,34 +1,35 @@
-//! Why a connection could not be made, as far as the remedy depends on it.
+//! Causes of a failed connection, as far as the remedy depends on them.
 //!
-//! Owns the reasons that a TLS library and a forward proxy give, their spelling on the wire (`reason`) and their remedies.
+//! Owns the causes that a TLS library and a forward proxy report, their spelling on the wire (`reason`) and their
+//! remedies. Never detects a cause; `transport` does.
 
 use serde::{Deserialize, Serialize};
 
-/// What stood in the way of a connection.
+/// Cause of a failed connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// The certificate's issuer is not trusted.
     UnknownIssuer,
-    /// The certificate is its own issuer, and is not trusted.
+    /// The certificate is self-signed and not trusted.
     SelfSigned,
     /// The certificate is for other names.
     WrongName,
-    /// The certificate is no longer valid.
+    /// The certificate has expired.
     Expired,
     /// The certificate is not valid yet.
     NotYetValid,
-    /// What answers does not speak TLS.
+    /// The server does not speak TLS.
     NoTls,
-    /// What answers speaks TLS 1.1 or older only.
+    /// The server speaks only TLS 1.1 or older.
     OldTls,
     /// The forward proxy refuses, or cannot be used.
     Proxy,
-    /// The forward proxy wants a login.
+    /// The forward proxy requires a log-in.
     ProxyLogin,
 }
 
-/// Which side could not be reached.
+/// The unreachable server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// Gitea.
@@ -38,7 +39,7 @@ pub enum Side {
 }
 
 impl Cause {
-    /// Its one spelling.
+    /// The cause's spelling on the wire.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -54,7 +55,7 @@ impl Cause {
         }
     }
 
-    /// What to do about it.
+    /// Returns the remedy.
     #[must_use]
     pub fn remedy(self, side: Side) -> String {
         let (bundle, url) = match side {

@@ -1,7 +1,8 @@
-//! Credentials: how they are held, asked for, and cut out of other people's words.
+//! Credentials: how they are held and read, and how they are redacted from texts of other servers.
 //!
-//! Owns the types through which a secret passes. Reads no file: `config` implements [`CredentialSource`]. A secret
-//! has no `Display` and is never serialised; [`Redactor`] works by value, since patterns have failed everywhere else.
+//! Owns the types through which a secret passes. A secret has no `Display` and is never serialised. Never reads a file:
+//! `config` implements [`CredentialSource`]. [`Redactor`] compares values, because patterns miss secrets of unknown
+//! form.
 
 use std::fmt;
 
@@ -9,14 +10,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// What proves to another server who we are.
+/// A credential for another server.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// An access token.
     Token(SecretString),
-    /// A name and a password.
+    /// A user name and a password.
     Basic {
-        /// The name; not a secret by itself.
+        /// The user name; not a secret.
         username: String,
         /// The password.
         password: SecretString,
@@ -24,7 +25,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// The value of an `Authorization` header for an API that takes `token …`, as Gitea's does.
+    /// Returns the value of an `Authorization` header for an API that accepts `token …`, such as Gitea's.
     #[must_use]
     pub fn api_header(&self) -> SecretString {
         match self {
@@ -33,8 +34,9 @@ impl Credential {
         }
     }
 
-    /// The value of an `Authorization` header for git over HTTP: always Basic. The name `oauth2` beside a token is what
-    /// GitLab demands and what GitHub, Gitea and Forgejo take.
+    /// Returns the value of an `Authorization` header for git over HTTP, which is always Basic.
+    ///
+    /// With a token the user name is `oauth2`: GitLab requires it; GitHub, Gitea and Forgejo accept it.
     #[must_use]
     pub fn git_header(&self) -> SecretString {
         let (name, secret) = match self {
@@ -57,21 +59,21 @@ impl Credential {
     }
 }
 
-/// A credential that cannot be read; `Display` names the file and what is wrong with it, never its content.
+/// A credential that cannot be read. `Display` names the file and the fault, never its content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CredentialError(pub String);
 
-/// Where a credential comes from: asked anew at each use, so that a rotated secret needs no restart.
+/// Source of a credential, read at each use so that a rotated secret needs no restart.
 pub trait CredentialSource: fmt::Debug + Send + Sync {
-    /// The credential as it is now; `None`: there is none to be used.
+    /// Returns the current credential; `None` if none is configured.
     ///
     /// # Errors
-    /// When one is configured and cannot be read.
+    /// The configured credential cannot be read.
     fn read(&self) -> Result<Option<Credential>, CredentialError>;
 }
 
-/// No credential at all: for a public upstream.
+/// Source without a credential, for a public upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct NoCredential;
 
@@ -81,16 +83,16 @@ impl CredentialSource for NoCredential {
     }
 }
 
-/// What stands where a secret was.
+/// Replacement for a secret in a text.
 pub const REDACTED: &str = "[redacted]";
 
-/// Secrets shorter than this are not looked for: they would be found in innocent words, and guard nothing.
+/// Shorter secrets are not redacted: they would match ordinary words, and protect nothing.
 const SHORTEST: usize = 4;
 
-/// Cuts secrets out of text by value, in every form in which servers have been seen to repeat them.
+/// Removes secrets from texts by value, in every form in which servers have repeated them.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    // longest first, so that no form is cut out of the middle of a longer one
+    // Sorted by length, longest first, so that a form that contains another one is replaced first.
     forms: Vec<String>,
 }
 
@@ -101,7 +103,7 @@ impl fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// A redactor that knows these credentials.
+    /// Creates a redactor of these credentials.
     #[must_use]
     pub fn knowing<'a>(credentials: impl IntoIterator<Item = &'a Credential>) -> Self {
         let mut forms = Vec::new();
@@ -126,7 +128,7 @@ impl Redactor {
         Self { forms }.sorted()
     }
 
-    /// This one, which then knows those, too.
+    /// Adds credentials.
     #[must_use]
     pub fn and_knowing<'a>(mut self, credentials: impl IntoIterator<Item = &'a Credential>) -> Self {
         self.forms.extend(Self::knowing(credentials).forms);
@@ -139,7 +141,7 @@ impl Redactor {
         self
     }
 
-    /// The text without the secrets.
+    /// Returns the text without the secrets.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -150,7 +152,7 @@ impl Redactor {
     }
 }
 
-/// Every byte but the unreserved ones as `%XX`, which is how Go and browsers write userinfo.
+/// Percent-encodes every byte but the unreserved ones, as Go and browsers do in userinfo.
 fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |out, byte| {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -162,7 +164,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn replace_ignoring_case(text: &str, form: &str) -> String {
-    // ASCII case only: offsets stay the same
+    // Only ASCII changes case, so that byte offsets stay the same.
     let (haystack, needle) = (text.to_ascii_lowercase(), form.to_ascii_lowercase());
     let mut out = String::with_capacity(text.len());
     let mut from = 0;
@@ -213,7 +215,7 @@ mod tests {
         fn no_secret_survives(secret in "[ -~]{4,24}", before in "\\PC{0,20}", after in "\\PC{0,20}") {
             let redactor = Redactor::knowing([&Credential::Token(secret.clone().into())]);
             let clean = redactor.redact(&format!("{before}{secret}{after}"));
-            // what we put in its place may itself hold a very short secret
+            // The replacement itself may contain a very short secret.
             prop_assert!(!clean.replace(REDACTED, "\0").contains(&secret), "{}", clean);
         }
     }

@@ -1,24 +1,24 @@
-//! Durations as Go writes them: the only form in which Gitea takes and shows a mirror interval.
+//! Durations in Go's notation, the only form in which Gitea accepts and shows a mirror interval.
 //!
-//! Owns parsing (`1h30m`, `600s`, `1.5h`), printing (`1h30m0s`) and nothing else. Intervals are compared as
-//! durations, never as text: Gitea answers `10m0s` to a PATCH of `600s`.
+//! Owns parsing (`1h30m`, `600s`, `1.5h`) and printing (`1h30m0s`). Intervals must be compared as durations, never as
+//! text: Gitea answers `10m0s` to a PATCH of `600s`.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A non-negative duration with Go's text form.
+/// A non-negative duration in Go's notation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GoDuration(Duration);
 
-/// Why a text is no Go duration that we take.
+/// A text that is not a Go duration, or a negative one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a Go duration such as 10m0s, 1h30m or 600s")]
 pub struct NotADuration;
 
-/// Go keeps nanoseconds in an `int64`; whatever does not fit there does not parse there either.
+/// The longest duration in Go, which keeps nanoseconds in an `int64`.
 const GO_MAX_NANOS: u128 = i64::MAX as u128;
 
 const UNITS: [(&str, u128); 8] = [
@@ -33,7 +33,7 @@ const UNITS: [(&str, u128); 8] = [
 ];
 
 impl GoDuration {
-    /// The interval that means "never by itself" to Gitea.
+    /// The interval that disables Gitea's periodic sync.
     pub const ZERO: Self = Self(Duration::ZERO);
 
     /// Wraps a duration.
@@ -42,16 +42,16 @@ impl GoDuration {
         Self(duration)
     }
 
-    /// The duration.
+    /// Returns the duration.
     #[must_use]
     pub const fn get(self) -> Duration {
         self.0
     }
 
-    /// Reads a Go duration, as `time.ParseDuration` does, but no negative one.
+    /// Parses a Go duration as `time.ParseDuration` does, except that negative ones are refused.
     ///
     /// # Errors
-    /// Anything else: another notation, a unit left out, white space, a value beyond Go's range.
+    /// Any other text: another notation, a missing unit, white space, a value over Go's limit.
     pub fn parse(text: &str) -> Result<Self, NotADuration> {
         let mut rest = text.strip_prefix('+').unwrap_or(text);
         if rest == "0" {
@@ -77,12 +77,13 @@ impl GoDuration {
     }
 }
 
-/// Splits a decimal number off the front: its digits as a whole, the power of ten to divide by, the rest.
+/// Splits off a leading decimal number: its digits as one integer, the power of ten to divide by, the rest.
 fn number(text: &str) -> Result<(u128, u128, &str), NotADuration> {
     let end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or(NotADuration)?;
     let (digits, rest) = text.split_at(end);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    // 20 digits each cannot overflow below; nothing that Go would take is longer, but for idle zeros
+    // With at most 20 digits each, the arithmetic cannot overflow. Go's longest numbers have fewer, apart from
+    // redundant zeros.
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || whole.len() > 20 || fraction.len() > 9 {
         return Err(NotADuration);
     }
@@ -94,7 +95,7 @@ fn number(text: &str) -> Result<(u128, u128, &str), NotADuration> {
 }
 
 impl fmt::Display for GoDuration {
-    /// As Go's `Duration.String()`: `10m0s`, `1h30m0s`, `1.5s`, `250ms`, `0s`.
+    /// Prints as Go's `Duration.String()` does: `10m0s`, `1h30m0s`, `1.5s`, `250ms`, `0s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
         let (hours, minutes) = (nanos / 3_600_000_000_000, nanos / 60_000_000_000 % 60);
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn go_durations_are_read_and_printed_as_go_does() {
-        // pairs printed by Go's own time.Duration.String()
+        // Printed by Go's own `Duration.String()`.
         for (text, printed) in [
             ("10m0s", "10m0s"),
             ("600s", "10m0s"),

@@ -1,7 +1,7 @@
-//! The proof of a success, and the only way to make one.
+//! The proof that a mirror is in sync.
 //!
-//! Owns [`Evidence`]: its one constructor takes two complete ref lists and refuses unless they are as the mirror's
-//! rule demands. Whoever holds one holds the proof.
+//! Owns [`Evidence`]. Its one constructor takes two complete ref lists and refuses them unless they match by the
+//! mirror's rule. Never reads a list.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,27 +9,27 @@ use serde::{Deserialize, Serialize};
 use super::refs::{Comparison, Digest, ObjectId, Prune, RefList, compare};
 use super::spec::MirrorSpec;
 
-/// Something read, and when it was read by our wall clock.
+/// A value with the time of its reading, by cutover-api's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen<T> {
-    /// When its last byte was here.
+    /// When its last byte arrived.
     pub at: Timestamp,
-    /// What was read.
+    /// The value.
     pub value: T,
 }
 
-/// What proves a success: the refs of both sides and when each was read.
+/// Proof of a success: the refs of both sides and when each was read.
 ///
-/// One that is read back from the journal is held to what every proof fulfils.
+/// A proof from the journal must meet the conditions of a new one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Readings", into = "Readings")]
 pub struct Evidence(Readings);
 
-/// What two readings showed, as the journal has it. On its own it proves nothing.
+/// The results of two readings, in the journal's form. They prove nothing until they are checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Readings {
     refs: usize,
-    /// `None`: written by a version that did not count them.
+    /// `None` from a version that did not record it.
     #[serde(default)]
     branches: Option<usize>,
     upstream_digest: Digest,
@@ -38,7 +38,7 @@ struct Readings {
     tracked_branch: String,
     tracked_commit: ObjectId,
     rewritten: Option<bool>,
-    /// Left out by versions that did not look at it.
+    /// Missing from versions that did not record it.
     #[serde(default)]
     upstream_shallow: bool,
     upstream_read_at: Timestamp,
@@ -62,20 +62,22 @@ impl TryFrom<Readings> for Evidence {
     }
 }
 
-/// Why two lists prove nothing.
+/// Reason why two lists are no proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotProven {
-    /// Upstream shows no ref at all: an empty list proves nothing but that something is wrong.
+    /// Upstream has no ref at all, which is more likely a fault than an empty repository.
     UpstreamEmpty,
     /// Upstream does not have the tracked branch.
     BranchMissing,
-    /// Refs that are not as they must be.
+    /// Refs differ.
     Differing(Comparison),
 }
 
 impl Evidence {
-    /// Proves that Gitea holds what upstream has. `rewritten` says whether a sync of this run moved the tracked branch
-    /// to a commit that its old one is no ancestor of: `None` where nobody can tell.
+    /// Proves that Gitea has what upstream has.
+    ///
+    /// `rewritten`: whether a sync of this run moved the tracked branch to a commit that does not descend from its old
+    /// one; `None` if that is unknown.
     ///
     /// # Errors
     /// [`NotProven`], with what is missing.
@@ -92,7 +94,7 @@ impl Evidence {
         let comparison = compare(upstream.value, gitea.value, spec.prune);
         let (upstream_digest, gitea_digest) =
             (upstream.value.digest(), gitea.value.digest_restricted_to(upstream.value));
-        // the digests are a second opinion on the comparison, by another path through the same data
+        // The digests check the comparison by a second way through the same data.
         if comparison.differing > 0 || upstream_digest != gitea_digest {
             return Err(NotProven::Differing(comparison));
         }
@@ -111,55 +113,55 @@ impl Evidence {
         }))
     }
 
-    /// How many heads and tags upstream has.
+    /// Number of upstream's heads and tags.
     #[must_use]
     pub const fn refs(&self) -> usize {
         self.0.refs
     }
 
-    /// How many of them are branches: what a later list of upstream's is held against.
+    /// Number of upstream's branches, with which later lists are compared.
     #[must_use]
     pub const fn branches(&self) -> Option<usize> {
         self.0.branches
     }
 
-    /// The digest of upstream's list.
+    /// Digest of upstream's list.
     #[must_use]
     pub const fn upstream_digest(&self) -> &Digest {
         &self.0.upstream_digest
     }
 
-    /// The digest of Gitea's, restricted to the names that upstream has.
+    /// Digest of Gitea's list, restricted to the names that upstream has.
     #[must_use]
     pub const fn gitea_digest(&self) -> &Digest {
         &self.0.gitea_digest
     }
 
-    /// How many refs only Gitea has.
+    /// Number of refs that only Gitea has.
     #[must_use]
     pub const fn only_in_gitea(&self) -> usize {
         self.0.only_in_gitea
     }
 
-    /// The branch that had to be there.
+    /// The tracked branch.
     #[must_use]
     pub fn tracked_branch(&self) -> &str {
         &self.0.tracked_branch
     }
 
-    /// Its commit, on both sides.
+    /// The tracked branch's commit, the same on both sides.
     #[must_use]
     pub const fn tracked_commit(&self) -> &ObjectId {
         &self.0.tracked_commit
     }
 
-    /// Whether a sync of the run replaced history: `None` where nobody can tell.
+    /// Whether a sync of the run replaced history; `None` if that is unknown.
     #[must_use]
     pub const fn rewritten(&self) -> Option<bool> {
         self.0.rewritten
     }
 
-    /// Whether upstream said that its history is not whole: its refs are proven, commits before its boundary are nowhere.
+    /// Whether upstream is a shallow clone. Its refs are proven, but older commits may be missing on both sides.
     #[must_use]
     pub const fn upstream_shallow(&self) -> bool {
         self.0.upstream_shallow
@@ -177,33 +179,33 @@ impl Evidence {
         self.0.gitea_read_at
     }
 
-    /// The moment for which the proof holds: the older of the two readings.
+    /// The time for which the proof holds: that of the older reading.
     #[must_use]
     pub fn proven_at(&self) -> Timestamp {
         self.0.upstream_read_at.min(self.0.gitea_read_at)
     }
 }
 
-/// What Gitea is known to do about pruning on one repository, as the journal remembers it: its API never shows it.
+/// Gitea's pruning setting of one repository, as the journal remembers it, because Gitea's API does not show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PruneMemory {
-    /// The repository: another id is another repository, of which nothing is known.
+    /// The repository's id. Of a repository with another id nothing is known.
     pub repository: u64,
-    /// What was sent.
+    /// The setting that was sent.
     pub prune: Prune,
-    /// How sure it is.
+    /// How certain it is that Gitea still has it.
     pub certainty: PruneCertainty,
 }
 
-/// How sure it is that pruning is as it was sent.
+/// Certainty that Gitea still has the pruning setting that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PruneCertainty {
-    /// It was sent, and a sync that was then running may have written the old value back since.
+    /// A sync that was running when it was sent may have written the old value back since.
     Sent {
-        /// `mirror_updated` when it was sent; once that moves, it has to be sent again.
+        /// `mirror_updated` at that time. Once it changes, the setting must be sent again.
         mirror_updated: Timestamp,
     },
-    /// It was sent when nothing could undo it.
+    /// It was sent when nothing could overwrite it.
     Known,
 }
 
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_equal_refs_with_the_tracked_branch_makes_evidence() {
+    fn only_equal_refs_with_the_tracked_branch_are_evidence() {
         let spec = spec();
         let main = seen(&[("refs/heads/main", 'a')]);
         let evidence = prove(&spec, &main, &main, Some(false)).unwrap();
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proof_is_not_read_back_as_one() {
+    fn readings_that_prove_nothing_are_not_restored_as_a_proof() {
         let main = seen(&[("refs/heads/main", 'a')]);
         let evidence = prove(&spec(), &main, &main, None).unwrap();
         let written = serde_json::to_value(&evidence).unwrap();

@@ -1,48 +1,49 @@
-//! Idempotency keys: what makes asking twice the same as asking once.
+//! Idempotency keys, which let a caller repeat a request without repeating its effect.
 //!
-//! Owns what a key may look like and when two requests are the same. Keeps nothing: that is the journal's.
+//! Owns a key's form, and when two requests are the same. Never stores a key; the journal does.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// The most characters of a key.
+/// The longest key, in characters.
 pub const LONGEST: usize = 255;
 
-/// A caller's name for one request.
+/// A caller's key for one request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Box<str>);
 
 impl Key {
-    /// Takes 1 to [`LONGEST`] visible ASCII characters. A comma or a quotation mark is none of them: with one, it may
-    /// as well be a list of keys or a quoted one, and two readers of it would not agree on what the key is.
+    /// Parses 1 to [`LONGEST`] visible ASCII characters, without comma and quotation mark.
+    ///
+    /// With those, the text may be a list of keys or a quoted key, and two readers may disagree on the key.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let sound = text.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b',' | b'"'));
         (sound && (1..=LONGEST).contains(&text.len())).then(|| Self(text.into()))
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a request asked for, as a hash: two are equal only if the same was asked for.
+/// Hash of a request. Equal hashes mean the same request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(Box<str>);
 
 impl Fingerprint {
-    /// Of a request in its one spelling.
+    /// Hashes a request in its canonical spelling.
     #[must_use]
     pub fn of(request: &str) -> Self {
         Self(format!("{:x}", Sha256::digest(request)).into())
     }
 
-    /// One that was kept.
+    /// Restores a hash from the journal.
     #[must_use]
     pub fn kept(text: &str) -> Self {
         Self(text.into())
@@ -55,14 +56,14 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// A request under a key.
+/// A request with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyed {
-    /// Whose key it is: each caller has its own.
+    /// The caller. Each caller has keys of its own.
     pub caller: String,
     /// The key.
     pub key: Key,
-    /// What it stands for.
+    /// Fingerprint of the request.
     pub request: Fingerprint,
 }
 
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_requests_apart_and_is_kept_whole() {
+    fn different_requests_have_different_fingerprints_and_one_is_restored_unchanged() {
         let one = Fingerprint::of("{}");
         assert_ne!(one, Fingerprint::of("{\"dryRun\":false}"));
         assert_eq!(Fingerprint::kept(&one.to_string()), one);

@@ -1,7 +1,7 @@
-//! What cutover-api knows and decides, without doing anything.
+//! The domain: what cutover-api knows and decides, without side effects.
 //!
-//! Owns the words of the project, their rules, and [`decide`]: the one pure function from what was seen to what is
-//! done next. Imports nothing else of ours, no runtime, no HTTP, no file and no clock.
+//! Owns the project's types, their rules, and [`decide`]: the pure function from observations to the next action. Never
+//! imports another module of cutover-api, a runtime, HTTP, files or a clock.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -37,7 +37,7 @@ pub mod webhook;
 
 #[cfg(test)]
 pub(crate) mod tests {
-    //! What the tables of this layer share.
+    //! Values that the tests of this layer share.
 
     use super::duration::GoDuration;
     use super::mode::Mode;

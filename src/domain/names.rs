@@ -1,13 +1,13 @@
 //! Names of mirrors, owners, repositories and branches, valid by construction.
 //!
-//! Owns the rules, taken from what Gitea refuses (so that a bad name is found at start and not after a clone), and
-//! the sentence that says what would be right. Never asks Gitea.
+//! Owns the rules and their error texts. The rules are Gitea's, so that a bad name is found at start and not after a
+//! clone. Never asks Gitea.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A name that breaks its rule; `Display` says what would be right, without repeating the value.
+/// A name that breaks its rule. `Display` states the rule without repeating the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadName(&'static str);
@@ -20,15 +20,15 @@ macro_rules! name {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// Takes a name that keeps the rule.
+            /// Parses a name.
             ///
             /// # Errors
-            /// [`BadName`], which says what would be right.
+            /// [`BadName`], which states the rule.
             pub fn parse(text: &str) -> Result<Self, BadName> {
                 $check(text).map(|()| Self(text.into()))
             }
 
-            /// The name.
+            /// Returns the name.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -57,22 +57,22 @@ macro_rules! name {
 }
 
 name!(
-    /// What a mirror is called in our API, our metrics and our logs: a DNS label.
+    /// Name of a mirror in cutover-api's API, metrics and logs: a DNS label.
     MirrorName,
     check_mirror
 );
 name!(
-    /// A Gitea organisation or user.
+    /// Name of a Gitea organisation or user.
     OwnerName,
     check_owner
 );
 name!(
-    /// A Gitea repository, without its owner.
+    /// Name of a Gitea repository, without its owner.
     RepoName,
     check_repo
 );
 name!(
-    /// A branch, without `refs/heads/`.
+    /// Name of a branch, without `refs/heads/`.
     BranchName,
     check_branch
 );
@@ -87,7 +87,7 @@ fn check_mirror(text: &str) -> Result<(), BadName> {
     }
 }
 
-/// Names that Gitea keeps for its own pages (its list of reserved user names, 1.20 to 1.27 and Forgejo 7 to 16 together).
+/// Gitea's reserved user names: the lists of Gitea 1.20 to 1.27 and Forgejo 7 to 16 together.
 const RESERVED_OWNERS: [&str; 41] = [
     "-",
     ".",
@@ -146,7 +146,7 @@ fn check_owner(text: &str) -> Result<(), BadName> {
     } else if RESERVED_OWNERS.contains(&lower.as_str())
         || [".keys", ".gpg", ".rss", ".atom", ".png"].iter().any(|ending| lower.ends_with(ending))
     {
-        Err(BadName("Gitea keeps this name for itself; choose another owner"))
+        Err(BadName("Gitea reserves this name; choose another owner"))
     } else {
         Ok(())
     }
@@ -158,18 +158,18 @@ fn check_repo(text: &str) -> Result<(), BadName> {
     if !(1..=100).contains(&text.len()) || !text.chars().all(word) {
         Err(BadName("a repository has 1 to 100 ASCII letters, digits, hyphens, dots and underscores"))
     } else if text.starts_with('-') || text.ends_with('.') || text.contains("..") {
-        // Gitea takes a leading hyphen and a trailing dot; a name that begins like an option or that Windows
-        // cannot hold ends in somebody's script sooner or later
+        // Stricter than Gitea. A leading hyphen looks like an option to scripts, and Windows cannot store a trailing
+        // dot.
         Err(BadName("a repository's name does not begin with a hyphen, end with a dot or hold two dots in a row"))
     } else if text == "." || [".git", ".wiki", ".rss", ".atom"].iter().any(|ending| lower.ends_with(ending)) {
-        Err(BadName("leave off the ending .git, .wiki, .rss or .atom: Gitea keeps these for itself"))
+        Err(BadName("leave off the ending .git, .wiki, .rss or .atom: Gitea reserves these"))
     } else {
         Ok(())
     }
 }
 
 fn check_branch(text: &str) -> Result<(), BadName> {
-    // git check-ref-format, for a name below refs/heads/
+    // From `git check-ref-format`, for a name below refs/heads/.
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !has_ending(part, ".lock");
     let bad = |c: char| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\' | '\u{7f}');
     if (1..=255).contains(&text.len())
@@ -184,11 +184,11 @@ fn check_branch(text: &str) -> Result<(), BadName> {
     {
         Ok(())
     } else {
-        Err(BadName("a branch is named as git allows, such as main or release/1.2, without refs/heads/"))
+        Err(BadName("write a branch name that git allows, such as main or release/1.2, without refs/heads/"))
     }
 }
 
-/// git compares `.lock` to the letter, so this does too.
+/// git compares `.lock` case-sensitively.
 fn has_ending(text: &str, ending: &str) -> bool {
     text.as_bytes().ends_with(ending.as_bytes())
 }

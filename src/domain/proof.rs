@@ -1,7 +1,7 @@
-//! The proof that a repository is a placeholder of ours, and dead: without one nothing is ever deleted.
+//! The proof that a repository is cutover-api's own placeholder and dead. Without one nothing is deleted.
 //!
-//! Owns [`Proof`] and its one constructor, which checks every condition. Whoever holds a proof may delete that id, and
-//! nothing else, after having read it once more. Deletes nothing itself.
+//! Owns [`Proof`] and its one constructor, which checks every condition. A proof allows the deletion of that one id,
+//! after the repository was read once more. Never deletes anything.
 
 use std::time::Duration;
 
@@ -12,21 +12,22 @@ use super::answer::{LocalRefsAnswer, MigrateAnswer, Repository};
 use super::refs::{RefList, unequal};
 use super::spec::MirrorSpec;
 
-/// Two looks at a missing folder have to be this far apart: in a migrate's first moments it is not there yet.
+/// The least time between two observations of a missing folder. In a migrate's first moments the folder does not exist
+/// yet.
 pub const GONE_FOR_GOOD: Duration = Duration::from_secs(30);
 
-/// A migrate that was written down before it was sent, by a run that had just seen the name absent.
+/// A migrate that was journalled before it was sent, by a run that had just seen the name absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intended {
     /// `owner/repo`.
     pub target: String,
-    /// Gitea's `Date` when the name was seen absent; `None`: it told none, and the migrate proves nothing.
+    /// Gitea's `Date` when the name was seen absent. Without one, the migrate proves nothing.
     pub gitea_date: Option<Timestamp>,
-    /// What Gitea answered; `None`: nobody knows.
+    /// Gitea's answer; `None` if it is unknown.
     pub answer: Option<MigrateAnswer>,
-    /// Gitea's `Date` with that answer; without one an error is no sign that anything has ended.
+    /// Gitea's `Date` of that answer. Without one, an error does not prove that the migrate has ended.
     pub answered_at: Option<Timestamp>,
-    /// The name was still absent after an error: a row that is there now is not this migrate's.
+    /// Whether the name was still absent after an error. If so, a present row is from another migrate.
     pub made_nothing: bool,
 }
 
@@ -43,34 +44,34 @@ impl Intended {
         self.answer.as_ref().is_some_and(MigrateAnswer::ended_in_an_error)
     }
 
-    /// An error is about what was there when Gitea said it: a later row is somebody else's, and may be alive.
+    /// Whether the error belongs to this row. A row created after the error is another program's, and may be alive.
     fn ended_with(&self, repository: &Repository) -> bool {
         self.ended() && self.answered_at.is_some_and(|date| repository.created_at <= date)
     }
 }
 
-/// A placeholder, and all that is known about where it comes from.
+/// A placeholder, with all that is known of its origin.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
-    /// What is configured.
+    /// The configured mirror.
     pub spec: &'a MirrorSpec,
     /// The repository as Gitea shows it.
     pub repository: &'a Repository,
-    /// Gitea's `Date` with it; `None`: it told none, and nothing is proven by age.
+    /// Gitea's `Date` of that answer. Without one, no age is known.
     pub date: Option<Timestamp>,
-    /// Migrates that are known, oldest first.
+    /// The journalled migrates, oldest first.
     pub intents: &'a [Intended],
-    /// What its git answers.
+    /// The placeholder's refs, or why they could not be read.
     pub local: &'a LocalRefsAnswer,
     /// Upstream's complete list, if it was just read.
     pub upstream: Option<&'a RefList>,
-    /// For how long its folder has been seen gone.
+    /// For how long its folder has been missing.
     pub folder_gone_for: Duration,
-    /// How long after it was made a placeholder is dead whatever else is seen.
+    /// Age at which a placeholder counts as dead without further signs.
     pub dead_after: Duration,
 }
 
-/// The proof: of one id.
+/// Proof for one repository id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Proof {
@@ -78,34 +79,34 @@ pub struct Proof {
     held_refs: bool,
 }
 
-/// Why there is none: the first condition that does not hold.
+/// Reason why there is no proof: the first condition that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unproven {
-    /// It is no placeholder.
+    /// It is not a placeholder.
     NoPlaceholder,
     /// Its address is not upstream's.
     OtherUpstream,
-    /// No migrate of ours can have made it.
+    /// No migrate of cutover-api can have created it.
     NotOurs,
-    /// It may still be being cloned.
+    /// Gitea may still be cloning it.
     MayBeAlive,
-    /// What it holds cannot be read.
+    /// Its refs cannot be read.
     RefsUnknown,
-    /// It holds refs that upstream does not have with the same object.
+    /// It has refs that upstream does not have at the same object.
     HoldsRefs,
 }
 
 impl Unproven {
-    /// In words.
+    /// Returns the reason in words.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::NoPlaceholder => "it is no placeholder",
+            Self::NoPlaceholder => "it is not a placeholder",
             Self::OtherUpstream => "its address is not upstream's",
-            Self::NotOurs => "no migration that we have written down can have made it",
-            Self::MayBeAlive => "it may still be being cloned",
-            Self::RefsUnknown => "what it holds cannot be read",
-            Self::HoldsRefs => "it holds refs that upstream does not show with the same object",
+            Self::NotOurs => "no migrate of cutover-api can have created it",
+            Self::MayBeAlive => "Gitea may still be cloning it",
+            Self::RefsUnknown => "its refs cannot be read",
+            Self::HoldsRefs => "it has refs that upstream does not have at the same object",
         }
     }
 }
@@ -114,7 +115,7 @@ impl Proof {
     /// Checks every condition.
     ///
     /// # Errors
-    /// The first that does not hold.
+    /// The first condition that fails.
     pub fn of(case: &Case<'_>) -> Result<Self, Unproven> {
         if !case.repository.mirror || case.repository.interval.is_some() {
             return Err(Unproven::NoPlaceholder);
@@ -122,10 +123,10 @@ impl Proof {
         if !case.spec.upstream.is_the_upstream_of(&case.repository.original_url) {
             return Err(Unproven::OtherUpstream);
         }
-        // the latest that can have made it: an earlier one's placeholder was gone when that one was written down
+        // The latest possible migrate. An earlier one's placeholder was gone when the latest was journalled.
         let intent = case.intents.iter().rev().find(|intent| intent.can_have_made(case.spec, case.repository));
         let intent = intent.ok_or(Unproven::NotOurs)?;
-        // the row's own age, by Gitea's clock alone: it may be much younger than a migrate of ours that never arrived
+        // Age of the row by Gitea's clock alone. The row may be much younger than a migrate that never arrived.
         let age = case.date.map(|date| date.duration_since(case.repository.created_at));
         let age = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
         let dead =
@@ -152,13 +153,13 @@ impl Proof {
         Ok(Self { repository: case.repository.id, held_refs })
     }
 
-    /// The one repository that it allows to be deleted.
+    /// The id of the only repository that may be deleted.
     #[must_use]
     pub const fn repository(&self) -> u64 {
         self.repository
     }
 
-    /// Whether it held refs, all of which upstream has: Gitea has refused its interval then, after a whole clone.
+    /// Whether it had refs, all of which upstream has. If so, Gitea refused the interval after a complete clone.
     #[must_use]
     pub const fn held_refs(&self) -> bool {
         self.held_refs
@@ -170,7 +171,7 @@ mod tests {
     use super::*;
     use crate::domain::tests::spec;
 
-    /// The placeholder of a migrate of ours that Gitea has answered with an error.
+    /// The placeholder of a migrate that Gitea answered with an error.
     fn repository() -> Repository {
         let made = "2026-11-23T13:34:21Z".parse().unwrap();
         Repository {
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn each_thing_that_speaks_against_it_is_named() {
+    fn each_failed_condition_is_named() {
         let gone = LocalRefsAnswer::FolderGone;
         assert_eq!(proof_of(&repository(), &gone).map(|proof| proof.repository()), Ok(7));
         let no_mirror = Repository { mirror: false, ..repository() };

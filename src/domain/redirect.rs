@@ -1,30 +1,30 @@
-//! Where a redirect of upstream leads, as far as it can be said without following it.
+//! Targets of upstream's redirects, classified without following them.
 //!
-//! Owns when its target is the repository's address and may be recommended: the same host, or https in place of http there. What
-//! another host sends is never recommended. No credential, query or fragment of a `Location` is shown.
+//! Owns when a target is the repository's new address and may be recommended: on the same host, or with https in place
+//! of http. Never recommends an address on another host. Never shows credential, query or fragment of a `Location`.
 
 use url::Url;
 
 use super::url::UpstreamUrl;
 
-/// Where a redirect leads.
+/// Target of a redirect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The repository's address: on the same host, and of the form that was asked for.
+    /// A repository's address: on the same host, and of the same form as the requested one.
     Repository(UpstreamUrl),
-    /// The very address that was asked for.
+    /// The requested address itself.
     Itself,
-    /// A page to log in at.
+    /// A log-in page.
     LogIn(String),
-    /// A page that says that the server is being worked on.
+    /// A maintenance page.
     Maintenance(String),
-    /// Anywhere else.
+    /// Any other address.
     Elsewhere(String),
-    /// Nowhere: the answer has no address that can be read.
+    /// No readable address.
     Nowhere,
 }
 
-/// Parts of a path at which people log in.
+/// Path segments of log-in pages.
 const LOG_IN_PATHS: [&str; 20] = [
     "login",
     "log-in",
@@ -48,11 +48,11 @@ const LOG_IN_PATHS: [&str; 20] = [
     "login.html",
 ];
 
-/// Names of hosts at which people log in.
+/// Host names of log-in pages.
 const LOG_IN_HOSTS: [&str; 12] =
     ["login", "signin", "sso", "auth", "accounts", "idp", "adfs", "identity", "okta", "onelogin", "auth0", "keycloak"];
 
-/// Names of a query's members that lead back after a log-in.
+/// Query parameters that hold the address to return to after a log-in.
 const WAYS_BACK: [&str; 9] = [
     "samlrequest",
     "redirect_uri",
@@ -65,10 +65,10 @@ const WAYS_BACK: [&str; 9] = [
     "rd",
 ];
 
-/// Words of an address of a maintenance page.
+/// Words in the address of a maintenance page.
 const MAINTENANCE: [&str; 4] = ["maintenance", "unavailable", "downtime", "outage"];
 
-/// Where `location` leads from the address `below` an upstream, such as `/info/refs`.
+/// Classifies a `Location` that upstream sent for the path `below`, such as `/info/refs`.
 #[must_use]
 pub fn target(from: &UpstreamUrl, below: &str, location: &str) -> Target {
     let asked = from.join(below);
@@ -118,7 +118,7 @@ mod tests {
             ("http://git.test/a/b", "https://git.test/a/b/info/refs", to("https://git.test/a/b")),
             ("http://git.test:8080/a/b", "https://git.test:8443/a/b/info/refs", to("https://git.test:8443/a/b")),
             ("https://git.test/a/b", "https://u:secret@git.test/c/info/refs?token=secret#f", to("https://git.test/c")),
-            // less than what was asked for, another port, another host
+            // A shorter path, another port, another host.
             ("https://git.test/a/b", "http://git.test/a/b/info/refs", elsewhere("http://git.test/a/b")),
             ("https://git.test/a/b", "https://git.test:8443/a/b/info/refs", elsewhere("https://git.test:8443/a/b")),
             (
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_to_log_in_at_and_a_maintenance_page_are_told_from_a_repository() {
+    fn a_log_in_page_and_a_maintenance_page_are_not_a_repository() {
         let from = UpstreamUrl::parse("https://git.test/login/auth").unwrap();
         for location in [
             "/users/sign_in",

@@ -1,7 +1,7 @@
-//! Heads and tags: a complete list of one side, the comparison of two, and their digest.
+//! Heads and tags: a complete list of one side, the comparison of two lists, and their digest.
 //!
-//! Owns what "the same refs" means. A [`RefList`] is complete by contract: whoever reads one over the wire must have
-//! seen its end. Never reads anything itself.
+//! Owns what "the same refs" means. A [`RefList`] is complete by contract: its reader must have seen its end. Never
+//! reads a list.
 
 mod list;
 mod name;
@@ -16,27 +16,27 @@ use sha2::{Digest as _, Sha256};
 pub use list::{NotAdded, Ref, RefList, RefListBuilder};
 pub use name::{BadRefName, RefName, is_head_or_tag};
 
-/// What the reading of one list may take.
+/// Limits of reading one list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListLimits {
-    /// How long all its requests together may take, to the last byte of the list.
+    /// Time for all requests together, up to the last byte of the list.
     pub time: Duration,
-    /// How many bytes of memory the list may take.
+    /// Bytes of memory for the list.
     pub bytes: usize,
 }
 
-/// The id of a git object: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
+/// Id of a git object: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectId(Box<str>);
 
-/// A text that is no object id.
+/// A text that is not an object id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an object id of 40 or 64 hexadecimal digits")]
 pub struct NotAnObjectId;
 
 impl ObjectId {
-    /// Takes an object id.
+    /// Parses an object id.
     ///
     /// # Errors
     /// Any other text.
@@ -50,22 +50,22 @@ impl ObjectId {
         matches!(digits.len(), 40 | 64) && digits.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
     }
 
-    /// The one of these bytes, of which there are 20 or 32.
+    /// Formats a binary id of 20 or 32 bytes.
     fn of_bytes(bytes: &[u8]) -> Self {
         Self(String::from_utf8_lossy(hexadecimal(bytes, &mut [0; 2 * LONGEST_ID])).into())
     }
 
-    /// The digits.
+    /// Returns the digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// How many bytes the longest id has: SHA-256's.
+/// Bytes of the longest id, which is SHA-256.
 const LONGEST_ID: usize = 32;
 
-/// The digits of an id.
+/// Writes the digits of a binary id.
 fn hexadecimal<'a>(id: &[u8], digits: &'a mut [u8; 2 * LONGEST_ID]) -> &'a [u8] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (pair, byte) in digits.chunks_exact_mut(2).zip(id) {
@@ -93,7 +93,7 @@ impl From<ObjectId> for String {
     }
 }
 
-/// A digest in the making.
+/// A digest in progress.
 #[derive(Default)]
 struct Hashed(Sha256);
 
@@ -113,7 +113,7 @@ impl Hashed {
 pub struct Digest(Box<str>);
 
 impl Digest {
-    /// Takes a digest in its one spelling.
+    /// Parses a digest in its canonical spelling.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix("sha256:")?;
@@ -121,7 +121,7 @@ impl Digest {
         hex.then(|| Self(text.into()))
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -134,80 +134,80 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Whether refs that upstream no longer has must be gone from Gitea, too.
+/// Whether Gitea must drop refs that upstream no longer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Prune {
     /// `prune: true`: the two sets are equal.
     On,
-    /// `prune: false`: Gitea holds all that upstream has, and may hold more.
+    /// `prune: false`: Gitea has all refs of upstream, and may have more.
     Off,
 }
 
 impl Prune {
-    /// What Gitea's `enable_prune` has to be.
+    /// Returns the value of Gitea's `enable_prune`.
     #[must_use]
     pub const fn as_bool(self) -> bool {
         matches!(self, Self::On)
     }
 
-    /// From a switch of the configuration.
+    /// Converts the configuration's `prune`.
     #[must_use]
     pub const fn from_bool(prune: bool) -> Self {
         if prune { Self::On } else { Self::Off }
     }
 }
 
-/// One ref that is not as it must be.
+/// A ref that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// The ref.
     pub name: RefName,
-    /// Its object upstream; `None`: upstream has no such ref, and it should have been pruned.
+    /// Upstream's object; `None` if the ref should have been pruned.
     pub upstream: Option<ObjectId>,
-    /// Its object in Gitea; `None`: missing.
+    /// Gitea's object; `None` if the ref is missing.
     pub gitea: Option<ObjectId>,
 }
 
-/// What tells two lists apart, under a pruning rule: in numbers, and by example, since lists may be long.
+/// Result of a comparison under a pruning rule: counts and examples, because lists may be long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// How many refs are not as they must be.
+    /// Number of refs that differ.
     pub differing: usize,
-    /// The first of them by name, at most [`Comparison::NAMED`].
+    /// The first of the differing refs by name, at most [`Comparison::NAMED`].
     pub first: Vec<Difference>,
-    /// How many refs only Gitea has.
+    /// Number of refs that only Gitea has.
     pub only_in_gitea: usize,
 }
 
 impl Comparison {
-    /// How many differing refs are named: enough to see what kind they are of.
+    /// Number of differing refs that are named: enough to see their kind.
     pub const NAMED: usize = 10;
 
-    /// Whether every ref that differs is named.
+    /// Whether every differing ref is named.
     #[must_use]
     pub const fn names_all(&self) -> bool {
         self.differing == self.first.len()
     }
 }
 
-/// A ref that is not the same on both sides: each side's, of which there is at least one.
+/// A ref that is not the same on both sides. At least one side has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Unequal<'a> {
-    /// Upstream's.
+    /// Upstream's ref.
     pub upstream: Option<Ref<'a>>,
-    /// Gitea's.
+    /// Gitea's ref.
     pub gitea: Option<Ref<'a>>,
 }
 
 impl<'a> Unequal<'a> {
-    /// Whether it breaks the rule: a ref that only Gitea has does not without pruning.
+    /// Whether it breaks the rule. Without pruning, Gitea may have additional refs.
     #[must_use]
     pub const fn differs(&self, prune: Prune) -> bool {
         self.upstream.is_some() || prune.as_bool()
     }
 
-    /// The ref itself, on the side that has it.
+    /// The ref on the side that has it, preferably upstream.
     #[must_use]
     pub fn one(&self) -> Option<Ref<'a>> {
         self.upstream.or(self.gitea)
@@ -219,7 +219,7 @@ impl<'a> Unequal<'a> {
     }
 }
 
-/// The refs that are not the same on both sides, in the order of names. Copies nothing.
+/// Returns the refs that are not the same on both sides, in the order of names. Copies nothing.
 pub fn unequal<'a>(upstream: &'a RefList, gitea: &'a RefList) -> impl Iterator<Item = Unequal<'a>> {
     let (mut theirs, mut ours) = (upstream.iter().peekable(), gitea.iter().peekable());
     std::iter::from_fn(move || {

@@ -1,8 +1,8 @@
-//! Which server runs there, as far as its release makes a difference to us.
+//! Gitea's release, as far as cutover-api depends on it.
 //!
-//! Owns the reading of a version and what follows from it. Asks nobody.
+//! Owns the parsing of a version and what follows from it. Never sends a request.
 
-/// A Gitea or a Forgejo, and its release.
+/// A Gitea or a Forgejo, with its release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server {
     forgejo: bool,
@@ -11,8 +11,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads a version such as `1.26.4`, `1.27.0+dev-19` or `11.0.15+gitea-1.22.0`. One that names no release, such as
-    /// `development`, counts as one of which nothing is known.
+    /// Parses a version such as `1.26.4`, `1.27.0+dev-19` or `11.0.15+gitea-1.22.0`.
+    ///
+    /// Of a version without a number, such as `development`, nothing is known.
     #[must_use]
     pub fn parse(version: &str) -> Self {
         let forgejo = version.contains("+gitea-");
@@ -22,7 +23,7 @@ impl Server {
         Self { forgejo, release: (next(), next(), next()) }
     }
 
-    /// Forgejo 11.0.4, 12.0.2, 13 and 14 use upstream's credential for the first clone and then forget it.
+    /// Whether the server forgets upstream's credential after the first clone: Forgejo 11.0.4, 12.0.2, 13 and 14.
     #[must_use]
     pub fn forgets_credentials(self) -> bool {
         let forgets = match self.release.0 {
@@ -33,13 +34,13 @@ impl Server {
         self.forgejo && forgets
     }
 
-    /// Forgejo makes a mirror a regular repository through its API since 13.
+    /// Whether the API converts a mirror to a regular repository: Forgejo since 13.
     #[must_use]
     pub fn converts_mirrors(self) -> bool {
         self.forgejo && self.release.0 >= 13
     }
 
-    /// Gitea 1.27 changes a mirror's credential through its API.
+    /// Whether the API changes a mirror's credential: Gitea since 1.27.
     #[must_use]
     pub fn takes_a_new_credential(self) -> bool {
         !self.forgejo && self.release >= (1, 27, 0)

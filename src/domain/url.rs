@@ -1,19 +1,19 @@
-//! The addresses that we send to: upstream repositories and Gitea, valid and canonical by construction.
+//! Addresses of upstream repositories, of Gitea and of receivers, valid and canonical by construction.
 //!
-//! Owns what is refused (a credential inside, another scheme, anything that two parsers might read differently) and
-//! when two addresses name the same upstream. Never resolves or opens anything.
+//! Owns what is refused (a credential inside, another scheme, anything that two parsers may read differently). Owns
+//! when two addresses name the same upstream. Never resolves or opens an address.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// A URL that is refused; `Display` says what would be right and never repeats the value, which may hold a secret.
+/// A refused URL. `Display` states the rule and never repeats the value, which may hold a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadUrl(&'static str);
 
-/// scheme, host and port: what a credential is bound to.
+/// Scheme, host and port, to which a credential is bound.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin(String);
 
@@ -23,19 +23,19 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The longest URL that we take, in bytes; longer ones meet limits of proxies and of Gitea's own columns.
+/// The longest URL, in bytes. Longer ones exceed limits of proxies and of Gitea's database columns.
 const LONGEST: usize = 2_048;
 
-/// An upstream repository: `http` or `https`, no credential, in canonical form.
+/// Address of an upstream repository: `http` or `https`, no credential, canonical.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UpstreamUrl(Url);
 
 impl UpstreamUrl {
-    /// Takes an upstream address.
+    /// Parses an upstream's address.
     ///
     /// # Errors
-    /// [`BadUrl`], which says what would be right.
+    /// [`BadUrl`], which states the rule.
     pub fn parse(text: &str) -> Result<Self, BadUrl> {
         let url = canonical(text)?;
         if url.path().trim_matches('/').is_empty() {
@@ -44,50 +44,51 @@ impl UpstreamUrl {
         Ok(Self(url))
     }
 
-    /// The address as it was given, which is its canonical form.
+    /// Returns the address, which is canonical as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// What a credential for this upstream is bound to.
+    /// Returns the origin, to which a credential is bound.
     #[must_use]
     pub fn origin(&self) -> Origin {
         origin(&self.0)
     }
 
-    /// The host, for messages and labels.
+    /// Returns the host, for messages and labels.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// Whether a credential may go there: over TLS, or not further than this machine.
+    /// Whether a credential may be sent there: over TLS, or within this machine.
     #[must_use]
     pub fn may_carry_a_credential(&self) -> bool {
         self.0.scheme() == "https" || is_loopback(&self.0)
     }
 
-    /// Whether this address is encrypted.
+    /// Whether it uses TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// An address below this one, such as `/info/refs?service=git-upload-pack`.
+    /// Appends a path such as `/info/refs?service=git-upload-pack`.
     #[must_use]
     pub fn join(&self, below: &str) -> String {
         format!("{}{below}", self.as_str().trim_end_matches('/'))
     }
 
-    /// The repository's path, such as `openova-io/openova`, perhaps behind the forge's own prefix.
+    /// Returns the repository's path, such as `openova-io/openova`, possibly after a path prefix of the forge.
     #[must_use]
     pub fn repository_path(&self) -> &str {
         bare_path(&self.0).trim_start_matches('/')
     }
 
-    /// Whether Gitea's `original_url` names this upstream. A trailing `/` or `.git` makes no difference to any forge;
-    /// the case of scheme and host makes none at all; that of the path may.
+    /// Whether Gitea's `original_url` names this upstream.
+    ///
+    /// A trailing `/` or `.git` and the case of scheme and host are ignored. The path is compared case-sensitively.
     #[must_use]
     pub fn is_the_upstream_of(&self, original_url: &str) -> bool {
         let Ok(other) = Url::parse(original_url) else {
@@ -116,41 +117,41 @@ impl From<UpstreamUrl> for String {
     }
 }
 
-/// Where Gitea is: `http` or `https`, no credential, perhaps with a path prefix.
+/// Address of Gitea: `http` or `https`, no credential, an optional path prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GiteaUrl(Url);
 
 impl GiteaUrl {
-    /// Takes Gitea's address.
+    /// Parses Gitea's address.
     ///
     /// # Errors
-    /// [`BadUrl`], which says what would be right.
+    /// [`BadUrl`], which states the rule.
     pub fn parse(text: &str) -> Result<Self, BadUrl> {
-        // a bare origin is canonical with and without its final slash
+        // An origin without a path is canonical with and without its final slash.
         let url = canonical(text)
             .or_else(|bad| if text.ends_with('/') { Err(bad) } else { canonical(&format!("{text}/")) })?;
         Ok(Self(url))
     }
 
-    /// The address without a final slash; paths such as `/api/v1/version` are appended to it.
+    /// Returns the address without a final slash, to which paths such as `/api/v1/version` are appended.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
     }
 
-    /// What Gitea's credential is bound to.
+    /// Returns the origin, to which Gitea's credential is bound.
     #[must_use]
     pub fn origin(&self) -> Origin {
         origin(&self.0)
     }
 
-    /// The host, for messages and labels.
+    /// Returns the host, for messages and labels.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// The path prefix without its final slash: empty, or such as `/git`.
+    /// Returns the path prefix without its final slash: empty, or such as `/git`.
     #[must_use]
     pub fn prefix(&self) -> &str {
         self.0.path().trim_end_matches('/')
@@ -163,26 +164,26 @@ impl fmt::Display for GiteaUrl {
     }
 }
 
-/// Where notifications go: `http` or `https`, no credential, in canonical form.
+/// Address of a receiver of notifications: `http` or `https`, no credential, canonical.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiverUrl(Url);
 
 impl ReceiverUrl {
-    /// Takes a receiver's address.
+    /// Parses a receiver's address.
     ///
     /// # Errors
-    /// [`BadUrl`], which says what would be right.
+    /// [`BadUrl`], which states the rule.
     pub fn parse(text: &str) -> Result<Self, BadUrl> {
         canonical(text).map(Self)
     }
 
-    /// The address as it was given, which is its canonical form.
+    /// Returns the address, which is canonical as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Whether this address is encrypted.
+    /// Whether it uses TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"
@@ -219,7 +220,7 @@ fn canonical(text: &str) -> Result<Url, BadUrl> {
     let url =
         Url::parse(text).map_err(|_| BadUrl("write an absolute URL, such as https://github.com/openova-io/openova"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(BadUrl("only https and http addresses are taken: no ssh, git, file or other scheme"));
+        return Err(BadUrl("write an https or http address; ssh, git, file and other schemes are not supported"));
     }
     if !url.username().is_empty() || url.password().is_some() || text.contains('@') {
         return Err(BadUrl("leave the credential out of the URL and give it in a file of its own"));
@@ -228,15 +229,15 @@ fn canonical(text: &str) -> Result<Url, BadUrl> {
         return Err(BadUrl("leave out the query and the fragment"));
     }
     if url.port() == Some(0) {
-        return Err(BadUrl("port 0 is no port"));
+        return Err(BadUrl("the port must not be 0"));
     }
     check_host(&url)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '+' | '/');
     if !url.path().chars().all(allowed) {
-        return Err(BadUrl("the path has only letters, digits and -._~+/"));
+        return Err(BadUrl("the path may contain only letters, digits and -._~+/"));
     }
     if url.path().split('/').any(|segment| segment.starts_with('-')) {
-        return Err(BadUrl("no part of the path begins with a hyphen: it could be read as an option"));
+        return Err(BadUrl("no path segment may begin with a hyphen, which could be read as an option"));
     }
     if url.path().contains("//") {
         return Err(BadUrl("write single slashes in the path"));
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_two_parsers_may_read_differently_is_refused() {
+    fn an_address_that_two_parsers_may_read_differently_is_refused() {
         for url in [
             "",
             "://",
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_goes_over_tls_or_no_further_than_this_machine() {
+    fn a_credential_is_sent_over_tls_or_within_this_machine() {
         let may = |url| UpstreamUrl::parse(url).unwrap().may_carry_a_credential();
         assert!(may("https://github.com/a") && may("http://127.0.0.1:8081/a") && may("http://localhost/a"));
         assert!(!may("http://github.com/a") && !may("http://10.0.0.1/a"));

@@ -1,8 +1,8 @@
-//! What an answer of upstream's that holds no list of refs means: "not now", "not you" or "not git".
+//! Meaning of an answer of upstream that holds no list of refs: "not now", "not you" or "not git".
 //!
-//! Owns that table, over status, headers and the beginning of the body together. Its texts name what was seen. What stands between
-//! cutover-api and upstream (a proxy, a portal, a test for browsers) says nothing about the repository, so that it is "not now".
-//! In doubt an answer is "not git", upon which nothing is changed.
+//! Owns that table, which reads status, headers and the beginning of the body together. Its texts name what was seen.
+//! An answer of a proxy, a portal or a browser test says nothing about the repository, so it is "not now". An answer
+//! that fits no row is "not git". Nothing is changed because of such an answer.
 
 use http::{HeaderMap, header};
 
@@ -14,7 +14,7 @@ use crate::domain::redirect::{self, Target};
 use crate::domain::refs::ObjectId;
 use crate::domain::url::UpstreamUrl;
 
-/// A limit on the rate of requests.
+/// Phrases of a rate limit.
 const LIMITED: [&str; 9] = [
     "rate limit",
     "rate-limit",
@@ -27,7 +27,7 @@ const LIMITED: [&str; 9] = [
     "slow down",
 ];
 
-/// A server that does not work for now, on its page.
+/// Phrases on the page of a server that is down for now.
 const DOWN: [&str; 18] = [
     "maintenance",
     "temporarily unavailable",
@@ -49,7 +49,7 @@ const DOWN: [&str; 18] = [
     "gateway time",
 ];
 
-/// The same, in the words of a git server beside those.
+/// Further phrases of a git server that is down for now.
 const FAILING: [&str; 13] = [
     "temporarily",
     "unavailable",
@@ -66,13 +66,13 @@ const FAILING: [&str; 13] = [
     "internal server error",
 ];
 
-/// A repository that is withheld by law.
+/// Phrases of a repository that is withheld for legal reasons.
 const LEGAL: [&str; 5] = ["dmca", "takedown", "legal reasons", "legal request", "court order"];
 
-/// A repository that its forge has closed.
+/// Phrases of a repository that its forge has closed.
 const CLOSED: [&str; 3] = ["has been disabled", "access blocked", "has been suspended"];
 
-/// A reader that is not let in, in git's own words or a forge's.
+/// Phrases of git or a forge that denies access.
 const DENIED: [&str; 17] = [
     "denied",
     "not exported",
@@ -93,7 +93,7 @@ const DENIED: [&str; 17] = [
     "no access",
 ];
 
-/// A test that only a browser passes.
+/// Phrases of a test that only a browser passes.
 const CHALLENGE: [&str; 7] = [
     "just a moment",
     "attention required",
@@ -104,7 +104,7 @@ const CHALLENGE: [&str; 7] = [
     "captcha",
 ];
 
-/// Programs that stand between a company's network and the internet.
+/// Names of forward proxies, as they appear in `Server` and `Via`.
 const PROXIES: [&str; 15] = [
     "squid",
     "zscaler",
@@ -123,11 +123,11 @@ const PROXIES: [&str; 15] = [
     "ironport",
 ];
 
-/// The beginning of an answer that is no list.
+/// Beginning of an answer that is not a list.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
     upstream: &'a UpstreamUrl,
-    /// What was asked for below its address.
+    /// The requested path, relative to the repository's address.
     below: &'a str,
     status: u16,
     headers: &'a HeaderMap,
@@ -136,7 +136,9 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// An answer to the request for `below`, such as `/info/refs`. `body`: its beginning, from which secrets are removed.
+    /// Creates an answer to the request for `below`, such as `/info/refs`.
+    ///
+    /// `body` is the beginning of the body, already redacted.
     pub(super) fn new(
         upstream: &'a UpstreamUrl,
         below: &'a str,
@@ -148,27 +150,27 @@ impl<'a> Answer<'a> {
         Self { upstream, below, status, headers, body, page: Page::new(body, html) }
     }
 
-    /// What it means.
+    /// Returns the meaning of this answer.
     pub(super) fn meaning(&self) -> UpstreamAnswer {
-        self.between()
+        self.intermediary()
             .or_else(|| self.limited())
             .or_else(|| self.withdrawn())
-            .or_else(|| self.not_now())
-            .or_else(|| self.not_you())
+            .or_else(|| self.outage())
+            .or_else(|| self.refusal())
             .unwrap_or_else(|| self.not_git())
     }
 
-    /// An answer of something between.
-    fn between(&self) -> Option<UpstreamAnswer> {
+    /// An answer of a proxy, a portal or a browser test in front of upstream.
+    fn intermediary(&self) -> Option<UpstreamAnswer> {
         let (status, quoted) = (self.status, self.page.quoted());
         if let Some(program) = self.proxy() {
             let (wants, cause) =
-                if status == 407 { ("; it wants a log-in", Cause::ProxyLogin) } else { ("", Cause::Proxy) };
+                if status == 407 { ("; it requires a log-in", Cause::ProxyLogin) } else { ("", Cause::Proxy) };
             let detail = format!("A proxy{program} answers {status}{quoted}{wants}");
             return Some(UpstreamAnswer::Trouble(Trouble::maybe_sent(TroubleKind::Foreign, detail).because(cause)));
         }
         let detail = if status == 511 {
-            format!("The network wants a log-in before it lets requests through: 511{quoted}")
+            format!("The network requires a log-in: 511{quoted}")
         } else if self.is_a_challenge() {
             format!("Upstream answers {status} with a test that only a browser passes{quoted}")
         } else {
@@ -177,10 +179,10 @@ impl<'a> Answer<'a> {
         Some(trouble(TroubleKind::Foreign, detail))
     }
 
-    /// Which proxy gives this answer in upstream's place, if one does: what it calls itself.
+    /// Returns the name of the proxy that answers in upstream's place, if it is a proxy.
     fn proxy(&self) -> Option<String> {
         let named = |name: &str| text(self.headers, name).filter(|value| has(value, &PROXIES));
-        // what a proxy passes on is upstream's own answer
+        // A proxy also names itself on upstream's answers that it passes on.
         if !(self.status >= 400 || self.page.is_html()) {
             return None;
         }
@@ -192,18 +194,18 @@ impl<'a> Answer<'a> {
         {
             return Some(format!(" ({program})"));
         }
-        let by_its_own = self.status == 407
+        let marked = self.status == 407
             || self.headers.contains_key(header::PROXY_AUTHENTICATE)
             || text(self.headers, "proxy-status").is_some_and(|value| value.contains("error="));
-        by_its_own.then(String::new)
+        marked.then(String::new)
     }
 
     fn is_a_challenge(&self) -> bool {
         ["cf-mitigated", "x-amzn-waf-action"].iter().any(|name| self.headers.contains_key(*name))
-            || self.page.is_html() && self.page.is_headed(&CHALLENGE)
+            || self.page.is_html() && self.page.headline_has(&CHALLENGE)
     }
 
-    /// A limit on the rate of requests.
+    /// A rate limit.
     fn limited(&self) -> Option<UpstreamAnswer> {
         if !self.is_limited() {
             return None;
@@ -218,43 +220,43 @@ impl<'a> Answer<'a> {
     fn is_limited(&self) -> bool {
         match self.status {
             429 => true,
-            // some forges refuse with it, and then say when to come again
+            // GitHub answers 403 to a client over its rate limit, with `Retry-After` or `X-RateLimit-Remaining: 0`.
             403 => {
                 self.headers.contains_key(header::RETRY_AFTER)
                     || rate::is_used_up(self.headers)
-                    || self.page.says(&LIMITED)
+                    || self.page.contains(&LIMITED)
             }
-            503 => rate::is_used_up(self.headers) || self.page.is_headed(&LIMITED),
-            200..=299 => self.page.is_headed(&LIMITED),
+            503 => rate::is_used_up(self.headers) || self.page.headline_has(&LIMITED),
+            200..=299 => self.page.headline_has(&LIMITED),
             _ => false,
         }
     }
 
-    /// A repository that nobody is shown any more.
+    /// A repository that upstream shows to no caller any more.
     fn withdrawn(&self) -> Option<UpstreamAnswer> {
         let (status, page, quoted) = (self.status, &self.page, self.page.quoted());
         let detail = match status {
             451 => format!("Upstream withholds the repository for legal reasons: 451{quoted}"),
-            403 | 404 | 410 if page.says(&LEGAL) => {
+            403 | 404 | 410 if page.contains(&LEGAL) => {
                 format!("Upstream withholds the repository for legal reasons: {status}{quoted}")
             }
-            200..=299 if page.is_headed(&LEGAL) => {
+            200..=299 if page.headline_has(&LEGAL) => {
                 format!("Upstream withholds the repository for legal reasons: {status}{quoted}")
             }
-            403 | 404 if page.says(&CLOSED) => format!("Upstream has closed the repository: {status}{quoted}"),
+            403 | 404 if page.contains(&CLOSED) => format!("Upstream has closed the repository: {status}{quoted}"),
             410 => format!("Upstream has removed the repository for good: 410{quoted}"),
             _ => return None,
         };
         Some(UpstreamAnswer::Refused { why: UpstreamRefusal::Withdrawn, detail })
     }
 
-    /// A server that may give a list later.
-    fn not_now(&self) -> Option<UpstreamAnswer> {
+    /// An outage, after which upstream may give a list.
+    fn outage(&self) -> Option<UpstreamAnswer> {
         let (status, quoted) = (self.status, self.page.quoted());
         let (kind, detail) = match status {
             408 | 425 | 502..=504 | 520..=530 => (TroubleKind::Busy, format!("Upstream answers {status}{quoted}")),
             500..=599 => (TroubleKind::ServerError, format!("Upstream answers {status}{quoted}")),
-            200..=299 | 403 if self.page.is_headed(&DOWN) => {
+            200..=299 | 403 if self.page.headline_has(&DOWN) => {
                 (TroubleKind::Busy, format!("Upstream answers {status}{quoted}"))
             }
             304 => (TroubleKind::Busy, "A cache answers 304 to a request that sets no condition".to_owned()),
@@ -272,12 +274,12 @@ impl<'a> Answer<'a> {
         Some(UpstreamAnswer::Trouble(Trouble { retry_after: rate::pause(self.headers), ..trouble }))
     }
 
-    /// An answer of a server that does not show this repository to cutover-api, or not here.
-    fn not_you(&self) -> Option<UpstreamAnswer> {
+    /// A refusal: upstream does not show this repository to cutover-api, or not at this address.
+    fn refusal(&self) -> Option<UpstreamAnswer> {
         let (status, quoted) = (self.status, self.page.quoted());
         let (why, detail) = match status {
             401..=404 | 423 => (UpstreamRefusal::Denied, format!("Upstream answers {status}{quoted}")),
-            200..=299 if self.page.asks_for_a_log_in() => {
+            200..=299 if self.page.is_log_in_page() => {
                 (UpstreamRefusal::LogIn, format!("Upstream answers {status} with a log-in page{quoted}"))
             }
             301 | 302 | 303 | 307 | 308 => self.redirect(),
@@ -305,14 +307,12 @@ impl<'a> Answer<'a> {
                 elsewhere,
                 format!("Upstream answers {status}: it redirects to {to}, which cutover-api does not follow"),
             ),
-            Target::Itself => {
-                (elsewhere, format!("Upstream answers {status}: it redirects to the address that was asked for"))
-            }
+            Target::Itself => (elsewhere, format!("Upstream answers {status}: it redirects to the requested address")),
             Target::Nowhere => (elsewhere, format!("Upstream answers {status}: a redirect without an address")),
         }
     }
 
-    /// An answer that is not git's.
+    /// An answer that no git server gives.
     fn not_git(&self) -> UpstreamAnswer {
         let (status, page) = (self.status, &self.page);
         if status == 200 && is_dumb(self.body) {
@@ -320,10 +320,10 @@ impl<'a> Answer<'a> {
         }
         let detail = match text(self.headers, header::CONTENT_ENCODING.as_str()) {
             Some(encoding) if encoding != "identity" => {
-                format!("Upstream answers {status} in the encoding {encoding}, which was not asked for")
+                format!("Upstream answers {status} in the encoding {encoding}, which was not requested")
             }
             _ if !(200..=299).contains(&status) => {
-                format!("Upstream answers {status}, which git never does{}", page.quoted())
+                format!("Upstream answers {status}, which no git server does{}", page.quoted())
             }
             _ if page.is_empty() => format!("Upstream answers {status} with an empty answer"),
             _ if page.is_html() => format!("Upstream answers {status}{} instead of git's answer", page.quoted()),
@@ -333,8 +333,9 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// What git's own error means, which it sends in place of a list or in the middle of one. Words that are not known are "not git":
-/// they may mean anything, and nothing is changed upon them.
+/// Returns the meaning of git's own error, sent in place of a list or in the middle of one.
+///
+/// Unknown words are "not git": they may mean anything, so nothing is changed because of them.
 pub(super) fn git_error(words: &str) -> UpstreamAnswer {
     let detail = format!("Upstream's git reports: {words}");
     if has(words, &LEGAL) || has(words, &CLOSED) {
@@ -348,12 +349,12 @@ pub(super) fn git_error(words: &str) -> UpstreamAnswer {
     }
 }
 
-/// Whether this begins the file `info/refs` of a repository that is served as plain files: an id, a tab and a name a line.
+/// Whether this is the beginning of the file `info/refs` of git's dumb protocol: id, tab and name on each line.
 fn is_dumb(body: &str) -> bool {
     let is_line = |line: &str| {
         line.split_once('\t').is_some_and(|(id, name)| ObjectId::parse(id).is_ok() && name.starts_with("refs/"))
     };
-    // only the beginning is here, and the last line may be cut
+    // The body may be cut in the middle of its last line.
     let mut lines = body.lines();
     lines.next().is_some_and(is_line) && (body.ends_with('\n') || lines.next_back().is_some()) && lines.all(is_line)
 }

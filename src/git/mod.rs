@@ -1,7 +1,7 @@
-//! The ref lister: heads and tags of a repository over git's smart HTTP, the same code for upstream and for Gitea.
+//! The ref lister: heads and tags of a repository over git's smart HTTP, for upstream and for Gitea.
 //!
-//! Owns the two requests (`info/refs`, then `ls-refs` where the server speaks protocol v2) and what their answers mean
-//! on either side. Reports; decides nothing, retries nothing, and never runs git.
+//! Owns the two requests and the meaning of their answers on either side. The requests are `info/refs` and, if the
+//! server speaks protocol v2, `ls-refs`. Never decides, never retries, never runs git.
 
 mod classify;
 mod page;
@@ -27,7 +27,7 @@ use crate::domain::refs::{ListLimits, RefList};
 use crate::domain::url::{GiteaUrl, UpstreamUrl};
 use crate::transport::{Bundle, Call, Exchange, Route, Transport, has_media_type, status_trouble};
 use classify::Answer;
-use parse::{Advertisement, NotAList, Unread};
+use parse::{Advertisement, NotAList, ReadError};
 use pkt::Packets;
 
 const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
@@ -35,14 +35,14 @@ const REQUEST: &str = "application/x-git-upload-pack-request";
 const RESULT: &str = "application/x-git-upload-pack-result";
 const PAGE: &str = "text/html";
 
-/// Forges choose between git and web pages by its beginning.
+/// Begins with `git/`: forges choose between git and web pages by that.
 const USER_AGENT: &str = concat!("git/2.45.2 (cutover-api/", env!("CARGO_PKG_VERSION"), ")");
 
-/// What is asked for below a repository's address.
+/// Path of the first request, relative to the repository's address.
 const INFO_REFS: &str = "/info/refs";
 const UPLOAD_PACK: &str = "/git-upload-pack";
 
-/// Reads refs.
+/// Client for git's smart HTTP that reads refs.
 #[derive(Clone, Debug)]
 pub struct Lister {
     transport: Arc<dyn Transport>,
@@ -50,35 +50,36 @@ pub struct Lister {
     upstream_bundles: Arc<HashMap<UpstreamUrl, Arc<Bundle>>>,
 }
 
-/// What reading one side came to, before it is known which side it is.
+/// Result of reading one side, before the side's own rules apply.
 enum Reading {
     List(RefList),
     Oversize(Oversize),
-    /// A list out of a cache, which is told here.
-    Stored(String),
+    /// A list from a cache; the text describes it.
+    Cached(String),
     /// A status other than 200, with the beginning of the body.
     Status(Response<Bytes>),
-    /// 200, and no list in it, with the beginning of the body.
+    /// Status 200 without a list, with the beginning of the body.
     NotAList(NotAList, Response<Bytes>),
-    /// What Gitea answers where a repository has no folder: a service named and nothing after it, or, to a server
-    /// that has just said that it is git, an empty body.
+    /// Gitea's answer for a repository without a folder.
+    ///
+    /// To the first request that is a service name and nothing after it, to the second an empty body.
     FolderGone(NotAList, Response<Bytes>),
     Trouble(Trouble),
 }
 
 impl Reading {
-    fn unread(why: Unread, answer: Response<Bytes>) -> Self {
+    fn failed(why: ReadError, answer: Response<Bytes>) -> Self {
         match why {
-            Unread::NotAList(why) => Self::NotAList(why, answer),
-            Unread::Oversize(oversize) => Self::Oversize(oversize),
-            Unread::Trouble(trouble) => Self::Trouble(trouble),
+            ReadError::NotAList(why) => Self::NotAList(why, answer),
+            ReadError::Oversize(oversize) => Self::Oversize(oversize),
+            ReadError::Trouble(trouble) => Self::Trouble(trouble),
         }
     }
 }
 
-/// What the first request came to.
+/// Result of the first request.
 enum First {
-    /// The server speaks protocol v2, and lists at the second request. `sha256`: its ids are SHA-256's.
+    /// The server speaks protocol v2, so a second request lists. `sha256`: its object ids are SHA-256.
     V2 {
         sha256: bool,
     },
@@ -86,21 +87,21 @@ enum First {
 }
 
 impl Lister {
-    /// A lister over `transport`.
+    /// Creates a lister over `transport`.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>) -> Self {
         Self { transport, gitea_bundle: None, upstream_bundles: Arc::default() }
     }
 
-    /// The same, trusting the CA certificates of a bundle beside the system's: one for Gitea, and one for each upstream
-    /// that has one.
+    /// Trusts these CA certificates in addition to the system's: one bundle for Gitea, and one for each upstream that
+    /// has its own.
     #[must_use]
     pub fn trusting(mut self, gitea: Option<Arc<Bundle>>, upstreams: HashMap<UpstreamUrl, Arc<Bundle>>) -> Self {
         (self.gitea_bundle, self.upstream_bundles) = (gitea, Arc::new(upstreams));
         self
     }
 
-    /// Upstream's heads and tags.
+    /// Reads upstream's heads and tags.
     pub async fn upstream(
         &self,
         url: &UpstreamUrl,
@@ -131,8 +132,10 @@ impl Lister {
         }
     }
 
-    /// Upstream's list by one request, of a server that has shown that it is git and then refused to list: what it lets
-    /// anybody see cannot be private, so that its refusal is passing.
+    /// Reads upstream's list by protocol v0, in one request.
+    ///
+    /// For a server that answered the first v2 request and refused the second. What it shows to unauthenticated callers
+    /// is public, so the refusal is temporary.
     async fn upstream_by_v0(
         &self,
         url: &UpstreamUrl,
@@ -148,11 +151,11 @@ impl Lister {
                 UpstreamAnswer::NotGit { .. } | UpstreamAnswer::DumbHttp | UpstreamAnswer::Refused { .. } => None,
             },
         };
-        let detail = format!("{refusal}; it answered so to git's second request after it had allowed the first");
+        let detail = format!("{refusal}; it refuses git's second request after allowing the first");
         UpstreamAnswer::Trouble(Trouble { retry_after, ..Trouble::maybe_sent(TroubleKind::Busy, detail) })
     }
 
-    /// Gitea's heads and tags of a repository.
+    /// Reads a repository's heads and tags in Gitea.
     pub async fn gitea(
         &self,
         url: &GiteaUrl,
@@ -173,7 +176,7 @@ impl Lister {
             Reading::List(list) => LocalRefsAnswer::List(list),
             Reading::Oversize(oversize) => LocalRefsAnswer::Oversize(oversize),
             Reading::FolderGone(..) => LocalRefsAnswer::FolderGone,
-            Reading::Stored(detail) => LocalRefsAnswer::Trouble(Trouble::maybe_sent(TroubleKind::Busy, detail)),
+            Reading::Cached(detail) => LocalRefsAnswer::Trouble(Trouble::maybe_sent(TroubleKind::Busy, detail)),
             Reading::Trouble(trouble) => LocalRefsAnswer::Trouble(trouble),
             Reading::NotAList(why, _) => {
                 let kind = if why == NotAList::NoEnd { TroubleKind::Cut } else { TroubleKind::Foreign };
@@ -184,7 +187,7 @@ impl Lister {
                     LocalRefsAnswer::FolderGone
                 }
                 401 => {
-                    LocalRefsAnswer::Refused(Refusal::Unauthenticated { message: "git's request is not let in".into() })
+                    LocalRefsAnswer::Refused(Refusal::Unauthenticated { message: "git's request was denied".into() })
                 }
                 403 => LocalRefsAnswer::HttpGitDisabled,
                 404 | 300..=399 => LocalRefsAnswer::Gone,
@@ -211,21 +214,23 @@ impl Lister {
         }
         let read = parse::advertisement(&mut packets, exchange.room()).await;
         let is_gits = has_media_type(&answer, ADVERTISEMENT);
-        // status, headers and the beginning of the body: what an answer means that is no list
+        // The meaning of an answer without a list needs status, headers and the beginning of the body.
         let answer = with_beginning(answer, packets).await;
         First::Ended(match read {
-            // a body that reads as git's under another name is what a proxy or a broken server sends
+            // A proxy or a broken server sends git's bytes with another media type.
             Ok(_) if !is_gits => Reading::NotAList(NotAList::NotGit, answer),
             Ok(Advertisement::V0(list)) => fresh(list, &answer),
             Ok(Advertisement::NothingAfterService) => Reading::FolderGone(NotAList::NoEnd, answer),
-            // that it speaks v2 is no list, and may come out of a cache
+            // Only a list must not come from a cache; the protocol version may.
             Ok(Advertisement::V2 { sha256 }) => return First::V2 { sha256 },
-            Err(why) => Reading::unread(why, answer),
+            Err(why) => Reading::failed(why, answer),
         })
     }
 
-    /// Gitea answers the first request for a repository without a folder with its page for a 500 (since 1.26), as it does
-    /// for any trouble of its own; the second one tells them apart.
+    /// Whether a 500 means that the repository has no folder.
+    ///
+    /// Since 1.26 Gitea answers the first request for such a repository with its error page, as it does for any
+    /// internal error. The second request distinguishes the two.
     async fn finds_no_folder(&self, remote: &Remote, exchange: Exchange) -> bool {
         matches!(self.list(remote, false, exchange).await, Reading::FolderGone(..))
     }
@@ -242,12 +247,12 @@ impl Lister {
         let read = parse::ls_refs(&mut packets, exchange.room()).await;
         let answer = with_beginning(answer, packets).await;
         match read {
-            Ok(_) | Err(Unread::NotAList(NotAList::Empty)) if !has_media_type(&answer, RESULT) => {
+            Ok(_) | Err(ReadError::NotAList(NotAList::Empty)) if !has_media_type(&answer, RESULT) => {
                 Reading::NotAList(NotAList::NotGit, answer)
             }
             Ok(list) => fresh(list, &answer),
-            Err(Unread::NotAList(NotAList::Empty)) => Reading::FolderGone(NotAList::Empty, answer),
-            Err(why) => Reading::unread(why, answer),
+            Err(ReadError::NotAList(NotAList::Empty)) => Reading::FolderGone(NotAList::Empty, answer),
+            Err(why) => Reading::failed(why, answer),
         }
     }
 
@@ -258,24 +263,24 @@ impl Lister {
         exchange: Exchange,
     ) -> Result<(Response<()>, Packets), Trouble> {
         let request = request.map_err(|_| {
-            Trouble::not_sent(TroubleKind::Credential, "the credential holds characters that no header can carry")
+            Trouble::not_sent(TroubleKind::Credential, "the credential contains characters that headers do not allow")
         })?;
         let Remote { operation, route, .. } = *remote;
         let (bundle, timeout) = (remote.bundle.clone(), exchange.time());
-        // the body is held to the limits of the reading, as it is read
+        // The reading limits the body while it arrives.
         let call = Call { operation, route, request, bundle, timeout, largest: usize::MAX };
         let (head, pieces) = exchange.send(&*self.transport, call).await?.into_parts();
         Ok((Response::from_parts(head, ()), Packets::of(pieces)))
     }
 }
 
-/// An answer that is not read as a list: its head, and as much of its body as it takes to say what it is.
+/// Reads as much of the body as is needed to describe an answer that is not a list.
 async fn with_beginning(answer: Response<()>, mut packets: Packets) -> Response<Bytes> {
     let body = Bytes::copy_from_slice(packets.beginning().await);
     answer.map(|()| body)
 }
 
-/// Where to read, and as whom.
+/// The repository to read, with the credential.
 struct Remote {
     base: String,
     route: Route,
@@ -284,7 +289,7 @@ struct Remote {
     bundle: Option<Arc<Bundle>>,
 }
 
-/// The version of git's protocol that is asked for.
+/// The requested version of git's protocol.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     V0,
@@ -303,7 +308,7 @@ impl Remote {
             .method(method)
             .uri(format!("{}{below}", self.base))
             .header(header::USER_AGENT, USER_AGENT)
-            // a list out of a cache proves nothing
+            // A list from a cache proves nothing.
             .header(header::CACHE_CONTROL, "no-cache")
             .header(header::PRAGMA, "no-cache")
             .header(header::ACCEPT, if *method == Method::GET { "*/*" } else { RESULT });
@@ -323,7 +328,7 @@ impl Remote {
 }
 
 impl Remote {
-    /// What an answer of upstream's to the request for `below` means.
+    /// Returns the meaning of upstream's answer to the request for `below`.
     fn meaning(&self, url: &UpstreamUrl, below: &str, reading: Reading) -> UpstreamAnswer {
         let redactor = Redactor::knowing(&self.credential);
         let classified = |response: &Response<Bytes>| {
@@ -333,7 +338,7 @@ impl Remote {
         let answer = match reading {
             Reading::List(list) => UpstreamAnswer::List(list),
             Reading::Oversize(oversize) => UpstreamAnswer::Oversize(oversize),
-            Reading::Stored(detail) => UpstreamAnswer::Trouble(Trouble::maybe_sent(TroubleKind::Busy, detail)),
+            Reading::Cached(detail) => UpstreamAnswer::Trouble(Trouble::maybe_sent(TroubleKind::Busy, detail)),
             Reading::Trouble(trouble) if trouble.kind == TroubleKind::Credential => UpstreamAnswer::Trouble(trouble),
             Reading::Trouble(trouble) => {
                 UpstreamAnswer::Trouble(Trouble { detail: format!("Upstream: {}", trouble.detail), ..trouble })
@@ -352,7 +357,7 @@ impl Remote {
     }
 }
 
-/// The same without a secret, which may stand in a header.
+/// Removes secrets, which a server may repeat in a header.
 fn redacted(answer: UpstreamAnswer, redactor: &Redactor) -> UpstreamAnswer {
     match answer {
         UpstreamAnswer::NotGit { detail } => UpstreamAnswer::NotGit { detail: redactor.redact(&detail) },
@@ -364,16 +369,17 @@ fn redacted(answer: UpstreamAnswer, redactor: &Redactor) -> UpstreamAnswer {
     }
 }
 
-/// A list, unless it comes out of a cache.
+/// A list, unless it comes from a cache.
 fn fresh(list: RefList, response: &Response<Bytes>) -> Reading {
     match rate::from_a_cache(response.headers()) {
-        Some(detail) => Reading::Stored(detail),
+        Some(detail) => Reading::Cached(detail),
         None => Reading::List(list),
     }
 }
 
-/// What was seen in an answer to the second request that a server cannot mean which has allowed the first to anybody. A proxy
-/// that lets no POST pass gives such answers, too.
+/// Returns the detail of an answer to the second request that contradicts the first.
+///
+/// The server allowed the first request to unauthenticated callers. A proxy that blocks POST also gives such answers.
 fn contradiction(answer: &UpstreamAnswer) -> Option<&str> {
     match answer {
         UpstreamAnswer::Refused { why: UpstreamRefusal::Denied | UpstreamRefusal::LogIn, detail }

@@ -1,26 +1,26 @@
-//! What a body that is not git's says: the title and the words of a web page, or plain words.
+//! Text of a body that is not git's: title and words of a web page, or plain text.
 //!
-//! Owns the reading of the beginning of a body for a person. It need not be right about HTML: its texts name what was seen, and
-//! its words tell one kind of page from another.
+//! Owns how the beginning of a body is read for a person. Its HTML parsing is approximate: it only quotes pages and
+//! distinguishes a few kinds.
 
 /// The longest quotation, in characters.
 const LONGEST: usize = 120;
 
-/// The beginning of a body, as text.
+/// Beginning of a body, as text.
 #[derive(Debug)]
 pub(super) struct Page {
     html: bool,
-    /// As it came, in lower case.
+    /// The body in lower case, with its tags.
     source: String,
     title: Option<String>,
     /// Title and first headings, in lower case.
     headline: String,
-    /// All words of it, in their own case.
+    /// All words, in their original case.
     words: String,
 }
 
 impl Page {
-    /// Reads the beginning of a body, from which secrets are removed. `html`: its head says that it is a web page.
+    /// Parses the beginning of a body, already redacted. `html`: its media type is a web page.
     pub(super) fn new(body: &str, html: bool) -> Self {
         let source = body.to_ascii_lowercase();
         let start = source.trim_start_matches('\u{feff}').trim_start();
@@ -40,25 +40,26 @@ impl Page {
         self.html
     }
 
-    /// Whether nothing is in it.
+    /// Whether it holds only white space.
     pub(super) fn is_empty(&self) -> bool {
         self.source.trim().is_empty()
     }
 
-    /// Whether one of these phrases is in the title or a heading of a web page, or anywhere in plain words. A page of an
-    /// ordinary repository has any words in it.
-    pub(super) fn is_headed(&self, phrases: &[&str]) -> bool {
+    /// Whether the headline contains one of these phrases: title and headings of a web page, or all of a plain text.
+    ///
+    /// The body of a web page does not count: the page of an ordinary repository may contain any phrase.
+    pub(super) fn headline_has(&self, phrases: &[&str]) -> bool {
         phrases.iter().any(|phrase| self.headline.contains(phrase))
     }
 
-    /// Whether one of these phrases is anywhere in it.
-    pub(super) fn says(&self, phrases: &[&str]) -> bool {
+    /// Whether one of these phrases is anywhere in the text.
+    pub(super) fn contains(&self, phrases: &[&str]) -> bool {
         let words = self.words.to_lowercase();
         phrases.iter().any(|phrase| words.contains(phrase))
     }
 
-    /// Whether it is a page to log in at, or one that leads there.
-    pub(super) fn asks_for_a_log_in(&self) -> bool {
+    /// Whether it is a log-in page, or redirects to one.
+    pub(super) fn is_log_in_page(&self) -> bool {
         const HEADS: [&str; 9] = [
             "sign in",
             "signin",
@@ -75,11 +76,11 @@ impl Page {
         self.html
             && (["type=\"password\"", "type='password'", "type=password"].into_iter().any(has)
                 || has("name=\"samlrequest\"")
-                || self.is_headed(&HEADS)
+                || self.headline_has(&HEADS)
                 || leads && ["/login", "/signin", "/sign_in", "/sso", "/saml"].into_iter().any(has))
     }
 
-    /// What it says, to be put after what was answered.
+    /// Quotation of the page, to be appended to an error text.
     pub(super) fn quoted(&self) -> String {
         match (&self.title, self.html) {
             (Some(title), _) => format!(" with the page “{}”", shortened(title)),
@@ -90,7 +91,7 @@ impl Page {
     }
 }
 
-/// The text of the first element of this name, if it is all there.
+/// The text of the first element `name`, if the element is complete.
 fn element(body: &str, source: &str, name: &str) -> Option<String> {
     let from = source.find(&format!("<{name}"))?;
     let inner = from + source[from..].find('>')? + 1;
@@ -98,7 +99,7 @@ fn element(body: &str, source: &str, name: &str) -> Option<String> {
     Some(text_of(&body[inner..end], &source[inner..end]))
 }
 
-/// The words of a piece of HTML. `source` is the same in lower-case ASCII, and so of the same length.
+/// The words of a piece of HTML. `source` is the same text in lower-case ASCII, so byte offsets match.
 fn text_of(body: &str, source: &str) -> String {
     let (mut text, mut at) = (String::new(), 0);
     while let Some(tag) = body[at..].find('<').map(|offset| at + offset) {
@@ -170,9 +171,9 @@ mod tests {
             "<html><title>acme/one</title><script>if (a < b) { maintenance() }</script><h1>One</h1><p>Rate limit</p>",
             true,
         );
-        assert!(page.is_headed(&["one"]) && page.says(&["rate limit"]));
-        assert!(!page.is_headed(&["rate limit"]) && !page.says(&["maintenance"]));
-        assert!(!page.asks_for_a_log_in());
+        assert!(page.headline_has(&["one"]) && page.contains(&["rate limit"]));
+        assert!(!page.headline_has(&["rate limit"]) && !page.contains(&["maintenance"]));
+        assert!(!page.is_log_in_page());
     }
 
     #[test]
@@ -183,16 +184,16 @@ mod tests {
             "<html><form method=post><input type=hidden name=\"SAMLRequest\" value=x></form>",
             "<html><meta http-equiv=\"refresh\" content=\"0; url=/users/sign_in\">",
         ] {
-            assert!(Page::new(body, true).asks_for_a_log_in(), "{body}");
+            assert!(Page::new(body, true).is_log_in_page(), "{body}");
         }
-        assert!(!Page::new("please log in", false).asks_for_a_log_in(), "git itself may say so");
+        assert!(!Page::new("please log in", false).is_log_in_page(), "git itself may say so");
     }
 
     proptest! {
         #[test]
         fn no_text_makes_it_panic(body in "[<>/a-zA-Z =\"'&;ßİ\u{0}-\u{7f}]{0,200}", html in any::<bool>()) {
             let page = Page::new(&body, html);
-            let _ = (page.quoted(), page.asks_for_a_log_in(), page.says(&["x"]));
+            let _ = (page.quoted(), page.is_log_in_page(), page.contains(&["x"]));
         }
     }
 }

@@ -1,50 +1,50 @@
-//! Ref lists out of git's answers: `ls-refs` of protocol v2, and the advertisement of protocol v0.
+//! Parser of git's ref lists: `ls-refs` of protocol v2, and the advertisement of protocol v0.
 //!
-//! Owns what counts as a whole list: one that ends with its flush, and nothing else does. Whatever is not one is an
-//! error, never a shorter list. Each line goes into the list as it arrives.
+//! Owns what a complete list is: one that ends with its flush packet. Anything else is an error, never a shorter list.
+//! Each line is added to the list as it arrives.
 
 use bytes::Bytes;
 
-use super::pkt::{self, Broken, Packet, Packets};
+use super::pkt::{self, Packet, PacketError, Packets};
 use crate::domain::answer::{Oversize, Trouble};
 use crate::domain::names::BranchName;
 use crate::domain::refs::{NotAdded, ObjectId, RefList, RefListBuilder, RefName, is_head_or_tag};
 
-/// What `info/refs` said.
+/// Answer to `info/refs`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Advertisement {
-    /// The server speaks v2: ask with `ls-refs`. `sha256`: its ids are SHA-256's.
+    /// The server speaks protocol v2; `ls-refs` lists.
     V2 {
         /// Whether the object format is SHA-256.
         sha256: bool,
     },
-    /// The server speaks v0, and this is its list.
+    /// The server speaks protocol v0 and sent this list.
     V0(RefList),
-    /// The service was named and nothing came after: Gitea's answer for a repository without a folder.
+    /// A service name and nothing after it: Gitea's answer for a repository without a folder.
     NothingAfterService,
 }
 
-/// Why no list came of an answer.
+/// Reason why an answer gave no list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
-    /// What came is no list.
+pub(super) enum ReadError {
+    /// The answer is not a list.
     NotAList(NotAList),
-    /// It is one, and larger than what is held.
+    /// The list exceeds its limits.
     Oversize(Oversize),
-    /// It could not be read to its end.
+    /// The answer could not be read to its end.
     Trouble(Trouble),
 }
 
-impl From<NotAList> for Unread {
+impl From<NotAList> for ReadError {
     fn from(why: NotAList) -> Self {
         Self::NotAList(why)
     }
 }
 
-impl From<NotAdded> for Unread {
+impl From<NotAdded> for ReadError {
     fn from(why: NotAdded) -> Self {
         match why {
-            // a name stands once: of two, it is not known which counts
+            // A name that appears twice is ambiguous.
             NotAdded::BadName | NotAdded::BadId | NotAdded::Twice => Self::NotAList(NotAList::BadLine),
             NotAdded::LongName(name) => Self::Oversize(Oversize::Name(name)),
             NotAdded::TooLarge(fitted) => Self::Oversize(Oversize::List(fitted)),
@@ -52,8 +52,9 @@ impl From<NotAdded> for Unread {
     }
 }
 
-/// Why bytes are no list. The texts go to people; none repeats what was received but [`NotAList::Refused`], which the
-/// caller redacts.
+/// Reason why bytes are not a list.
+///
+/// The texts are for people. Only [`NotAList::Refused`] repeats received text, which the caller redacts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotAList {
     #[error("an empty answer")]
@@ -64,20 +65,20 @@ pub(super) enum NotAList {
     NotGit,
     #[error("a list that breaks off before its end")]
     NoEnd,
-    #[error("a list with a line that git does not write")]
+    #[error("a list with a malformed line")]
     BadLine,
     #[error("git's error: {0}")]
     Refused(String),
 }
 
-/// Reads the answer to `info/refs?service=git-upload-pack`. A list may take so many bytes of memory.
-pub(super) async fn advertisement(packets: &mut Packets, room: usize) -> Result<Advertisement, Unread> {
+/// Reads the answer to `info/refs?service=git-upload-pack`. `room`: the bytes of memory that the list may use.
+pub(super) async fn advertisement(packets: &mut Packets, room: usize) -> Result<Advertisement, ReadError> {
     let mut first = packet(packets).await?;
     if is_line(&first, b"# service=git-upload-pack") {
         if packet(packets).await? != Packet::Flush {
             return Err(NotAList::NotGit.into());
         }
-        if packets.have_ended().await.map_err(Unread::Trouble)? {
+        if packets.have_ended().await.map_err(ReadError::Trouble)? {
             return Ok(Advertisement::NothingAfterService);
         }
         first = packet(packets).await?;
@@ -91,7 +92,7 @@ pub(super) async fn advertisement(packets: &mut Packets, room: usize) -> Result<
     v0(first, packets, room).await
 }
 
-async fn v2_capabilities(packets: &mut Packets) -> Result<Advertisement, Unread> {
+async fn v2_capabilities(packets: &mut Packets) -> Result<Advertisement, ReadError> {
     let (mut ls_refs, mut sha256) = (false, false);
     while let Some(line) = line(packet(packets).await?, packets).await? {
         ls_refs |= line == "ls-refs" || line.starts_with(b"ls-refs=");
@@ -100,7 +101,7 @@ async fn v2_capabilities(packets: &mut Packets) -> Result<Advertisement, Unread>
     if ls_refs { Ok(Advertisement::V2 { sha256 }) } else { Err(NotAList::NotGit.into()) }
 }
 
-async fn v0(first: Packet, packets: &mut Packets, room: usize) -> Result<Advertisement, Unread> {
+async fn v0(first: Packet, packets: &mut Packets, room: usize) -> Result<Advertisement, ReadError> {
     let mut list = Lines::within(room);
     let mut next = first;
     while let Some(line) = line(next, packets).await? {
@@ -121,7 +122,7 @@ async fn v0(first: Packet, packets: &mut Packets, room: usize) -> Result<Adverti
     Ok(Advertisement::V0(list.complete()?))
 }
 
-/// The body of a v2 `ls-refs` request for heads, tags and `HEAD`.
+/// Returns the body of a v2 `ls-refs` request for heads, tags and `HEAD`.
 pub(super) fn ls_refs_request(sha256: bool) -> String {
     let mut request = pkt::line("command=ls-refs");
     request += &pkt::line(concat!("agent=cutover-api/", env!("CARGO_PKG_VERSION")));
@@ -135,8 +136,8 @@ pub(super) fn ls_refs_request(sha256: bool) -> String {
     request + "0000"
 }
 
-/// Reads the answer to `ls-refs`. The list may take so many bytes of memory.
-pub(super) async fn ls_refs(packets: &mut Packets, room: usize) -> Result<RefList, Unread> {
+/// Reads the answer to `ls-refs`. `room`: the bytes of memory that the list may use.
+pub(super) async fn ls_refs(packets: &mut Packets, room: usize) -> Result<RefList, ReadError> {
     let mut list = Lines::within(room);
     while let Some(line) = line(packet(packets).await?, packets).await? {
         refuse_errors(&line)?;
@@ -145,7 +146,7 @@ pub(super) async fn ls_refs(packets: &mut Packets, room: usize) -> Result<RefLis
         if name == b"HEAD" {
             list.head = words.find_map(|word| word.strip_prefix(b"symref-target:")).and_then(branch_of);
         }
-        // `unborn HEAD`: a repository without a commit
+        // `unborn HEAD`: a repository without a commit.
         if id != b"unborn" {
             list.add(id, name)?;
         }
@@ -163,40 +164,40 @@ impl Lines {
         Self { refs: RefListBuilder::new(room), head: None }
     }
 
-    fn add(&mut self, id: &[u8], name: &[u8]) -> Result<(), Unread> {
-        // `HEAD`, refs that are neither heads nor tags, `capabilities^{}` of an empty repository, and what a tag peels to
+    fn add(&mut self, id: &[u8], name: &[u8]) -> Result<(), ReadError> {
+        // Not refs to copy: `HEAD`, other namespaces, `capabilities^{}` of an empty repository, peeled tags.
         if !is_head_or_tag(name) || name.ends_with(b"^{}") {
             return if ObjectId::is_one(id) { Ok(()) } else { Err(NotAList::BadLine.into()) };
         }
         Ok(self.refs.push(name, id)?)
     }
 
-    fn complete(self) -> Result<RefList, Unread> {
+    fn complete(self) -> Result<RefList, ReadError> {
         Ok(self.refs.finish(self.head)?)
     }
 }
 
-/// The branch that a symbolic ref names. One that is not UTF-8 is none: Gitea could not be given it.
+/// The branch that a symbolic ref names. A name that is not UTF-8 counts as none: Gitea's API cannot take it.
 fn branch_of(target: &[u8]) -> Option<BranchName> {
     RefName::parse(std::str::from_utf8(target).ok()?)?.branch()
 }
 
-/// The next packet, which has to be there.
-async fn packet(packets: &mut Packets) -> Result<Packet, Unread> {
+/// Reads the next packet; the end of the body is an error.
+async fn packet(packets: &mut Packets) -> Result<Packet, ReadError> {
     match packets.next().await {
         Ok(Some(packet)) => Ok(packet),
         Ok(None) if packets.are_empty() => Err(NotAList::Empty.into()),
-        Ok(None) | Err(Broken::Cut) => Err(NotAList::NoEnd.into()),
-        Err(Broken::NotPackets) => Err(not_packets(packets.beginning().await).into()),
-        Err(Broken::Trouble(trouble)) => Err(Unread::Trouble(trouble)),
+        Ok(None) | Err(PacketError::Cut) => Err(NotAList::NoEnd.into()),
+        Err(PacketError::NotPackets) => Err(not_packets(packets.beginning().await).into()),
+        Err(PacketError::Trouble(trouble)) => Err(ReadError::Trouble(trouble)),
     }
 }
 
-/// A packet of a list: a line, or its end, after which nothing comes.
-async fn line(packet: Packet, packets: &mut Packets) -> Result<Option<Bytes>, Unread> {
+/// A line of the list; `None` at its end, after which the body must end.
+async fn line(packet: Packet, packets: &mut Packets) -> Result<Option<Bytes>, ReadError> {
     match packet {
         Packet::Data(line) => Ok(Some(line)),
-        Packet::Flush if packets.have_ended().await.map_err(Unread::Trouble)? => Ok(None),
+        Packet::Flush if packets.have_ended().await.map_err(ReadError::Trouble)? => Ok(None),
         Packet::Flush | Packet::Delimiter => Err(NotAList::NotGit.into()),
     }
 }

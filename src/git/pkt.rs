@@ -1,7 +1,7 @@
-//! pkt-lines: git's framing. Four hexadecimal digits of length, themselves included, then the data.
+//! pkt-lines, git's framing: four hexadecimal digits of length (which count themselves), then the data.
 //!
-//! Owns the reading of a body as it arrives. Holds at most one packet beside the piece that came last, allocates for no
-//! length that has not arrived, and keeps the beginning of the body for whoever has to say what it is instead.
+//! Owns the reading of a body as it arrives. Holds at most one packet and the latest piece. Never allocates for a
+//! length that has not arrived. Keeps the beginning of the body, from which callers describe a body that is not git's.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -9,57 +9,57 @@ use futures_util::StreamExt as _;
 use crate::domain::answer::Trouble;
 use crate::transport::Pieces;
 
-/// The longest packet that git writes or reads.
+/// The longest packet: git's `LARGE_PACKET_MAX`.
 const LONGEST: usize = 65_520;
 
-/// How much of a body's beginning is kept.
+/// Bytes of the body's beginning that are kept.
 pub(super) const BEGINNING: usize = 4_096;
 
-/// One packet.
+/// A pkt-line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Packet {
     /// Data, without the line feed that may end it.
     Data(Bytes),
-    /// `0000`: the end of a part.
+    /// `0000`: end of a message.
     Flush,
-    /// `0001`: the end of a section.
+    /// `0001`: end of a section.
     Delimiter,
 }
 
-/// Why there is no next packet.
+/// Reason why there is no next packet.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Broken {
-    /// What came is no packet.
+pub(super) enum PacketError {
+    /// The bytes are not a packet.
     NotPackets,
     /// The body ended within a packet.
     Cut,
-    /// The body could not be read on.
+    /// Reading the body failed.
     Trouble(Trouble),
 }
 
-/// The packets of a body.
+/// Packets of a body.
 pub(super) struct Packets {
     pieces: Pieces,
-    /// What is left of the latest piece.
+    /// Rest of the latest piece.
     piece: Bytes,
     beginning: Vec<u8>,
     taken: bool,
 }
 
 impl Packets {
-    /// The packets of this body.
+    /// Creates a reader of this body.
     pub(super) fn of(pieces: Pieces) -> Self {
-        // a body is asked for more after its end, where its beginning is wanted
+        // `beginning` reads past the end of a short body, which a stream allows only when fused.
         Self { pieces: pieces.fuse().boxed(), piece: Bytes::new(), beginning: Vec::new(), taken: false }
     }
 
-    /// The next packet; `None`: the body has ended.
-    pub(super) async fn next(&mut self) -> Result<Option<Packet>, Broken> {
+    /// Reads the next packet; `None` at the end of the body.
+    pub(super) async fn next(&mut self) -> Result<Option<Packet>, PacketError> {
         let digits = self.take(4).await?;
         if digits.is_empty() {
             return Ok(None);
         }
-        let cut = if self.taken { Broken::Cut } else { Broken::NotPackets };
+        let cut = if self.taken { PacketError::Cut } else { PacketError::NotPackets };
         if digits.len() < 4 {
             return Err(cut);
         }
@@ -67,7 +67,7 @@ impl Packets {
             .ok()
             .filter(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()))
             .and_then(|digits| usize::from_str_radix(digits, 16).ok())
-            .ok_or(Broken::NotPackets)?;
+            .ok_or(PacketError::NotPackets)?;
         let packet = match length {
             0 => Packet::Flush,
             1 => Packet::Delimiter,
@@ -81,7 +81,7 @@ impl Packets {
                 }
                 Packet::Data(data)
             }
-            _ => return Err(Broken::NotPackets),
+            _ => return Err(PacketError::NotPackets),
         };
         self.taken = true;
         Ok(Some(packet))
@@ -92,26 +92,25 @@ impl Packets {
         Ok(self.piece.is_empty() && !self.refill().await?)
     }
 
-    /// Whether nothing has come.
+    /// Whether no byte has arrived.
     pub(super) const fn are_empty(&self) -> bool {
         self.beginning.is_empty()
     }
 
-    /// What the body begins with, for one that is not read on as packets: all of a short one. What cannot be read is
-    /// left out.
+    /// The first bytes of the body, up to [`BEGINNING`]; of a shorter body all. Read errors count as its end.
     pub(super) async fn beginning(&mut self) -> &[u8] {
         while self.beginning.len() < BEGINNING && self.refill().await.unwrap_or(false) {}
         &self.beginning
     }
 
-    /// So many bytes; fewer where the body ends.
-    async fn take(&mut self, count: usize) -> Result<Bytes, Broken> {
+    /// Takes `count` bytes; fewer at the end of the body.
+    async fn take(&mut self, count: usize) -> Result<Bytes, PacketError> {
         if self.piece.len() >= count {
             return Ok(self.piece.split_to(count));
         }
         let mut joined = BytesMut::new();
         while joined.len() < count {
-            if self.piece.is_empty() && !self.refill().await.map_err(Broken::Trouble)? {
+            if self.piece.is_empty() && !self.refill().await.map_err(PacketError::Trouble)? {
                 break;
             }
             joined.extend_from_slice(&self.piece.split_to(self.piece.len().min(count - joined.len())));
@@ -119,7 +118,7 @@ impl Packets {
         Ok(joined.freeze())
     }
 
-    /// Takes the next piece that is not empty; `false`: there is none.
+    /// Reads the next piece that is not empty; `false` at the end of the body.
     async fn refill(&mut self) -> Result<bool, Trouble> {
         while let Some(piece) = self.pieces.next().await {
             self.piece = piece?;
@@ -148,18 +147,18 @@ pub(super) mod tests {
     use super::*;
     use crate::domain::answer::TroubleKind;
 
-    /// A body that comes in pieces of so many bytes.
+    /// A body that arrives in pieces of `each` bytes.
     pub(in crate::git) fn body(bytes: &[u8], each: usize) -> Packets {
         let pieces: Vec<_> = bytes.chunks(each).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         Packets::of(stream::iter(pieces).boxed())
     }
 
-    /// What comes of a body that is all there.
+    /// The result of a future that is ready.
     pub(in crate::git) fn at_once<T>(future: impl Future<Output = T>) -> T {
         future.now_or_never().expect("nothing is waited for")
     }
 
-    fn all(bytes: &[u8], each: usize) -> Result<Vec<Packet>, Broken> {
+    fn all(bytes: &[u8], each: usize) -> Result<Vec<Packet>, PacketError> {
         let mut packets = body(bytes, each);
         let mut seen = Vec::new();
         while let Some(packet) = at_once(packets.next())? {
@@ -184,10 +183,10 @@ pub(super) mod tests {
     #[test]
     fn a_length_that_lies_is_refused() {
         for text in ["0002", "0003", "000", "zzzz", "+00a", "0010short", "fff1x", "<!DOCTYPE html>"] {
-            assert_eq!(all(text.as_bytes(), 3), Err(Broken::NotPackets), "{text}");
+            assert_eq!(all(text.as_bytes(), 3), Err(PacketError::NotPackets), "{text}");
         }
         for text in ["0005a000", "0005a0010short"] {
-            assert_eq!(all(text.as_bytes(), 3), Err(Broken::Cut), "{text}");
+            assert_eq!(all(text.as_bytes(), 3), Err(PacketError::Cut), "{text}");
         }
     }
 
@@ -202,7 +201,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_told_and_not_taken_for_the_end() {
+    fn a_read_error_is_reported_and_is_not_the_end() {
         let trouble = Trouble::maybe_sent(TroubleKind::Cut, "x");
         let pieces = [Ok(Bytes::from_static(b"0000")), Err(trouble.clone())];
         let mut packets = Packets::of(stream::iter(pieces).boxed());
@@ -212,7 +211,7 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_or_go_on_for_ever(
+        fn no_bytes_make_it_panic_or_loop(
             bytes in proptest::collection::vec(any::<u8>(), 0..200), each in 1_usize..20
         ) {
             if let Ok(packets) = all(&bytes, each) {
@@ -221,7 +220,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn what_is_framed_is_read_back(text in "[ -~]{0,80}", each in 1_usize..20) {
+        fn a_framed_line_is_read_back(text in "[ -~]{0,80}", each in 1_usize..20) {
             let framed = line(&text);
             prop_assert_eq!(all(framed.as_bytes(), each), Ok(vec![Packet::Data(Bytes::from(text))]));
         }

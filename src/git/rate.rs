@@ -1,7 +1,8 @@
-//! What an answer's head says of a limit on the rate of requests.
+//! Rate limits in an answer's headers.
 //!
-//! Owns the usual spellings: `Retry-After`, GitHub's `X-RateLimit-*` (the reset is an instant), GitLab's and the IETF draft's
-//! `RateLimit-*` and `RateLimit` (the reset is mostly a number of seconds). An instant counts from the server's own `Date`.
+//! Owns the usual spellings: `Retry-After`, GitHub's `X-RateLimit-*`, and `RateLimit-*` and `RateLimit` of GitLab and
+//! the IETF draft. The reset is an instant for GitHub and mostly a number of seconds for the others. An instant is
+//! compared with the server's own `Date`.
 
 use std::time::Duration;
 
@@ -13,16 +14,16 @@ use crate::transport::{date, retry_after};
 const REMAINING: [&str; 3] = ["x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining"];
 const RESET: [&str; 4] = ["x-ratelimit-reset", "x-rate-limit-reset", "x-ratelimit-reset-after", "ratelimit-reset"];
 
-/// A number above this is an instant, and none below it: seconds since 1970 in 2001, and 31 years.
+/// The least number that is an instant, in seconds since 1970 (2001). Below it, a number is a duration.
 const FIRST_INSTANT: i64 = 1_000_000_000;
 
-/// Whether no request is left.
+/// Whether the limit leaves no further request.
 pub(super) fn is_used_up(headers: &HeaderMap) -> bool {
     REMAINING.iter().any(|name| text(headers, name) == Some("0"))
         || members(headers).any(|(name, value)| matches!(name, "r" | "remaining") && value == "0")
 }
 
-/// How long the server asks to be left alone: by `Retry-After`, else, with no request left, until more are given.
+/// The pause that the server asks for: `Retry-After`, or else the time until the limit resets.
 pub(super) fn pause(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers).or_else(|| is_used_up(headers).then(|| reset(headers)).flatten())
 }
@@ -43,15 +44,15 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// The members of `RateLimit`, such as `"default";r=0;t=30` or `limit=100, remaining=0, reset=50`.
+/// Members of `RateLimit`, such as `"default";r=0;t=30` or `limit=100, remaining=0, reset=50`.
 fn members(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let value = text(headers, "ratelimit").unwrap_or_default();
     value.split([';', ',']).filter_map(|member| member.trim().split_once('='))
 }
 
-/// How long ago a list was stored that a cache between answers with: by `Age`, or by the cache's own word.
+/// Describes a list that comes from a cache, by `Age` or by the cache's own header.
 pub(super) fn from_a_cache(headers: &HeaderMap) -> Option<String> {
-    // not every cache says how old its answer is
+    // Not every cache sends `Age`.
     const CACHES: [&str; 5] = ["x-cache", "x-cache-status", "x-proxy-cache", "cf-cache-status", "cache-status"];
     if let Some(age) = text(headers, header::AGE.as_str()).and_then(|age| age.parse::<u64>().ok()) {
         return (age > 0).then(|| format!("A cache answered with a list of refs that is {age} s old (Age: {age})"));
@@ -120,7 +121,7 @@ mod tests {
                 true,
                 Some(60),
             ),
-            // an instant, and no date to count from
+            // An instant without a `Date` to compare it with.
             (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1893456060")], true, None),
             (&[("x-ratelimit-remaining", "17"), ("x-ratelimit-reset", "1893456060"), DATE], false, None),
             (&[("ratelimit-remaining", "0"), ("ratelimit-reset", "30")], true, Some(30)),
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_out_of_a_cache_is_known_by_its_age_or_the_caches_word() {
+    fn a_list_from_a_cache_is_recognised_by_age_or_the_caches_header() {
         for (pairs, stored) in [
             (&[("age", "1")][..], true),
             (&[("age", "0"), ("x-cache", "HIT")], false),

@@ -1,4 +1,4 @@
-//! What git's two answers mean on either side, over a transport that answers from a table.
+//! Meaning of git's two answers on either side, over a transport that answers from a table.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const NOTHING_AFTER: &str = "001e# service=git-upload-pack\n0000";
 const MAIN: &str = "003daaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa refs/heads/main\n0000";
 const UNBORN: &str = "002eunborn HEAD symref-target:refs/heads/main\n0000";
 
-/// As they are by default.
+/// The defaults.
 const LIMITS: ListLimits = ListLimits { time: Duration::from_mins(1), bytes: 24 << 20 };
 
 /// Answers of `info/refs` and of `ls-refs`: status, media type, body.
@@ -28,7 +28,7 @@ struct Table {
 
 impl Transport for Table {
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Response<Bytes>, Trouble>> {
-        // every request is git's to a forge, and asks caches for nothing that they have stored
+        // Each request must look like git's to a forge and must bypass caches.
         let said = |name| call.request.headers()[name].to_str().unwrap();
         assert!(said(header::USER_AGENT).starts_with("git/2."), "{call:?}");
         assert_eq!((said(header::CACHE_CONTROL), said(header::PRAGMA)), ("no-cache", "no-cache"));
@@ -43,12 +43,12 @@ fn table(advertisement: (u16, &'static str, &'static str), list: (u16, &'static 
     Lister::new(Arc::new(Table { advertisement, list }))
 }
 
-/// git says that it is git, and then answers `ls-refs` so.
+/// A lister whose server speaks v2 and answers `ls-refs` like this.
 fn lists(status: u16, body: &'static str) -> Lister {
     table((200, ADVERTISEMENT, V2), (status, RESULT, body))
 }
 
-/// `info/refs` is answered so, and nothing else is answered.
+/// A lister whose server answers `info/refs` like this, and no other request.
 fn advertises(status: u16, media: &'static str, body: &'static str) -> Lister {
     table((status, media, body), (500, RESULT, "no answer"))
 }
@@ -113,7 +113,7 @@ async fn statuses_of_giteas_git_have_their_meaning() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_answers_wrongly_is_told_from_one_that_is_down() {
+async fn an_upstream_that_answers_wrongly_and_one_that_is_down_have_different_meanings() {
     for (lister, words) in [
         (
             advertises(200, "text/html", "<html>hello</html>"),
@@ -125,7 +125,7 @@ async fn an_upstream_that_answers_wrongly_is_told_from_one_that_is_down() {
             advertises(200, ADVERTISEMENT, NOTHING_AFTER),
             "Upstream answers 200 with a list that breaks off before its end",
         ),
-        (advertises(400, "text/plain", "no"), "Upstream answers 400, which git never does: “no”"),
+        (advertises(400, "text/plain", "no"), "Upstream answers 400, which no git server does: “no”"),
     ] {
         assert_eq!(upstream(&lister).await, UpstreamAnswer::NotGit { detail: words.into() });
     }
@@ -140,7 +140,7 @@ async fn an_upstream_that_answers_wrongly_is_told_from_one_that_is_down() {
 }
 
 #[tokio::test]
-async fn what_git_says_for_itself_is_told_without_our_credential() {
+async fn gits_own_error_is_reported_without_the_credential() {
     #[derive(Debug)]
     struct Token;
     impl CredentialSource for Token {
@@ -156,7 +156,7 @@ async fn what_git_says_for_itself_is_told_without_our_credential() {
     assert_eq!(detail, "Upstream's git reports: no use of [redacted]");
 }
 
-/// Speaks v2, and lists as it was told to: each piece after its pause.
+/// A transport that speaks v2 and sends each piece of the list after its pause.
 #[derive(Debug)]
 struct Slow {
     head: Duration,
@@ -190,7 +190,7 @@ impl Transport for Slow {
     }
 }
 
-/// What a reading comes to, and how many seconds it takes.
+/// Result of a reading, and how many seconds it takes.
 async fn slowly(head: u64, pieces: &[(u64, &'static str)]) -> (UpstreamAnswer, u64) {
     let pieces = pieces.iter().map(|(pause, piece)| (Duration::from_secs(*pause), *piece)).collect();
     let lister = Lister::new(Arc::new(Slow { head: Duration::from_secs(head), pieces, broken: false }));
@@ -209,7 +209,7 @@ fn detail(answer: UpstreamAnswer) -> String {
 async fn a_server_may_take_its_time_before_it_answers_and_between_two_pieces() {
     let (start, end) = MAIN.split_at(20);
     for (head, pieces) in [(45, &[(0, MAIN)][..]), (0, &[(9, start), (9, ""), (9, end)]), (20, &[(30, MAIN)])] {
-        // the second answer's first byte comes when the head is there
+        // The answer's first byte arrives with its head.
         let (answer, _) = slowly(head, pieces).await;
         let silent = pieces.iter().any(|(pause, _)| *pause > 10);
         assert_eq!(matches!(answer, UpstreamAnswer::List(_)), !silent, "{head} {pieces:?}: {answer:?}");
@@ -217,14 +217,14 @@ async fn a_server_may_take_its_time_before_it_answers_and_between_two_pieces() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_falls_silent_and_one_that_never_ends_are_given_up() {
+async fn an_answer_that_falls_silent_or_never_ends_times_out() {
     let (start, end) = MAIN.split_at(20);
     let (answer, took) = slowly(0, &[(0, start), (11, end)]).await;
-    assert_eq!((detail(answer).as_str(), took), ("Upstream: nothing more of the list came within 10 s", 10));
+    assert_eq!((detail(answer).as_str(), took), ("Upstream: the list of refs did not continue within 10 s", 10));
     let (answer, took) = slowly(61, &[(0, MAIN)]).await;
-    assert_eq!((detail(answer).as_str(), took), ("Upstream: no whole list of refs within 60 s", 60));
+    assert_eq!((detail(answer).as_str(), took), ("Upstream: no complete list of refs within 60 s", 60));
     let (answer, took) = slowly(30, &[(0, start), (9, ""), (9, ""), (9, ""), (9, ""), (0, end)]).await;
-    assert_eq!((detail(answer).as_str(), took), ("Upstream: no whole list of refs within 60 s", 60));
+    assert_eq!((detail(answer).as_str(), took), ("Upstream: no complete list of refs within 60 s", 60));
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,7 +237,7 @@ async fn a_list_that_is_cut_off_is_no_shorter_list() {
 }
 
 #[tokio::test]
-async fn a_list_that_does_not_fit_is_told_from_one_that_is_wrong() {
+async fn an_oversize_list_and_a_malformed_one_have_different_meanings() {
     let lister = lists(200, MAIN);
     let room = ListLimits { bytes: 100, ..LIMITS };
     let url = UpstreamUrl::parse("https://upstream.test/one").unwrap();

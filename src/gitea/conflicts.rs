@@ -1,7 +1,7 @@
-//! The calls that only conflicts and modes need: deleting our own placeholder, renaming aside and back, making a mirror a
-//! regular repository, and whether history was rewritten.
+//! Calls that only conflicts and mode changes need: delete a placeholder, rename a legacy repository, convert a mirror.
 //!
-//! The one `DELETE` of this program is here, and takes a [`Proof`]. Each change reads the id just before it is sent.
+//! Owns the one `DELETE` of this program, which requires a [`Proof`]. Each change reads the repository's id just before
+//! it is sent. Never decides which repository to change.
 
 use http::Method;
 
@@ -14,7 +14,7 @@ use crate::domain::refs::ObjectId;
 use crate::domain::spec::MirrorSpec;
 
 impl Client {
-    /// `DELETE` of the placeholder that `proof` is about, if it is there still and still a placeholder.
+    /// `DELETE` of the placeholder that `proof` names, if it still exists and is still a placeholder.
     pub async fn delete_placeholder(&self, spec: &MirrorSpec, proof: &Proof) -> DeleteAnswer {
         let path = format!("/repos/{}", spec.full_name());
         let (there, filled) = match self.send("get_repository", Method::GET, &path, None::<&()>, READ).await {
@@ -29,7 +29,7 @@ impl Client {
             RepositoryAnswer::Refused(refusal) => return DeleteAnswer::Refused(refusal),
             RepositoryAnswer::Trouble(trouble) => return DeleteAnswer::Unknown(trouble),
         };
-        // a placeholder is empty to Gitea, whatever git has brought into its folder, until its migrate is done
+        // Until its migrate has ended, Gitea reports a placeholder as empty, even when its folder already has git data.
         if there.id != proof.repository() || !there.mirror || there.interval.is_some() || filled {
             return DeleteAnswer::Changed;
         }
@@ -39,19 +39,19 @@ impl Client {
         }
     }
 
-    /// `PATCH` the name of the legacy repository that stands in the mirror's place.
+    /// `PATCH` of a legacy repository's name to its backup name.
     pub async fn rename_aside(&self, spec: &MirrorSpec, aside: &Aside) -> PatchAnswer {
         let is_legacy = |repository: &Repository| repository.id == aside.repository && !repository.mirror;
         self.rename(spec, &spec.repo, &aside.name, is_legacy).await
     }
 
-    /// `PATCH` its name back.
+    /// `PATCH` of a legacy repository's name from its backup name to its former name.
     pub async fn give_back(&self, spec: &MirrorSpec, aside: &Aside) -> PatchAnswer {
         let is_legacy = |repository: &Repository| repository.id == aside.repository;
         self.rename(spec, &aside.name, &spec.repo, is_legacy).await
     }
 
-    /// `POST /repos/{owner}/{repo}/convert`: the mirror becomes a regular repository, for good.
+    /// `POST /repos/{owner}/{repo}/convert`: makes the mirror a regular repository, which cannot be undone.
     pub async fn convert(&self, spec: &MirrorSpec) -> ConvertAnswer {
         let path = format!("/repos/{}/convert", spec.full_name());
         match self.send("convert", Method::POST, &path, None::<&()>, CHANGE).await {
@@ -91,8 +91,8 @@ impl Client {
 
     /// `GET /repos/{owner}/{repo}/commits`: whether `old` is an ancestor of `new`.
     ///
-    /// Not `/compare`: for unrelated histories some servers answer it as for a fast-forward, and many answer nothing
-    /// for a mirror.
+    /// `/compare` cannot be used. For unrelated histories some servers answer as for a fast-forward. For a mirror many
+    /// answer nothing.
     pub async fn ancestry(&self, spec: &MirrorSpec, old: &ObjectId, new: &ObjectId) -> AncestryAnswer {
         let query = format!("sha={old}&not={new}&limit=1&stat=false&verification=false&files=false");
         let path = format!("/repos/{}/commits?{query}", spec.full_name());

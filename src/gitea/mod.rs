@@ -1,9 +1,8 @@
-//! The Gitea client: one method a call, one outcome enum an answer.
+//! The Gitea client: one method for each call, one outcome enum for each answer.
 //!
-//! Owns the requests, Gitea's JSON and the table of what its answers mean (`classify`). Reports and decides nothing:
-//! nothing is retried here but a request refused with a credential that has been replaced since it was read; one that
-//! timed out with a password is followed by one without, which tells why. Every word of Gitea's passes the redactor before
-//! it leaves this module.
+//! Owns the requests, Gitea's JSON and the meaning of its answers (`classify`). Every text of Gitea is redacted before
+//! it leaves this module. Never decides, and retries only a request that was refused with a credential that has been
+//! replaced since. A request that timed out with a password is followed by one without it, which names the cause.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -33,23 +32,24 @@ use crate::domain::spec::{MirrorSpec, Visibility};
 use crate::domain::url::GiteaUrl;
 use crate::transport::{Bundle, Call, Route, Transport, date};
 
-/// How long a read may take.
+/// Time limit of a read.
 const READ: Duration = Duration::from_secs(10);
 
-/// How long a read with a password may take, whose check costs Gitea seconds on a busy machine. It leaves an observation,
-/// which has as long as a read, the time to find out whether it is the password that Gitea does not get done with.
+/// Time limit of a read with a password, whose check takes Gitea seconds on a busy machine.
+///
+/// Shorter than [`READ`], so that within an observation's limit there is time for [`WITHOUT_PASSWORD`].
 const READ_WITH_PASSWORD: Duration = Duration::from_secs(8);
 
-/// How long Gitea has to show that it answers who sends no password.
+/// Time limit of the request without a password that follows a timeout.
 const WITHOUT_PASSWORD: Duration = Duration::from_millis(1_500);
 
-/// How long a change may take, except a migrate.
+/// Time limit of a change, except a migrate.
 const CHANGE: Duration = Duration::from_secs(30);
 
-/// The largest answer that is read: the longest one of those that we ask for has some kilobytes.
+/// The largest answer that is read, in bytes. The longest expected answer has some kilobytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// Talks to one Gitea as one user.
+/// Client for one Gitea, as one user.
 #[derive(Clone, Debug)]
 pub struct Client {
     url: GiteaUrl,
@@ -58,61 +58,61 @@ pub struct Client {
     bundle: Option<Arc<Bundle>>,
 }
 
-/// An answer with the one thing that may take its words out of this module.
+/// An answer with the redactor that its texts must pass.
 struct Answered {
     response: Response<Bytes>,
     redactor: Redactor,
 }
 
-/// What Gitea says of itself.
+/// A Gitea's name and version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     /// `gitea` or `forgejo`.
     pub flavour: &'static str,
-    /// As it prints it.
+    /// The version as Gitea prints it.
     pub version: String,
 }
 
 impl Client {
-    /// A client for the Gitea at `url`, as whoever `credential` is.
+    /// Creates a client for the Gitea at `url`, as the user of `credential`.
     #[must_use]
     pub fn new(url: GiteaUrl, transport: Arc<dyn Transport>, credential: Arc<dyn CredentialSource>) -> Self {
         Self { url, transport, credential, bundle: None }
     }
 
-    /// The same, trusting the CA certificates of a bundle beside the system's.
+    /// Trusts the CA certificates of a bundle in addition to the system's.
     #[must_use]
     pub fn trusting(mut self, bundle: Option<Arc<Bundle>>) -> Self {
         self.bundle = bundle;
         self
     }
 
-    /// Where Gitea is.
+    /// The address of Gitea.
     #[must_use]
     pub fn url(&self) -> &GiteaUrl {
         &self.url
     }
 
-    /// The credential that this client uses, for git over HTTP.
+    /// The credential of this client, also used for git over HTTP.
     #[must_use]
     pub fn credential(&self) -> &dyn CredentialSource {
         &*self.credential
     }
 
-    /// `GET /version`: what runs there.
+    /// `GET /version`.
     ///
     /// # Errors
     /// No usable answer.
     pub async fn version(&self) -> Result<Version, Trouble> {
         let Answered { response, redactor } = self.send("version", Method::GET, "/version", None::<&()>, READ).await?;
         let version = classify::version(&response, &redactor)?;
-        // Forgejo names the Gitea that it is compatible with
+        // Forgejo appends the Gitea version that it is compatible with.
         let flavour = if version.contains("+gitea-") { "forgejo" } else { "gitea" };
         let printable = |c: &char| c.is_ascii_graphic();
         Ok(Version { flavour, version: version.chars().filter(printable).take(64).collect() })
     }
 
-    /// `GET /repos/{owner}/{repo}`, and the `Date` of the answer where it has one.
+    /// `GET /repos/{owner}/{repo}`, with the `Date` of the answer if it has one.
     pub async fn repository(&self, spec: &MirrorSpec) -> (RepositoryAnswer, Option<Timestamp>) {
         let path = format!("/repos/{}", spec.full_name());
         match self.send("get_repository", Method::GET, &path, None::<&()>, READ).await {
@@ -123,7 +123,7 @@ impl Client {
         }
     }
 
-    /// `GET /orgs/{org}`, and `GET /users/{name}` where there is no organisation of that name.
+    /// `GET /orgs/{org}`, then `GET /users/{name}` if there is no such organisation.
     pub async fn owner(&self, owner: &OwnerName) -> OwnerAnswer {
         let Answered { response, redactor } =
             match self.send("get_organisation", Method::GET, &format!("/orgs/{owner}"), None::<&()>, READ).await {
@@ -152,8 +152,10 @@ impl Client {
         }
     }
 
-    /// `POST /repos/migrate`, which Gitea answers when the clone has ended. Dropping this future does not stop it.
-    /// Without an interval Gitea takes its own default. With the answer comes its `Date`, where it has one.
+    /// `POST /repos/migrate`, with the `Date` of the answer if it has one.
+    ///
+    /// Gitea answers when the clone has ended. Dropping this future does not stop the clone. Without an interval Gitea
+    /// uses its default.
     pub async fn migrate(
         &self,
         spec: &MirrorSpec,
@@ -196,7 +198,7 @@ impl Client {
             auth_password,
         };
         match self.send("migrate", Method::POST, "/repos/migrate", Some(&body), timeout).await {
-            // git's words hold the address that it was given, and the credential may have been replaced meanwhile
+            // git's messages repeat the clone address, and the credential may have been replaced since the request.
             Ok(Answered { response, redactor }) => {
                 (classify::migrate(&response, &redactor.and_knowing(upstream.as_ref())), date(response.headers()))
             }
@@ -204,13 +206,13 @@ impl Client {
         }
     }
 
-    /// `PATCH` interval and pruning.
+    /// `PATCH` of interval and pruning.
     pub async fn patch_settings(&self, spec: &MirrorSpec, interval: GoDuration, prune: Prune) -> PatchAnswer {
         let body = wire::WireSettings { mirror_interval: interval.to_string(), enable_prune: prune.as_bool() };
         self.patch("patch_settings", spec, &body).await
     }
 
-    /// `PATCH` the default branch.
+    /// `PATCH` of the default branch.
     pub async fn patch_default_branch(&self, spec: &MirrorSpec, branch: &BranchName) -> PatchAnswer {
         self.patch("patch_default_branch", spec, &wire::WireDefaultBranch { default_branch: branch.as_str() }).await
     }
@@ -232,7 +234,7 @@ impl Client {
         }
     }
 
-    /// Sends one request; once more when it was refused with a credential that has been replaced meanwhile.
+    /// Sends a request, and repeats it if it was refused and the credential has been replaced since.
     async fn send(
         &self,
         operation: &'static str,
@@ -259,7 +261,7 @@ impl Client {
                 largest: LARGEST,
             };
             let response = match self.transport.send(call).await {
-                // a call that may take longer than a change has another reason to
+                // A call with a longer limit than a change times out for reasons of its own.
                 Err(trouble) if by_password && trouble.kind == TroubleKind::Timeout && timeout <= CHANGE => {
                     return Err(self.timed_out_with_a_password(trouble).await);
                 }
@@ -275,13 +277,13 @@ impl Client {
         }
     }
 
-    /// The credential that is there now, where a request was refused with another one, or without one.
+    /// The current credential, if it is not the one that was refused.
     fn replacement_of(&self, used: Option<&Credential>) -> Result<Option<Credential>, Trouble> {
         let now = self.read_credential()?;
         Ok(now.filter(|now| used.is_none_or(|used| !used.same_as(now))))
     }
 
-    /// Tells a Gitea that hangs in the check of a password from one that hangs.
+    /// Distinguishes a Gitea that hangs in its password check from one that hangs altogether.
     async fn timed_out_with_a_password(&self, trouble: Trouble) -> Trouble {
         let Ok(request) = self.request(&Method::GET, "/version", None, None) else { return trouble };
         let call = Call {
@@ -293,13 +295,13 @@ impl Client {
             largest: LARGEST,
         };
         let Ok(response) = self.transport.send(call).await else { return trouble };
-        match classify::sort(&response, &Redactor::knowing(&[]), false) {
-            classify::Sorted::Said { status: ..500, .. } | classify::Sorted::Refused(_) => Trouble {
+        match classify::parse_reply(&response, &Redactor::knowing(&[]), false) {
+            classify::Reply::Message { status: ..500, .. } | classify::Reply::Refused(_) => Trouble {
                 kind: TroubleKind::AuthTimeout,
-                detail: format!("{} with our user name and password, and an answer without them", trouble.detail),
+                detail: format!("{} with the user name and password, and an answer without them", trouble.detail),
                 ..trouble
             },
-            classify::Sorted::Said { .. } | classify::Sorted::Renamed | classify::Sorted::Trouble(_) => trouble,
+            classify::Reply::Message { .. } | classify::Reply::Renamed | classify::Reply::Trouble(_) => trouble,
         }
     }
 
@@ -323,7 +325,10 @@ impl Client {
         }
         if let Some(credential) = credential {
             let mut value = HeaderValue::from_str(credential.api_header().expose_secret()).map_err(|_| {
-                Trouble::not_sent(TroubleKind::Credential, "the credential holds characters that no header can carry")
+                Trouble::not_sent(
+                    TroubleKind::Credential,
+                    "the credential contains characters that headers do not allow",
+                )
             })?;
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
@@ -333,8 +338,7 @@ impl Client {
             .map_err(|_| Trouble::not_sent(TroubleKind::Connect, "the request's address cannot be used"))
     }
 
-    /// An answer, and what has to be cut out of its words: every credential that was sent with the request, and every one
-    /// that is there now.
+    /// Pairs an answer with a redactor of every credential that was sent and of the current one.
     fn answered(&self, response: Response<Bytes>, mut known: Vec<Credential>) -> Answered {
         known.extend(self.credential.read().ok().flatten());
         Answered { response, redactor: Redactor::knowing(&known) }

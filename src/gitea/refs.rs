@@ -1,7 +1,7 @@
-//! Refs through Gitea's API, where it serves no git over HTTP.
+//! Refs through Gitea's API, for a Gitea that does not serve git over HTTP.
 //!
-//! Owns the reading of that answer. It goes into the list as it arrives and is never held whole, so that it is bounded
-//! by the memory that was reserved for the list. An array that does not end is no shorter list but an error.
+//! Owns the reading of that answer. Each ref is added to the list as it arrives, so memory stays within the list's
+//! limit. An array without its end is an error, never a shorter list.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -14,18 +14,18 @@ use crate::domain::refs::{ListLimits, NotAdded, RefList, RefListBuilder, is_head
 use crate::domain::spec::MirrorSpec;
 use crate::transport::{Call, Exchange, Pieces, Route, has_media_type};
 
-/// The longest description of one ref. Git's longest name has 4,096 bytes, and Gitea puts it into a URL as well.
+/// The longest description of one ref, in bytes. git's longest name has 4,096 bytes, and Gitea repeats it in a URL.
 const LONGEST_OBJECT: usize = 64 * 1024;
 
-/// Why no list came of an answer.
-enum Unread {
-    /// JSON that describes no refs, or not to its end.
+/// Reason why an answer gave no list.
+enum ReadError {
+    /// JSON that does not describe refs, or not to its end.
     NoRefs,
     Oversize(Oversize),
     Trouble(Trouble),
 }
 
-impl From<NotAdded> for Unread {
+impl From<NotAdded> for ReadError {
     fn from(why: NotAdded) -> Self {
         match why {
             NotAdded::BadName | NotAdded::BadId | NotAdded::Twice => Self::NoRefs,
@@ -36,7 +36,7 @@ impl From<NotAdded> for Unread {
 }
 
 impl Client {
-    /// `GET /repos/{owner}/{repo}/git/refs`: all heads and tags, where git over HTTP is switched off.
+    /// `GET /repos/{owner}/{repo}/git/refs`: all heads and tags, where git over HTTP is disabled.
     pub async fn refs(&self, spec: &MirrorSpec, limits: ListLimits) -> LocalRefsAnswer {
         self.read_refs(spec, Exchange::begin(limits)).await.unwrap_or_else(LocalRefsAnswer::Trouble)
     }
@@ -59,9 +59,9 @@ impl Client {
             }
             return match list(response.into_body(), exchange.room()).await {
                 Ok(list) => Ok(LocalRefsAnswer::List(list)),
-                Err(Unread::Oversize(oversize)) => Ok(LocalRefsAnswer::Oversize(oversize)),
-                Err(Unread::NoRefs) => Err(classify::describes_no(200, "refs")),
-                Err(Unread::Trouble(trouble)) => Err(trouble),
+                Err(ReadError::Oversize(oversize)) => Ok(LocalRefsAnswer::Oversize(oversize)),
+                Err(ReadError::NoRefs) => Err(classify::describes_no(200, "refs")),
+                Err(ReadError::Trouble(trouble)) => Err(trouble),
             };
         }
     }
@@ -79,14 +79,14 @@ impl Client {
             request: self.request(&Method::GET, &path, None, credential)?,
             bundle: self.bundle.clone(),
             timeout: exchange.time(),
-            // the body is held to the limits of the reading, as it is read
+            // The reading limits the body while it arrives.
             largest: usize::MAX,
         };
         exchange.send(&*self.transport, call).await
     }
 }
 
-/// An answer that is no list, which is short.
+/// Reads an answer that is not a list, and therefore short.
 async fn whole(response: Response<Pieces>) -> Result<Response<Bytes>, Trouble> {
     let (head, mut pieces) = response.into_parts();
     let mut body = BytesMut::new();
@@ -100,75 +100,75 @@ async fn whole(response: Response<Pieces>) -> Result<Response<Bytes>, Trouble> {
     Ok(Response::from_parts(head, body.freeze()))
 }
 
-/// The heads and tags of a body, within so many bytes of memory.
-async fn list(mut pieces: Pieces, room: usize) -> Result<RefList, Unread> {
-    let mut array = Array { list: RefListBuilder::new(room), rest: BytesMut::new(), place: Place::Start };
+/// Reads the heads and tags of a body. `room`: the bytes of memory that the list may use.
+async fn list(mut pieces: Pieces, room: usize) -> Result<RefList, ReadError> {
+    let mut array = Array { list: RefListBuilder::new(room), rest: BytesMut::new(), position: Position::Start };
     while let Some(piece) = pieces.next().await {
-        array.rest.extend_from_slice(&piece.map_err(Unread::Trouble)?);
+        array.rest.extend_from_slice(&piece.map_err(ReadError::Trouble)?);
         while array.step()? {}
     }
-    if array.place != Place::End {
-        return Err(Unread::NoRefs);
+    if array.position != Position::End {
+        return Err(ReadError::NoRefs);
     }
     Ok(array.list.finish(None)?)
 }
 
-/// What of the JSON has been read.
+/// Position in the JSON, named by what was read last.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     Start,
     /// The bracket that opens the array.
     Opened,
-    /// A ref of it.
+    /// A ref.
     Object,
-    /// The comma after one.
+    /// The comma after a ref.
     Comma,
-    /// The whole: the closing bracket, or the one object that Gitea sends in place of an array of one.
+    /// The end: the closing bracket, or the single object that Gitea sends in place of an array of one.
     End,
 }
 
-/// An array of refs that is read as it arrives.
+/// Parser of an array of refs that reads it as it arrives.
 struct Array {
     list: RefListBuilder,
-    /// What has arrived and is not read yet: the beginning of one object at most.
+    /// Bytes that have arrived and are not parsed yet: at most the beginning of one object.
     rest: BytesMut,
-    place: Place,
+    position: Position,
 }
 
 impl Array {
-    /// Reads one more part; `false`: it has not arrived whole.
-    fn step(&mut self) -> Result<bool, Unread> {
+    /// Reads the next token; `false` if it has not arrived completely.
+    fn step(&mut self) -> Result<bool, ReadError> {
         let blank = self.rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         self.rest.advance(blank);
         let Some(first) = self.rest.first() else { return Ok(false) };
-        self.place = match (self.place, first) {
-            (Place::Start | Place::Opened | Place::Comma, b'{') => {
+        self.position = match (self.position, first) {
+            (Position::Start | Position::Opened | Position::Comma, b'{') => {
                 if !self.object()? {
                     return Ok(false);
                 }
-                if self.place == Place::Start { Place::End } else { Place::Object }
+                if self.position == Position::Start { Position::End } else { Position::Object }
             }
-            (Place::Start, b'[') => self.past(Place::Opened),
-            (Place::Object, b',') => self.past(Place::Comma),
-            (Place::Opened | Place::Object, b']') => self.past(Place::End),
-            _ => return Err(Unread::NoRefs),
+            (Position::Start, b'[') => self.skip(Position::Opened),
+            (Position::Object, b',') => self.skip(Position::Comma),
+            (Position::Opened | Position::Object, b']') => self.skip(Position::End),
+            _ => return Err(ReadError::NoRefs),
         };
         Ok(true)
     }
 
-    /// One byte further.
-    fn past(&mut self, place: Place) -> Place {
+    /// Skips one byte.
+    fn skip(&mut self, to: Position) -> Position {
         self.rest.advance(1);
-        place
+        to
     }
 
-    /// Adds the object that comes next; `false`: it has not arrived whole.
-    fn object(&mut self) -> Result<bool, Unread> {
+    /// Adds the next object to the list; `false` if it has not arrived completely.
+    fn object(&mut self) -> Result<bool, ReadError> {
         let mut objects = serde_json::Deserializer::from_slice(&self.rest).into_iter::<wire::WireRef>();
         let wire::WireRef { name, object } = match objects.next() {
             Some(Ok(one)) => one,
             Some(Err(error)) if error.is_eof() && self.rest.len() <= LONGEST_OBJECT => return Ok(false),
-            Some(Err(_)) | None => return Err(Unread::NoRefs),
+            Some(Err(_)) | None => return Err(ReadError::NoRefs),
         };
         let length = objects.byte_offset();
         self.rest.advance(length);

@@ -1,4 +1,5 @@
-//! The JSON that Gitea sends and takes, as far as we read and write it. Nothing here leaves this module.
+//! The JSON that cutover-api exchanges with Gitea. Only the members that it reads or writes; never used outside this
+//! module.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::answer::Repository;
 use crate::domain::duration::GoDuration;
 
-/// `Repository`. Members that we do not read are not listed; Gitea adds new ones with each release.
+/// `Repository`, without the members that cutover-api does not read.
 #[derive(Debug, Deserialize)]
 pub(super) struct WireRepository {
     id: u64,
@@ -26,7 +27,7 @@ pub(super) struct WireRepository {
 }
 
 impl WireRepository {
-    /// `None`: an interval that no Gitea prints.
+    /// Converts it; `None` for an interval that Gitea never prints.
     pub(super) fn read(self) -> Option<Repository> {
         let interval = match self.mirror_interval.as_str() {
             "" => None,
@@ -46,7 +47,9 @@ impl WireRepository {
     }
 }
 
-/// Whether a repository is said to hold anything. That may come later than what it holds, and so is a sign of life alone.
+/// Whether Gitea reports the repository as not empty.
+///
+/// Gitea may report this later than the data arrives, so `false` proves nothing.
 pub(super) fn is_filled(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Content {
@@ -55,35 +58,35 @@ pub(super) fn is_filled(body: &[u8]) -> bool {
     serde_json::from_slice::<Content>(body).is_ok_and(|content| !content.empty)
 }
 
-/// `Organization` or `User`, as far as to know it for one.
+/// `Organization` or `User`, reduced to what identifies it as one.
 #[derive(Debug, Deserialize)]
 pub(super) struct WireOwner {
     pub(super) id: u64,
 }
 
-/// An error of the API. A 500's message is empty for everybody but administrators.
+/// An error of the API. Only administrators get the message of a 500.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct WireError {
     #[serde(default)]
     pub(super) message: String,
-    /// Where the API is described: every error of Gitea's names it, and hardly anybody else's does.
+    /// Address of the API's description. Every error of Gitea has it, and hardly any other server's.
     pub(super) url: Option<String>,
 }
 
-/// `/version`.
+/// Answer to `GET /version`.
 #[derive(Debug, Deserialize)]
 pub(super) struct WireVersion {
     pub(super) version: String,
 }
 
-/// `POST /orgs`.
+/// Body of `POST /orgs`.
 #[derive(Debug, Serialize)]
 pub(super) struct WireCreateOrganisation<'a> {
     pub(super) username: &'a str,
     pub(super) visibility: &'static str,
 }
 
-/// `POST /repos/migrate`: what the platform's Job has always sent, and the credential in its own members.
+/// Body of `POST /repos/migrate`: the members that the platform's Job sent, and the credential's own members.
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "Gitea's API has them")]
 pub(super) struct WireMigrate<'a> {
@@ -110,20 +113,20 @@ pub(super) struct WireMigrate<'a> {
     pub(super) auth_password: Option<&'a str>,
 }
 
-/// `PATCH` of interval and pruning. Gitea 1.20 and 1.21 read `enable_prune` only beside an interval.
+/// Body of a `PATCH` of interval and pruning. Gitea 1.20 and 1.21 read `enable_prune` only together with an interval.
 #[derive(Debug, Serialize)]
 pub(super) struct WireSettings {
     pub(super) mirror_interval: String,
     pub(super) enable_prune: bool,
 }
 
-/// `PATCH` of the default branch.
+/// Body of a `PATCH` of the default branch.
 #[derive(Debug, Serialize)]
 pub(super) struct WireDefaultBranch<'a> {
     pub(super) default_branch: &'a str,
 }
 
-/// `PATCH` of the name.
+/// Body of a `PATCH` of the name.
 #[derive(Debug, Serialize)]
 pub(super) struct WireName<'a> {
     pub(super) name: &'a str,
@@ -142,7 +145,7 @@ pub(super) struct WireObject {
     pub(super) sha: String,
 }
 
-/// One of `/commits`.
+/// One commit of `/commits`.
 #[derive(Debug, Deserialize)]
 pub(super) struct WireCommit {
     pub(super) sha: String,

@@ -1,7 +1,7 @@
-//! Unclean ends of the process, and which runs they met.
+//! Crashes of the process, counted for each part of a run that was in flight.
 //!
-//! Owns what counts as one: a process that neither was asked to end nor has said so. The schema's triggers end a count
-//! with the first call that is written for the mirror.
+//! Owns what a crash is: an end of the process that was neither requested nor recorded. The schema's triggers reset a
+//! mirror's count at its next intent. Never decides what a count means.
 
 use rusqlite::params;
 
@@ -11,20 +11,21 @@ use super::{Journal, JournalError};
 use crate::domain::names::MirrorName;
 use crate::domain::run::RunId;
 
-/// A mirror's part of a run that was in flight when the process ended uncleanly.
+/// A mirror's part of a run that was in flight at a crash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crashed {
     /// The run.
     pub run: RunId,
     /// The mirror.
     pub mirror: MirrorName,
-    /// How often in a row.
+    /// Number of crashes in a row.
     pub count: u32,
 }
 
 impl Journal {
-    /// Begins the life of a process: counts the end of the one before it, if that was unclean, for these parts of runs,
-    /// which are in flight. Written before any of them is resumed.
+    /// Records the start of a process. After a crash, counts it for these parts of runs, which are in flight.
+    ///
+    /// Must be called before any of them is resumed.
     ///
     /// # Errors
     /// It is not on disk.
@@ -32,10 +33,10 @@ impl Journal {
         self.with(move |store| store.begin_life(&in_flight)).await
     }
 
-    /// Notes that the process ends as it was asked to: whatever is in flight has not crashed it.
+    /// Records a requested end of the process, which is not a crash.
     ///
     /// # Errors
-    /// The next process takes it for a crash.
+    /// The next process counts a crash.
     pub async fn end_cleanly(&self) -> Result<(), JournalError> {
         self.with(Store::end_cleanly).await
     }
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn unclean_ends_are_counted_in_a_row_and_a_clean_one_ends_the_row() {
+    fn crashes_are_counted_in_a_row_and_a_clean_end_resets_them() {
         let mut store = accepted();
         assert_eq!([counts(&mut store), counts(&mut store)], [[1, 1], [2, 2]]);
         store.end_cleanly().unwrap();
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_written_for_a_mirror_ends_its_row_and_no_others() {
+    fn an_intent_resets_the_count_of_its_mirror_alone() {
         let mut store = accepted();
         let intent = Intent {
             run: RunId(Uuid::from_u128(9)),
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_counts_for_nothing() {
+    fn a_damaged_row_is_not_counted() {
         let mut store = accepted();
         counts(&mut store);
         store

@@ -1,6 +1,7 @@
-//! The statements about webhooks' deliveries, which are remembered so that none is acted on twice.
+//! Statements on webhook deliveries, which are kept so that a repeated delivery starts no second run.
 //!
-//! Owns how long they are kept: a day, and [`KEPT`] of them. Losing them costs a look at upstream, never more.
+//! Owns how long they are kept: a day, and at most [`KEPT`]. A lost delivery costs one more reading of upstream. Never
+//! decides what a delivery means.
 
 use jiff::{Timestamp, ToSpan as _};
 use rusqlite::{Transaction, params};
@@ -11,25 +12,25 @@ use super::{Journal, JournalError};
 use crate::domain::names::MirrorName;
 use crate::domain::run::RunId;
 
-/// How many deliveries are kept, and for how many hours: no forge sends one again of its own accord after a day.
+/// Limits of the kept deliveries: number and hours. Forges repeat a delivery automatically only within a day.
 const KEPT: usize = 4_096;
 const HOURS_KEPT: i64 = 24;
 
-/// A webhook's delivery that was answered with a run.
+/// A webhook delivery that started a run or joined one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownDelivery {
-    /// The mirror that it was for.
+    /// The mirror.
     pub mirror: MirrorName,
-    /// Its name, given by its sender.
+    /// The sender's id of the delivery.
     pub id: Box<str>,
-    /// The run that it was given.
+    /// The run that was returned.
     pub run: RunId,
-    /// When it came.
+    /// When the delivery arrived.
     pub received_at: Timestamp,
 }
 
 impl Journal {
-    /// Writes deliveries of webhooks, so that they are known again after a restart.
+    /// Writes webhook deliveries, so that they are recognised after a restart.
     ///
     /// # Errors
     /// None of them is on disk.
@@ -37,7 +38,7 @@ impl Journal {
         self.with(move |store| store.write_deliveries(&deliveries)).await
     }
 
-    /// The deliveries that are kept, oldest first.
+    /// Returns the kept deliveries, oldest first.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -69,12 +70,12 @@ impl Store {
                 received_at: parsed(row, 4, "a date", |date| date.parse().ok())?,
             })
         })?;
-        // one that cannot be read is one that is not known
+        // A delivery that cannot be read counts as new.
         Ok(deliveries.into_iter().flatten().collect())
     }
 }
 
-/// Drops the deliveries that are too old or too many.
+/// Drops deliveries over the limits.
 pub(super) fn drop_old(transaction: &Transaction<'_>, now: Timestamp) -> Result<(), rusqlite::Error> {
     let oldest = now.checked_sub(HOURS_KEPT.hours()).unwrap_or(Timestamp::MIN).to_string();
     transaction.execute(
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn deliveries_come_back_in_order_and_each_stands_once() {
+    fn deliveries_are_returned_in_order_and_without_duplicates() {
         let mut store = Store::in_memory().unwrap();
         store.write_deliveries(&[delivery(1, 5), delivery(2, 6)]).unwrap();
         let again = KnownDelivery { run: RunId(Uuid::from_u128(2)), ..delivery(1, 7) };

@@ -1,8 +1,8 @@
-//! The statements about events, and those that wait to be written.
+//! Statements on events, and the events that wait for the next write.
 //!
-//! Owns how long events are kept and that no id is given out twice. An event that tells a state is written with that
-//! state; one that tells a step on the way waits for whatever is written next, so that it costs no commit of its own.
-//! What is lost of those in a crash was never more than a step of work that begins anew.
+//! Owns how long events are kept. Never reuses an id. An event on a state is written with that state. An event on a
+//! step waits for the next write and needs no commit of its own. A crash loses only such steps, and the resumed run
+//! repeats them.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,24 +15,24 @@ use super::store::{Store, clamp, failed, json};
 use crate::domain::event::{Event, EventId, Kind, Recorded};
 use crate::domain::run::RunId;
 
-/// How many events are kept, and how many more there may be before the oldest are dropped: each drop is a commit.
+/// Limits of the kept events. More than `KEPT + SLACK` are cut to `KEPT`, because each drop needs a commit.
 const KEPT: i64 = 10_000;
 const SLACK: i64 = 500;
 
-/// How many ids a process sets aside: those that were given out before a crash and not written are not given out again.
+/// Ids that a process reserves at once, so that a crash cannot make the next process reuse an id.
 const BLOCK: u64 = 65_536;
 
-/// How many may wait while the journal cannot be written.
-const MOST_WAITING: usize = 2_048;
+/// Limit of the events that wait while the journal cannot be written.
+const MAX_WAITING: usize = 2_048;
 
-/// Some events, and how far back they can be told.
+/// A page of events.
 #[derive(Clone, Debug, Default)]
 pub struct EventPage {
-    /// None up to this one is kept.
+    /// The newest event that is dropped; no earlier one is kept.
     pub dropped: EventId,
-    /// In order.
+    /// The events, oldest first.
     pub events: Vec<Arc<Recorded>>,
-    /// Where the next page begins; `None`: this is the last.
+    /// Start of the next page; `None` on the last page.
     pub next: Option<EventId>,
 }
 
@@ -40,14 +40,14 @@ pub struct EventPage {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     waiting: Vec<Arc<Recorded>>,
-    /// The newest that could not be kept waiting: nothing up to it can be told again.
+    /// The newest event that was discarded while waiting. No event up to it can be read again.
     lost: Option<EventId>,
 }
 
 impl Outbox {
     pub(super) fn note(&mut self, events: impl IntoIterator<Item = Arc<Recorded>>) {
         self.waiting.extend(events);
-        if self.waiting.len() > MOST_WAITING {
+        if self.waiting.len() > MAX_WAITING {
             self.lost = self.lost.max(self.waiting.iter().map(|event| event.id).max());
             self.waiting = Vec::new();
         }
@@ -64,14 +64,14 @@ impl Outbox {
     }
 }
 
-/// The outbox, as the journal's handles and its store share it.
+/// The outbox, shared by the journal's handles and its store.
 pub(super) type Shared = Arc<Mutex<Outbox>>;
 
 pub(super) fn locked(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {
     outbox.lock().expect("no code panics while holding this lock")
 }
 
-/// What the store knows about its events without asking.
+/// State of the events that the store keeps in memory.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub(super) outbox: Shared,
@@ -79,14 +79,14 @@ pub(super) struct Ledger {
     kept: i64,
 }
 
-/// Events about to be written: their rows, and what was taken from the outbox for them.
+/// A batch of events to write: their rows, and the part of the outbox that they came from.
 pub(super) struct Batch {
     rows: Vec<(Arc<Recorded>, String)>,
     taken: Outbox,
 }
 
 impl Ledger {
-    /// These events and all that wait.
+    /// Takes these events and all waiting ones.
     pub(super) fn batch(&self, events: &[Arc<Recorded>]) -> Result<Batch, JournalError> {
         let taken = std::mem::take(&mut *locked(&self.outbox));
         let all = taken.waiting.iter().chain(events);
@@ -99,7 +99,7 @@ impl Ledger {
         }
     }
 
-    /// Within a transaction; gives the ids that are reserved after it.
+    /// Writes a batch within a transaction; returns the highest reserved id.
     pub(super) fn put(&self, transaction: &Transaction<'_>, batch: &Batch) -> Result<u64, rusqlite::Error> {
         if let Some(lost) = batch.taken.lost {
             drop_up_to(transaction, number(lost))?;
@@ -125,8 +125,8 @@ impl Ledger {
         Ok(reserved)
     }
 
-    /// It is on disk, or it is not.
-    pub(super) fn settled(&mut self, batch: Batch, reserved: Option<u64>) {
+    /// Completes a batch: drops it after a commit, or returns its events to the outbox.
+    pub(super) fn complete(&mut self, batch: Batch, reserved: Option<u64>) {
         match reserved {
             Some(reserved) => {
                 self.reserved = reserved;
@@ -138,11 +138,11 @@ impl Ledger {
 }
 
 impl Store {
-    /// What a new process gives ids above.
+    /// Returns the id above which this process numbers its events, and reserves a block of ids.
     pub(super) fn begin_events(&mut self) -> Result<EventId, JournalError> {
-        // what waited in a process before this one died with it
+        // Events that waited in an earlier process are lost.
         *locked(&self.ledger.outbox) = Outbox::default();
-        let (newest, reserved) = self.given_out()?;
+        let (newest, reserved) = self.reserved_ids()?;
         self.ledger.kept =
             self.connection.query_row("SELECT COUNT(*) FROM events", [], |row| row.get(0)).map_err(failed)?;
         let (latest, known) = (latest(newest, reserved), reserved.is_some());
@@ -159,8 +159,8 @@ impl Store {
         Ok(latest)
     }
 
-    /// The newest that is kept, and the one up to which an earlier process may have given them out; `None`: not known.
-    fn given_out(&self) -> Result<(i64, Option<i64>), JournalError> {
+    /// The newest kept id, and the highest id that an earlier process reserved; `None` if that is unknown.
+    fn reserved_ids(&self) -> Result<(i64, Option<i64>), JournalError> {
         let newest = self
             .connection
             .query_row("SELECT COALESCE(MAX(seq), 0) FROM events", [], |row| row.get(0))
@@ -173,11 +173,11 @@ impl Store {
     }
 
     pub(super) fn latest_event(&mut self) -> Result<EventId, JournalError> {
-        let (newest, reserved) = self.given_out()?;
+        let (newest, reserved) = self.reserved_ids()?;
         Ok(latest(newest, reserved))
     }
 
-    /// Writes what waits; gives up to where none is kept.
+    /// Writes the waiting events; returns the newest dropped id.
     pub(super) fn flush_events(&mut self) -> Result<EventId, JournalError> {
         if locked(&self.ledger.outbox).lost.is_some() || locked(&self.ledger.outbox).len() > 0 {
             self.write(|_| Ok(()))?;
@@ -205,7 +205,7 @@ impl Store {
             self.recorded(row)
         })?;
         let next = (rows.len() == limit).then_some(last.get());
-        // losing one costs a line of a story; no stream at all would cost the reader all of it
+        // An unreadable event is left out, so that readers still get the others.
         Ok(EventPage { dropped, events: rows.into_iter().flatten().map(Arc::new).collect(), next })
     }
 
@@ -214,7 +214,7 @@ impl Store {
         dropped.map(id).map_err(failed)
     }
 
-    /// Drops events that are too many, or whose run is not kept any more; `runs`: whether runs were dropped just now.
+    /// Drops events over the limit and events of dropped runs. `runs`: whether runs were just dropped.
     pub(super) fn retain_events(&mut self, runs: bool) -> Result<(), JournalError> {
         let too_many = self.ledger.kept > KEPT + SLACK;
         if !runs && !too_many {
@@ -245,7 +245,7 @@ impl Store {
             Kind::RunEnded => {
                 let run = parsed(row, 4, "a run's id", RunId::parse)?;
                 let run = self.run(run).map_err(|error| Unreadable::new(error.to_string()))?;
-                Event::RunEnded(Arc::new(run.ok_or_else(|| Unreadable::new("the end of a run that is not known"))?))
+                Event::RunEnded(Arc::new(run.ok_or_else(|| Unreadable::new("the end of an unknown run"))?))
             }
             Kind::Freshness => Event::Freshness(parse(&body)?),
             Kind::Mode => Event::Mode(parse(&body)?),
@@ -261,13 +261,13 @@ fn drop_up_to(transaction: &Transaction<'_>, seq: i64) -> Result<(), rusqlite::E
     transaction.execute("DELETE FROM events WHERE seq <= ?1", [seq]).map(drop)
 }
 
-/// The one that a new process gives ids above: no process ever gave out more than a block beyond what it wrote.
+/// The id above which a new process numbers its events. A process never goes more than a block beyond what it wrote.
 fn latest(newest: i64, reserved: Option<i64>) -> EventId {
     let block = i64::try_from(BLOCK).unwrap_or(i64::MAX);
     id(reserved.unwrap_or_else(|| newest.saturating_add(block)).max(newest))
 }
 
-/// SQLite's whole numbers have a sign; ids never come near the end of either.
+/// SQLite's integers are signed. Ids never come near the limit.
 fn number(id: EventId) -> i64 {
     i64::try_from(id.get()).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
-//! Calls that change something in Gitea: written down before they are sent, and their answers after.
+//! Intents: calls that change Gitea, written before they are sent, and their answers.
 //!
-//! Owns the statements about them. Decides nothing about what a call of an earlier process means.
+//! Owns their statements. Never decides what a call of an earlier process means.
 
 use jiff::Timestamp;
 use rusqlite::params;
@@ -11,20 +11,20 @@ use super::{Journal, JournalError, MIGRATE};
 use crate::domain::names::MirrorName;
 use crate::domain::run::RunId;
 
-/// A call that changes something, about to be sent.
+/// A call that changes Gitea, about to be sent.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// For which run.
+    /// The run that sends it.
     pub run: RunId,
-    /// On which mirror.
+    /// The mirror that it changes.
     pub mirror: MirrorName,
-    /// Which call, from a closed set.
+    /// Kind of the call, from a closed set.
     pub kind: &'static str,
-    /// Our clock.
+    /// When it was written, by cutover-api's clock.
     pub written_at: Timestamp,
-    /// Gitea's `Date` at the look that led to it.
+    /// Gitea's `Date` at the observation that led to it.
     pub gitea_date: Timestamp,
-    /// What it is about: the repository, by name and id.
+    /// The repository of the call, by name and id.
     pub about: serde_json::Value,
 }
 
@@ -32,23 +32,23 @@ pub struct Intent {
 #[derive(Clone, Copy, Debug)]
 pub struct IntentId(i64);
 
-/// Any call that the journal knows of.
+/// An intent that was read from the journal.
 #[derive(Clone, Debug)]
 pub struct KnownIntent {
-    /// By which run.
+    /// The run that sent it.
     pub run: RunId,
-    /// Which call.
+    /// Kind of the call.
     pub kind: String,
-    /// Gitea's `Date` when it was intended.
+    /// Gitea's `Date` at the observation that led to it.
     pub gitea_date: Timestamp,
-    /// What it was about; `Null`: a version that did not say.
+    /// The repository of the call; `Null` from a version that did not record it.
     pub about: serde_json::Value,
-    /// What was answered, if anything was.
+    /// Gitea's answer, if one was recorded.
     pub answer: Option<serde_json::Value>,
 }
 
 impl Journal {
-    /// Writes an intent. Nothing that changes Gitea is sent before this has returned.
+    /// Writes an intent. The call must not be sent before this has returned.
     ///
     /// # Errors
     /// It is not on disk.
@@ -64,8 +64,8 @@ impl Journal {
         self.with(move |store| store.answered(intent.0, &answer)).await
     }
 
-    /// The calls for a mirror that are known, newest first. `None`: one that cannot be read, so that any call may have been
-    /// sent there.
+    /// Returns the kept intents of a mirror, newest first. `None` represents one that cannot be read: any call may have
+    /// been sent.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -73,10 +73,10 @@ impl Journal {
         self.with(move |store| store.intents(&mirror)).await
     }
 
-    /// Writes down that the mirror's latest migrate has made nothing.
+    /// Records that the mirror's latest migrate created nothing.
     ///
     /// # Errors
-    /// It could not be written.
+    /// It is not on disk.
     pub async fn made_nothing(&self, mirror: MirrorName) -> Result<(), JournalError> {
         self.with(move |store| store.made_nothing(&mirror)).await
     }
@@ -126,7 +126,7 @@ impl Store {
         self.write(|transaction| {
             let latest = "SELECT MAX(seq) FROM intents WHERE mirror = ?1 AND kind = ?2";
             let note = "json_set(coalesce(about, '{}'), '$.madeNothing', json('true'))";
-            // one that cannot be read proves nothing as it is
+            // An unreadable intent proves nothing, whatever its answer says.
             let update = format!(
                 "UPDATE intents SET about = {note} WHERE seq = ({latest}) AND (about IS NULL OR json_valid(about))"
             );

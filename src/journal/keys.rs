@@ -1,7 +1,7 @@
-//! The statements about idempotency keys. A key and the run that it stands for are written together.
+//! Statements on idempotency keys. A key and its run are written together.
 //!
-//! Owns how long keys are kept: a day, and [`KEPT`] of them, the oldest of ended runs going first. One whose run is in
-//! flight is never dropped, however many there are.
+//! Owns how long keys are kept: a day, and at most [`KEPT`], where the oldest keys of ended runs go first. Never drops
+//! the key of a run in flight.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::domain::event::Recorded;
 use crate::domain::key::{Fingerprint, Keyed};
 use crate::domain::run::{Run, RunId};
 
-/// How many keys are kept, and for how many hours.
+/// Limits of the kept keys: number and hours.
 const KEPT: usize = 1_024;
 const HOURS_KEPT: i64 = 24;
 
@@ -28,7 +28,7 @@ impl Store {
         events: &[Arc<Recorded>],
     ) -> Result<(), JournalError> {
         let rows = Rows::new(run)?;
-        self.write_telling(events, |transaction| {
+        self.write_with_events(events, |transaction| {
             rows.put(transaction)?;
             keyed.map_or(Ok(()), |keyed| put(transaction, keyed, run.id, run.created_at))
         })
@@ -39,7 +39,7 @@ impl Store {
     }
 
     pub(super) fn request_of(&mut self, keyed: &Keyed, now: Timestamp) -> Result<Option<KnownRequest>, JournalError> {
-        // a run that the journal does not hold any more cannot be given again: then its key stands for nothing
+        // A key whose run was dropped is unknown, because the run can no longer be returned.
         let query = "SELECT seq, request, run, idempotency_keys.created_at, ended_at IS NULL FROM idempotency_keys \
                      JOIN runs ON runs.id = run WHERE caller = ?1 AND key = ?2";
         let known = self.rows("idempotency_keys", query, [&keyed.caller, keyed.key.as_str()], |row| {
@@ -49,7 +49,7 @@ impl Store {
             let in_flight: bool = row.get(4)?;
             Ok::<_, Unreadable>((in_flight || created_at >= oldest(now)).then_some(KnownRequest { request, run }))
         })?;
-        // nor does a key that cannot be read stand for anything: a second run does no harm
+        // An unreadable key is unknown as well; a second run is harmless.
         Ok(known.into_iter().flatten().flatten().next())
     }
 }
@@ -59,7 +59,7 @@ fn oldest(now: Timestamp) -> Timestamp {
 }
 
 fn put(transaction: &Transaction<'_>, keyed: &Keyed, run: RunId, now: Timestamp) -> Result<(), rusqlite::Error> {
-    // one of the same name that is still there has had its day
+    // Replaces an expired key of the same name.
     transaction.execute(
         "INSERT OR REPLACE INTO idempotency_keys (caller, key, request, run, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![keyed.caller, keyed.key.as_str(), keyed.request.to_string(), run.to_string(), now.to_string()],
@@ -67,7 +67,7 @@ fn put(transaction: &Transaction<'_>, keyed: &Keyed, run: RunId, now: Timestamp)
     drop_old(transaction, now)
 }
 
-/// Drops the keys that are too old or too many.
+/// Drops keys over the limits.
 pub(super) fn drop_old(transaction: &Transaction<'_>, now: Timestamp) -> Result<(), rusqlite::Error> {
     const ENDED: &str = "run NOT IN (SELECT id FROM runs WHERE ended_at IS NULL)";
     transaction.execute(
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_its_callers_own_and_gives_back_its_run() {
+    fn a_key_belongs_to_its_caller_and_returns_its_run() {
         let mut store = Store::in_memory().unwrap();
         store.accept(&run(1, true), Some(&keyed("a", "{}")), &[]).unwrap();
         let known = store.request_of(&keyed("a", "other"), at(5)).unwrap().unwrap();
@@ -137,7 +137,7 @@ mod tests {
         }
         store.retain(at(day + 1)).unwrap();
         assert_eq!(count(&store), 1);
-        // a key that has had its day may be used anew
+        // An expired key may be reused.
         store.accept(&run(3, false), Some(&keyed("ended", "other")), &[]).unwrap();
         assert_eq!(store.request_of(&keyed("ended", "other"), at(2)).unwrap().unwrap().run, run(3, false).id);
     }

@@ -1,24 +1,24 @@
-//! The kinds of an [`Intent`](super::Intent) that are looked for after a restart.
+//! Kinds of an [`Intent`](super::Intent) that are looked up after a restart.
 //!
-//! Owns their one spelling on disk, which must never change. Knows nothing of what they are about.
+//! Owns their spelling on disk, which must never change.
 
-/// The kind of the [`Intent`](super::Intent) of a placeholder's deletion.
+/// Kind of the [`Intent`](super::Intent) to delete a placeholder.
 pub const DELETE: &str = "delete_placeholder";
 
-/// The kind of the [`Intent`](super::Intent) of a legacy repository's rename.
+/// Kind of the [`Intent`](super::Intent) to rename a legacy repository to its backup name.
 pub const RENAME_ASIDE: &str = "rename_aside";
 
-/// The kind of the [`Intent`](super::Intent) of its name's return.
+/// Kind of the [`Intent`](super::Intent) to give a renamed repository its former name back.
 pub const GIVE_BACK: &str = "give_back";
 
-/// The kind of the [`Intent`](super::Intent) of a change of interval and pruning.
+/// Kind of the [`Intent`](super::Intent) to change interval and pruning.
 pub const SETTINGS: &str = "patch_settings";
 
-/// The kind of the [`Intent`](super::Intent) of a change of the default branch.
+/// Kind of the [`Intent`](super::Intent) to change the default branch.
 pub const DEFAULT_BRANCH: &str = "patch_default_branch";
 
-/// The kind of the [`Intent`](super::Intent) of a sync: its latest is looked for when a mirror is stopped.
+/// Kind of the [`Intent`](super::Intent) to sync. The latest one is looked up before a mirror is pinned or severed.
 pub const SYNC: &str = "mirror_sync";
 
-/// The kind of a migrate's [`Intent`](super::Intent): the one that is looked for after a restart.
+/// Kind of the [`Intent`](super::Intent) to migrate.
 pub const MIGRATE: &str = "migrate";

@@ -1,7 +1,8 @@
-//! The journal: an embedded SQLite file that keeps what cannot be observed.
+//! The journal: an embedded SQLite file for what cannot be observed.
 //!
-//! Owns the file, its lock and its retention. Every write is on disk when the call returns (WAL, `synchronous=FULL`).
-//! Losing the file loses history and never correctness: the engine acts on what Gitea and git hold. Holds no secret.
+//! Owns the file, its lock and its retention. Every write is on disk when the call returns (WAL, `synchronous=FULL`). A
+//! lost file costs history, never correctness, because the engine acts on what Gitea and git hold. Never holds a
+//! secret.
 
 mod crashes;
 mod deliveries;
@@ -44,33 +45,33 @@ pub use opening::OpenError;
 pub use rows::Counter;
 pub use worker::{Piece, Threads, Worker};
 
-/// The journal's file in the state directory.
+/// File name of the journal in the state directory.
 pub const FILE: &str = "journal.sqlite3";
 
-/// A read or a write that failed; `Display` is for people.
+/// A failed read or write. `Display` is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct JournalError(String);
 
-/// A request that was accepted under a key.
+/// An accepted request with an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownRequest {
-    /// What was asked for.
+    /// Fingerprint of the request.
     pub request: Fingerprint,
-    /// The run that it was given.
+    /// The run that was returned.
     pub run: RunId,
 }
 
-/// What the journal holds of one mirror.
+/// Everything that the journal holds of one mirror.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
-    /// Facts for readers.
+    /// Published facts.
     pub facts: Facts,
-    /// What was sent about pruning.
+    /// The pruning setting that was last sent.
     pub pruning: Option<PruneMemory>,
-    /// The latest change of its mode.
+    /// The latest mode change.
     pub mode: Option<ModeChange>,
-    /// There is a change of its mode that cannot be read: what it was is not known.
+    /// Whether a mode change cannot be read, so that the mode is unknown.
     pub mode_unreadable: bool,
 }
 
@@ -78,13 +79,13 @@ pub struct Remembered {
 #[derive(Clone, Debug)]
 pub struct Journal {
     store: Arc<Mutex<Store>>,
-    /// Beside the store, whose lock is held as long as a commit takes.
+    /// Outside the store, whose lock is held during a commit.
     outbox: Shared,
     worker: Arc<dyn Worker>,
 }
 
 impl Journal {
-    /// A journal that lives as long as this handle: the same code on memory, for tests.
+    /// Opens a journal in memory, which lives as long as this handle. For tests.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -97,16 +98,16 @@ impl Journal {
         Self { store: Arc::new(Mutex::new(store)), outbox, worker: Arc::new(Threads) }
     }
 
-    /// The same journal, through a handle whose work is done by another worker.
+    /// Returns a handle whose work is done by another worker.
     #[must_use]
     pub fn worked_by(&self, worker: Arc<dyn Worker>) -> Self {
         Self { worker, ..self.clone() }
     }
 
-    /// Has rows that cannot be read counted from now on, each once.
+    /// Counts rows that cannot be read from now on, each once.
     ///
     /// # Errors
-    /// An earlier use of the journal ended in a panic.
+    /// An earlier use of the journal panicked.
     pub async fn count_unreadable_rows(&self, counter: Counter) -> Result<(), JournalError> {
         self.with(move |store| {
             store.damage.get_mut().counted_by(counter);
@@ -115,7 +116,7 @@ impl Journal {
         .await
     }
 
-    /// Writes a run, new or changed, with the events that tell what is new of it.
+    /// Writes a new or changed run, with the events of the change.
     ///
     /// # Errors
     /// Nothing is on disk.
@@ -123,7 +124,7 @@ impl Journal {
         self.with(move |store| store.write_run(&run, &events)).await
     }
 
-    /// Writes a new run, the key under which it was asked for, and the events that tell it: all or nothing.
+    /// Writes a new run, its idempotency key and its events: all or nothing.
     ///
     /// # Errors
     /// Nothing is on disk.
@@ -136,7 +137,7 @@ impl Journal {
         self.with(move |store| store.accept(&run, keyed.as_ref(), &events)).await
     }
 
-    /// The newest id that any process may have given to an event.
+    /// Returns the highest event id that any process may have used.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -144,7 +145,7 @@ impl Journal {
         self.with(Store::latest_event).await
     }
 
-    /// Begins to give out ids for events: those of this process are above the one that this gives.
+    /// Reserves event ids for this process. Returns the id above which they begin.
     ///
     /// # Errors
     /// The journal cannot be read or written.
@@ -152,18 +153,18 @@ impl Journal {
         self.with(Store::begin_events).await
     }
 
-    /// Has events written with whatever is written next. They tell steps on the way, which may be lost.
+    /// Adds events to the next write. Only for steps, which a crash may lose.
     pub fn note_events(&self, noted: impl IntoIterator<Item = Arc<Recorded>>) {
         events::locked(&self.outbox).note(noted);
     }
 
-    /// How many events wait to be written.
+    /// Number of events that wait to be written.
     #[must_use]
     pub fn events_waiting(&self) -> usize {
         events::locked(&self.outbox).len()
     }
 
-    /// Writes the events that wait, and gives the newest that is not kept any more.
+    /// Writes the waiting events, and returns the newest dropped id.
     ///
     /// # Errors
     /// They are not on disk.
@@ -171,7 +172,7 @@ impl Journal {
         self.with(Store::flush_events).await
     }
 
-    /// Events in order: after one and up to another, of one run or of everything.
+    /// Returns events in order, after one id and up to another, of one run or of all.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -185,7 +186,7 @@ impl Journal {
         self.with(move |store| store.events(after, upto, run, limit)).await
     }
 
-    /// Writes a key whose request was given a run that had been accepted before.
+    /// Writes a key whose request returned an existing run.
     ///
     /// # Errors
     /// It is not on disk.
@@ -193,7 +194,7 @@ impl Journal {
         self.with(move |store| store.remember_key(&keyed, run, now)).await
     }
 
-    /// What a key of a caller stands for, if it is still kept.
+    /// Returns the request of a caller's key, if the key is kept.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -201,8 +202,8 @@ impl Journal {
         self.with(move |store| store.request_of(&keyed, now)).await
     }
 
-    /// Writes how a mirror ended, in every run that waited for it, what is now known of it, the events that tell so, and
-    /// what a receiver of notifications is to be told: all or nothing.
+    /// Writes a mirror's end in every run that waits for it, its facts, the events and the notifications: all or
+    /// nothing.
     ///
     /// # Errors
     /// Nothing is on disk.
@@ -212,20 +213,20 @@ impl Journal {
         facts: Facts,
         runs: Vec<Arc<Run>>,
         events: Vec<Arc<Recorded>>,
-        told: Vec<Notice>,
+        notices: Vec<Notice>,
     ) -> Result<(), JournalError> {
-        self.with(move |store| store.write_end(&mirror, &facts, &runs, &events, &told)).await
+        self.with(move |store| store.write_end(&mirror, &facts, &runs, &events, &notices)).await
     }
 
-    /// Writes what is now known of mirrors, and what is to be told of that: all or nothing.
+    /// Writes mirrors' facts and the notifications of their changes: all or nothing.
     ///
     /// # Errors
     /// It is not on disk.
-    pub async fn write_facts(&self, facts: Vec<(MirrorName, Facts)>, told: Vec<Notice>) -> Result<(), JournalError> {
-        self.with(move |store| store.write_facts(&facts, &told)).await
+    pub async fn write_facts(&self, facts: Vec<(MirrorName, Facts)>, notices: Vec<Notice>) -> Result<(), JournalError> {
+        self.with(move |store| store.write_facts(&facts, &notices)).await
     }
 
-    /// One run.
+    /// Returns a run.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -233,7 +234,7 @@ impl Journal {
         self.with(move |store| store.run(id)).await
     }
 
-    /// Runs, newest first, older than `before`.
+    /// Returns runs older than `before`, newest first.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -241,7 +242,7 @@ impl Journal {
         self.with(move |store| store.runs(limit, before)).await
     }
 
-    /// Runs that have not ended, oldest first. One that cannot be read is in flight no longer.
+    /// Returns runs that have not ended, oldest first. An unreadable run is marked as ended.
     ///
     /// # Errors
     /// The journal cannot be read or written.
@@ -249,7 +250,7 @@ impl Journal {
         self.with(move |store| store.in_flight(now)).await
     }
 
-    /// What is known of a mirror.
+    /// Returns everything that the journal holds of a mirror.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -257,7 +258,7 @@ impl Journal {
         self.with(move |store| store.remembered(&mirror)).await
     }
 
-    /// Writes what was sent about pruning.
+    /// Writes the pruning setting that was sent.
     ///
     /// # Errors
     /// It is not on disk.
@@ -265,7 +266,7 @@ impl Journal {
         self.with(move |store| store.remember_pruning(&mirror, &memory)).await
     }
 
-    /// Writes a word on how a mirror is run, new or further carried out.
+    /// Writes a mode change, new or with its progress.
     ///
     /// # Errors
     /// It is not on disk.
@@ -273,15 +274,15 @@ impl Journal {
         self.with(move |store| store.write_mode(&mirror, &change)).await
     }
 
-    /// Whether it can be written: the latest write succeeded, or one does now.
+    /// Checks that the journal can be written: the latest write succeeded, or a test write does.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why not.
     pub async fn is_writable(&self) -> Result<(), JournalError> {
         self.with(Store::is_writable).await
     }
 
-    /// Drops what is older than the retention allows; nothing in flight.
+    /// Drops everything over the retention's limits. Never drops a run in flight.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -289,18 +290,18 @@ impl Journal {
         self.with(move |store| store.retain(now)).await
     }
 
-    /// Runs a piece of work where it may block: a commit waits for the disk.
+    /// Runs a piece of work on the worker's thread, because a commit blocks.
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let (store, (tell, told)) = (Arc::clone(&self.store), oneshot::channel());
+        let (store, (sender, receiver)) = (Arc::clone(&self.store), oneshot::channel());
         let piece = move || {
-            let store = store.lock().map_err(|_| JournalError("an earlier write ended in a panic".into()));
-            // whoever asked may have gone
-            drop(tell.send(store.and_then(|mut store| work(&mut store))));
+            let store = store.lock().map_err(|_| JournalError("an earlier write panicked".into()));
+            // The caller may have dropped its future.
+            drop(sender.send(store.and_then(|mut store| work(&mut store))));
         };
         self.worker.work(Box::new(piece)).await;
-        told.await.map_err(|_| JournalError("the write ended in a panic".into()))?
+        receiver.await.map_err(|_| JournalError("the write panicked".into()))?
     }
 }

@@ -1,4 +1,6 @@
-//! Words on how mirrors are run: written before they are carried out, and the latest kept for ever.
+//! Statements on mode changes: written before they are applied.
+//!
+//! Owns how long they are kept; the latest of each mirror is never dropped. Never decides which mode is in force.
 
 use rusqlite::{Transaction, params};
 
@@ -23,21 +25,22 @@ impl Store {
         })
     }
 
-    /// The latest change of a mirror's mode, and whether there is one that cannot be read. By the order of writing: an id that is damaged
-    /// must not bring an earlier change back.
+    /// Returns a mirror's latest mode change, and whether a mode change cannot be read.
+    ///
+    /// Ordered by the time of writing, not by id, so that a damaged id cannot make an earlier change the latest.
     pub(super) fn mode(&self, mirror: &MirrorName) -> Result<(Option<ModeChange>, bool), JournalError> {
         let query = "SELECT id, body FROM mode_changes WHERE mirror = ?1 ORDER BY rowid DESC LIMIT 1";
         let latest = self.rows("mode_changes", query, [mirror.as_str()], |row| {
             let change: ModeChange = parse(&text(row, 1)?)?;
             let same = parsed(row, 0, "an id", RunId::parse)? == change.id;
-            same.then_some(change).ok_or_else(|| Unreadable::new("two ids that differ"))
+            same.then_some(change).ok_or_else(|| Unreadable::new("different ids"))
         })?;
         let is_unreadable = latest.iter().any(Option::is_none);
         Ok((latest.into_iter().flatten().next(), is_unreadable))
     }
 }
 
-/// Drops words that were followed by another and are older than `oldest`.
+/// Drops mode changes older than `oldest` that have a successor.
 pub(super) fn drop_old(transaction: &Transaction<'_>, oldest: &str) -> Result<(), rusqlite::Error> {
     transaction
         .execute(
@@ -56,7 +59,7 @@ mod tests {
     use crate::domain::mode::{Mode, Source};
 
     #[test]
-    fn the_latest_word_comes_back_and_outlives_every_other() {
+    fn the_latest_mode_change_is_returned_and_never_dropped() {
         let mut store = Store::in_memory().unwrap();
         let name = |name: &str| MirrorName::parse(name).unwrap();
         let change = |id: u128, mode| ModeChange {

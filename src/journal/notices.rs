@@ -1,7 +1,7 @@
-//! The statements about notices: written with the state that they tell of, dropped when they are taken.
+//! Statements on notices: written with the state that they report, dropped when a receiver took them.
 //!
-//! Owns how long they wait: a day, and [`KEPT`] of them. Whoever could not be told for a day asks for the status. What a
-//! clock has written that was ahead counts as of now: it must not hold back its mirror's notices until then.
+//! Owns how long they wait: a day, and at most [`KEPT`]. After that the receiver reads the status instead. Never lets a
+//! clock that was ahead delay a mirror's notices: a time in the future counts as now.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -15,49 +15,49 @@ use super::store::{Store, clamp, failed};
 use super::{Journal, JournalError};
 use crate::domain::notice::Notice;
 
-/// How many notices wait, and for how many hours.
+/// Limits of the waiting notices: number and hours.
 const KEPT: usize = 1_000;
 const HOURS_KEPT: i64 = 24;
 
-/// What is to be told.
+/// State of the notification queue.
 #[derive(Clone, Debug, Default)]
 pub struct Outbox {
-    /// How many notices wait.
+    /// Number of waiting notices.
     pub waiting: u64,
-    /// How many were dropped just now: too old, or too many.
+    /// Number of notices that were just dropped, too old or too many.
     pub dropped: u64,
-    /// The one that is sent next: of each mirror only the oldest, so that they arrive in their order.
+    /// The notice to send next. Only the oldest of each mirror is a candidate, which keeps their order.
     pub next: Option<Waiting>,
 }
 
 /// A notice that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its number.
+    /// Sequence number.
     pub seq: i64,
-    /// Its name.
+    /// Id for the receiver.
     pub id: String,
-    /// The mirror that it is about.
+    /// The mirror.
     pub mirror: String,
-    /// What is sent.
+    /// The body to send.
     pub body: String,
-    /// How often it was tried.
+    /// Number of failed attempts.
     pub tries: u32,
-    /// Not to be sent before.
+    /// Earliest time of the next attempt.
     pub next_at: Timestamp,
 }
 
 impl Journal {
-    /// What is to be told, after what has waited too long or is too much is dropped. No notice that was not taken waits for
-    /// longer than `longest_pause`.
+    /// Returns the state of the queue, after dropping notices over the limits. No notice waits longer than
+    /// `longest_pause` for its next attempt.
     ///
     /// # Errors
-    /// The journal cannot be read, or what is too old cannot be dropped.
+    /// The journal cannot be read or written.
     pub async fn outbox(&self, now: Timestamp, longest_pause: Duration) -> Result<Outbox, JournalError> {
         self.with(move |store| store.outbox(now, longest_pause)).await
     }
 
-    /// Drops a notice that was taken.
+    /// Drops a notice that the receiver took.
     ///
     /// # Errors
     /// It will be sent again.
@@ -65,10 +65,10 @@ impl Journal {
         self.with(move |store| store.told(seq)).await
     }
 
-    /// Notes that a notice was not taken, and when it is sent again.
+    /// Records a failed attempt and the time of the next one.
     ///
     /// # Errors
-    /// Nobody will know how often it was tried.
+    /// The attempt is not counted.
     pub async fn not_told(&self, seq: i64, next_at: Timestamp) -> Result<(), JournalError> {
         self.with(move |store| store.not_told(seq, next_at)).await
     }
@@ -113,7 +113,7 @@ impl Store {
         Ok(Outbox { waiting: number(waiting), dropped: number(before - waiting), next })
     }
 
-    /// The notice that is sent next. One that cannot be read is dropped: it must not hold back those after it.
+    /// Returns the notice to send next. An unreadable notice is dropped, because it would block the ones after it.
     fn next_notice(&mut self) -> Result<Option<Waiting>, JournalError> {
         let query = "SELECT seq, id, mirror, body, tries, next_at FROM notices \
                      WHERE seq IN (SELECT min(seq) FROM notices GROUP BY mirror) ORDER BY next_at, seq LIMIT 1";
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn of_each_mirror_the_oldest_is_next_and_a_failure_holds_back_its_own_mirror_alone() {
+    fn each_mirrors_oldest_notice_is_next_and_a_failure_delays_only_its_mirror() {
         let mut store = Store::in_memory().unwrap();
         write(&mut store, &[notice(1, "one", 1), notice(2, "one", 2), notice(3, "two", 3)]);
         assert_eq!(outbox(&mut store, 4).waiting, 3);
@@ -217,18 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn what_a_clock_that_was_ahead_has_written_is_due_at_once_and_kept_for_a_day() {
+    fn a_notice_with_a_time_in_the_future_is_due_at_once_and_kept_for_a_day() {
         let (years, day) = (10 * 365 * 24 * 60 * 60, 24 * 60 * 60);
         let mut store = Store::in_memory().unwrap();
         write(&mut store, &[notice(1, "one", years), notice(2, "one", 100), notice(3, "two", 100)]);
         assert_eq!(next(&mut store, 100).unwrap(), "{\"number\":1}");
-        // a try that failed before the clock was set back
+        // The attempt failed before the clock was set back.
         let first = outbox(&mut store, 100).next.unwrap();
         store.not_told(first.seq, at(years + 60)).unwrap();
         store.told(3).unwrap();
         let again = outbox(&mut store, 101).next.unwrap();
         assert_eq!((again.seq, again.next_at), (first.seq, at(101)));
-        // a pause that is none of years is kept to
+        // A pause of normal length is kept.
         store.not_told(first.seq, at(101 + 600)).unwrap();
         assert_eq!(outbox(&mut store, 102).next.unwrap().next_at, at(701));
         assert_eq!(outbox(&mut store, 100 + day).waiting, 2);

@@ -1,7 +1,7 @@
-//! How the journal is opened, and what stands for one that cannot be for now.
+//! Opening of the journal, and the stand-in while it cannot be opened.
 //!
-//! Owns the lock against a second process, and which failures may pass: a disk that is full now need not stay so. While it
-//! is, readers are served and nothing is written.
+//! Owns the lock against a second process, and which failures count as temporary, such as a full disk. Meanwhile
+//! readers are served and nothing is written. Never repairs a damaged file.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -12,49 +12,49 @@ use rusqlite::ErrorCode;
 use super::store::Store;
 use super::{FILE, Journal, JournalError};
 
-/// The lock's file beside it: held as long as the process lives, and released by the system however it ends.
+/// Lock file next to the journal. Held for the process's lifetime; the system releases it however the process ends.
 const LOCK: &str = "lock";
 
 /// EIO.
 const INPUT_OUTPUT: i32 = 5;
 
-/// Why the journal cannot be opened.
+/// Reason why the journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process holds it.
-    #[error("another process works on the state directory {0}; two writers would contradict each other")]
+    /// Another process holds the lock.
+    #[error("another process uses the state directory {0}; only one may write")]
     InUse(String),
     /// The directory cannot be used.
     #[error("the state directory {path} cannot be used: {source}")]
     Directory {
-        /// Which.
+        /// The path.
         path: String,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// It was written by another version.
-    #[error("the journal has schema {found}, and this version reads {known}: it was written by a newer cutover-api")]
+    /// A newer version wrote the journal.
+    #[error("the journal has schema {found}, and this version reads at most {known}: a newer cutover-api wrote it")]
     Schema {
-        /// What it has.
+        /// Schema of the file.
         found: i64,
-        /// What we read.
+        /// Newest schema that this version reads.
         known: i64,
     },
-    /// It is not a journal, or damaged.
+    /// The file is damaged or not a journal.
     #[error(
-        "the journal {path} cannot be opened: {source}. Where it is damaged, move it away, with its -wal and -shm files, and \
-         start again: what is lost is history"
+        "the journal {path} cannot be opened: {source}. If it is damaged, move it away with its -wal and -shm \
+         files and start cutover-api again; only history is lost"
     )]
     Database {
-        /// Which.
+        /// The path.
         path: String,
-        /// Why.
+        /// The reason.
         source: rusqlite::Error,
     },
 }
 
 impl OpenError {
-    /// Whether it may be otherwise in a while, with nothing changed in the configuration: a full or a failing disk.
+    /// Whether the failure may pass without a change of the configuration: a full or a failing disk.
     fn may_pass(&self) -> bool {
         match self {
             Self::Directory { source, .. } => {
@@ -69,7 +69,7 @@ impl OpenError {
     }
 }
 
-/// SQLite's words for a disk that takes nothing.
+/// SQLite's errors for a disk that accepts no data.
 pub(super) fn lacks_room(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -77,17 +77,17 @@ pub(super) fn lacks_room(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// A journal that could not be opened.
+/// The stand-in for a journal that could not be opened.
 #[derive(Debug)]
 pub(super) struct Closed {
     directory: PathBuf,
-    pub(super) because: String,
-    /// Nothing was ever written to it.
+    pub(super) reason: String,
+    /// Whether no journal existed before.
     pub(super) is_new: bool,
 }
 
 impl Journal {
-    /// Opens the journal in `directory`, which is made if it is not there, and locks it against a second process.
+    /// Opens the journal in `directory` and locks it against a second process. Creates the directory if it is missing.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -95,8 +95,8 @@ impl Journal {
         Store::in_directory(directory).map(Self::of)
     }
 
-    /// The same; but a disk that is full or fails gives a journal that is closed for now: it holds nothing, takes
-    /// nothing, and can be opened again.
+    /// Opens the journal. On a full or failing disk, returns a closed journal: empty, read-only, and ready for
+    /// [`Journal::reopen`].
     ///
     /// # Errors
     /// [`OpenError`].
@@ -108,11 +108,11 @@ impl Journal {
         let mut store = Store::in_memory()?;
         let is_new = fs::metadata(directory.join(FILE))
             .map_or_else(|error| error.kind() == ErrorKind::NotFound, |file| file.len() == 0);
-        store.closed = Some(Closed { directory: directory.to_owned(), because: error.to_string(), is_new });
+        store.closed = Some(Closed { directory: directory.to_owned(), reason: error.to_string(), is_new });
         Ok(Self::of(store))
     }
 
-    /// Opens a journal that is closed for now; whether it was and no longer is.
+    /// Opens a closed journal. Returns whether it was closed and is now open.
     ///
     /// # Errors
     /// It is still closed.
@@ -132,7 +132,7 @@ impl Store {
             Err(fs::TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.display().to_string())),
             Err(fs::TryLockError::Error(source)) => return Err(refused(source)),
         }
-        // SQLite does not say why a file cannot be opened
+        // SQLite's error does not say why a file cannot be opened.
         File::options().create(true).append(true).open(&file).map_err(refused)?;
         let mut store = Self::open(&file, &lock_file)?;
         store.lock = Some(lock);
@@ -149,14 +149,14 @@ impl Store {
                 Ok(true)
             }
             Err(error) => {
-                closed.because = error.to_string();
-                Err(JournalError(closed.because.clone()))
+                closed.reason = error.to_string();
+                Err(JournalError(closed.reason.clone()))
             }
         }
     }
 }
 
-/// Makes a directory that only its owner may look into.
+/// Creates a directory that only its owner can read.
 fn make_private(directory: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)

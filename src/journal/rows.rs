@@ -1,7 +1,7 @@
-//! Rows that cannot be read: each is left out, logged once and counted once, and proves nothing.
+//! Reading of rows. A row that cannot be read is left out, logged once and counted once, and proves nothing.
 //!
-//! Owns the one way in which rows are read, so that a single damaged row never stands for its whole table. That SQLite
-//! itself cannot read on is another matter: that is an error.
+//! Owns the one way in which rows are read, so that a damaged row never fails its whole table. A failure of SQLite
+//! itself stays an error.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,13 +13,13 @@ use serde::de::DeserializeOwned;
 use super::JournalError;
 use super::store::{Store, failed};
 
-/// How many are told apart: a table that is damaged as a whole must not fill the memory.
-const TOLD_APART: usize = 4_096;
+/// Limit of the remembered damaged rows, so that a damaged table cannot fill the memory.
+const MAX_REMEMBERED: usize = 4_096;
 
-/// Counts rows that cannot be read, by their table.
+/// Counter of unreadable rows, by table.
 pub type Counter = Arc<dyn Fn(&'static str) + Send + Sync>;
 
-/// What cannot be read of a row: never its content.
+/// Reason why a row cannot be read; never its content.
 #[derive(Debug)]
 pub(super) struct Unreadable(String);
 
@@ -35,20 +35,18 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// A column of another type, or text that is no UTF-8.
+/// A column of another type, or text that is not UTF-8.
 impl From<rusqlite::Error> for Unreadable {
     fn from(error: rusqlite::Error) -> Self {
         match error {
             rusqlite::Error::FromSqlConversionFailure(column, _, _)
-            | rusqlite::Error::InvalidColumnType(column, ..) => {
-                Self(format!("column {column} has no value of its type"))
-            }
+            | rusqlite::Error::InvalidColumnType(column, ..) => Self(format!("column {column} has another type")),
             error => Self(error.to_string()),
         }
     }
 }
 
-/// Which rows could not be read so far.
+/// Unreadable rows that were logged.
 #[derive(Default)]
 pub(super) struct Damage {
     seen: HashSet<(&'static str, String)>,
@@ -67,7 +65,7 @@ impl Damage {
     }
 
     fn note(&mut self, table: &'static str, row: &str, why: &Unreadable) {
-        if self.seen.len() >= TOLD_APART || !self.seen.insert((table, row.to_owned())) {
+        if self.seen.len() >= MAX_REMEMBERED || !self.seen.insert((table, row.to_owned())) {
             return;
         }
         tracing::error!(table, row, reason = %why, "journal row unreadable, skipped");
@@ -78,7 +76,7 @@ impl Damage {
 }
 
 impl Store {
-    /// The rows of a query, in its order; `None` stands for one that cannot be read. Its first column names the row, for
+    /// Returns the rows of a query, in its order; `None` represents an unreadable one. The first column names a row in
     /// the log.
     pub(super) fn rows<T>(
         &self,
@@ -96,13 +94,13 @@ impl Store {
         Ok(all)
     }
 
-    /// What was read of a row; `None`, noted, where it cannot be read.
+    /// Returns what was read; `None`, after a report, if the row is unreadable.
     pub(super) fn kept<T>(&self, table: &'static str, row: &str, read: Result<T, Unreadable>) -> Option<T> {
         read.inspect_err(|why| self.damage.borrow_mut().note(table, row, why)).ok()
     }
 }
 
-/// A row's name for the log: its first column, whatever that holds.
+/// The name of a row in the log: its first column, of any type.
 pub(super) fn name_of(row: &Row<'_>) -> String {
     use rusqlite::types::ValueRef;
     match row.get_ref(0) {
@@ -112,9 +110,9 @@ pub(super) fn name_of(row: &Row<'_>) -> String {
     }
 }
 
-/// JSON that was written by this program.
+/// Parses JSON that cutover-api wrote.
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Unreadable> {
-    // the position alone: the words of serde repeat what they could not read
+    // Only the position: serde's messages repeat the input.
     serde_json::from_str(text).map_err(|error| {
         Unreadable(format!("JSON that this version cannot read, line {} column {}", error.line(), error.column()))
     })
@@ -125,7 +123,7 @@ pub(super) fn text(row: &Row<'_>, column: usize) -> Result<String, Unreadable> {
     Ok(row.get(column)?)
 }
 
-/// What a column's text stands for.
+/// The parsed text of a column.
 pub(super) fn parsed<T>(
     row: &Row<'_>,
     column: usize,

@@ -1,6 +1,6 @@
-//! The statements about runs. A run's own row holds all of it but its parts, and each part has a row.
+//! Statements on runs. A run's own row holds all but its parts, and each part has its own row.
 //!
-//! Owns how a run becomes rows and how it is put together from them. A run that cannot be read is left out and logged.
+//! Owns how a run becomes rows, and how it is assembled from them. Never returns a run that cannot be read completely.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Rows {
     }
 }
 
-/// Drops the parts of runs that were dropped.
+/// Drops the parts of dropped runs.
 pub(super) fn drop_parts(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
     transaction.execute("DELETE FROM parts WHERE run NOT IN (SELECT id FROM runs)", []).map(drop)
 }
@@ -51,26 +51,26 @@ pub(super) fn drop_parts(transaction: &Transaction<'_>) -> Result<(), rusqlite::
 impl Store {
     pub(super) fn write_run(&mut self, run: &Run, events: &[Arc<Recorded>]) -> Result<(), JournalError> {
         let rows = Rows::new(run)?;
-        self.write_telling(events, |transaction| rows.put(transaction))
+        self.write_with_events(events, |transaction| rows.put(transaction))
     }
 
-    /// One run; one that cannot be read is not known.
+    /// Returns a run; `None` if it is unknown or unreadable.
     pub(super) fn run(&self, id: RunId) -> Result<Option<Run>, JournalError> {
-        Ok(self.some_runs("WHERE id = ?1", params![id.to_string()], 1)?.into_iter().find_map(|(_, run)| run))
+        Ok(self.read_runs("WHERE id = ?1", params![id.to_string()], 1)?.into_iter().find_map(|(_, run)| run))
     }
 
     pub(super) fn runs(&self, limit: usize, before: Option<RunId>) -> Result<Vec<Run>, JournalError> {
-        // a text above every UUID's, which has only hexadecimal digits
+        // Sorts after every UUID, which has only hexadecimal digits and hyphens.
         let before = before.map_or_else(|| "z".to_owned(), |before| before.to_string());
-        let runs = self.some_runs("WHERE id < ?1 ORDER BY id DESC", params![before], limit)?;
+        let runs = self.read_runs("WHERE id < ?1 ORDER BY id DESC", params![before], limit)?;
         Ok(runs.into_iter().filter_map(|(_, run)| run).collect())
     }
 
     pub(super) fn in_flight(&mut self, now: Timestamp) -> Result<Vec<Run>, JournalError> {
-        let runs = self.some_runs("WHERE ended_at IS NULL ORDER BY id", params![], usize::MAX)?;
+        let runs = self.read_runs("WHERE ended_at IS NULL ORDER BY id", params![], usize::MAX)?;
         let (runs, lost): (Vec<_>, Vec<_>) = runs.into_iter().partition(|(_, run)| run.is_some());
         if !lost.is_empty() {
-            // nothing is left of it that could be done; so it does not stay for ever
+            // An unreadable run cannot be resumed, so it must not stay in flight.
             self.write(|transaction| {
                 let mut statement = transaction.prepare_cached("UPDATE runs SET ended_at = ?2 WHERE rowid = ?1")?;
                 lost.iter().try_for_each(|(row, _)| statement.execute(params![row, now.to_string()]).map(drop))
@@ -79,9 +79,9 @@ impl Store {
         Ok(runs.into_iter().filter_map(|(_, run)| run).collect())
     }
 
-    /// Runs by their rows, until so many were read: losing one costs history, and refusing to start because of it would
-    /// cost the service.
-    fn some_runs(
+    /// Reads runs until `limit` of them were readable. An unreadable run costs history; refusing to start would cost
+    /// the service.
+    fn read_runs(
         &self,
         which: &str,
         parameters: impl rusqlite::Params,
@@ -95,7 +95,7 @@ impl Store {
             && let Some(row) = rows.next().map_err(failed)?
         {
             let name = name_of(row);
-            let run = self.kept("runs", &name, own_row(row));
+            let run = self.kept("runs", &name, read_run_row(row));
             let run = run.map(|run| self.with_parts(run)).transpose()?.flatten();
             read += usize::from(run.is_some());
             runs.push((row.get(1).map_err(failed)?, run));
@@ -103,7 +103,7 @@ impl Store {
         Ok(runs)
     }
 
-    /// A run and its parts; `None`: they are not all there.
+    /// Adds the parts to a run; `None` if any part is missing.
     fn with_parts(&self, mut run: Run) -> Result<Option<Run>, JournalError> {
         let query = "SELECT run || ' ' || place, place, body FROM parts WHERE run = ?1 ORDER BY place";
         let parts = self.rows("parts", query, [run.id.to_string()], |row| {
@@ -113,7 +113,7 @@ impl Store {
         let all = parts.len();
         let in_place = |(part, place): (Option<(i64, Part)>, i64)| part.filter(|(at, _)| *at == place);
         run.parts = parts.into_iter().zip(0..).filter_map(in_place).map(|(_, part)| Arc::new(part)).collect();
-        // a run that has lost one of them would claim an end that it did not have, or never come to one
+        // A run without one of its parts would report a wrong end, or never end.
         let whole = run.parts.len() == all
             && all > 0
             && run.parts.iter().all(|part| part.end.is_some()) == run.finished_at.is_some();
@@ -123,9 +123,9 @@ impl Store {
     }
 }
 
-/// A run without its parts.
-fn own_row(row: &Row<'_>) -> Result<Run, Unreadable> {
+/// Reads a run without its parts.
+fn read_run_row(row: &Row<'_>) -> Result<Run, Unreadable> {
     let run: Run = parse(&text(row, 2)?)?;
     let same = parsed(row, 0, "an id", RunId::parse)? == run.id;
-    same.then_some(run).ok_or_else(|| Unreadable::new("two ids that differ"))
+    same.then_some(run).ok_or_else(|| Unreadable::new("different ids"))
 }

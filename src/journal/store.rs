@@ -1,4 +1,6 @@
-//! The statements. Everything here blocks and is called from where that is allowed.
+//! The SQLite connection, its schema and its transactions.
+//!
+//! Owns how the file is opened, checked and written. Everything here blocks and must be called on a worker's thread.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -21,10 +23,10 @@ use crate::domain::notice::Notice;
 use crate::domain::run::Run;
 use crate::domain::status::Facts;
 
-/// The version of the schema, kept in the file's `user_version`.
+/// Schema version, kept in the file's `user_version`.
 const SCHEMA: i64 = 9;
 
-/// From each version to the next: the first makes version 1 of an empty file.
+/// Migrations from each version to the next. The first creates version 1 in an empty file.
 const STEPS: [&str; 9] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
@@ -37,18 +39,18 @@ const STEPS: [&str; 9] = [
     include_str!("schema-9.sql"),
 ];
 
-/// How many ended runs are kept, and for how many days.
+/// Limits of the kept runs that have ended: number and days.
 const RUNS_KEPT: usize = 1_000;
 const DAYS_KEPT: i64 = 30;
 
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) connection: Connection,
-    /// Nothing to look at where there is no file.
+    /// Files to compare before each write; none for a journal in memory.
     home: Home,
-    /// Held, not read: dropping it releases the lock.
+    /// Only held: dropping it releases the lock.
     pub(super) lock: Option<File>,
-    /// It stands for a journal that cannot be opened now.
+    /// The stand-in's state, if the journal cannot be opened.
     pub(super) closed: Option<Closed>,
     /// Whether the latest write failed.
     broken: bool,
@@ -57,11 +59,11 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// The journal at `path`, which the holder of `lock` alone writes.
+    /// Opens the journal at `path`. The caller must hold `lock`.
     pub(super) fn open(path: &Path, lock: &Path) -> Result<Self, OpenError> {
         let refused = |source| OpenError::Database { path: path.display().to_string(), source };
         let shared = || Self::over(Connection::open(path).map_err(refused)?, refused);
-        // where there is no room for the memory that connections share, or the file system has none, this one goes without
+        // Without shared memory (full disk, or a file system without it), the connection works in exclusive mode.
         let alone = |error| match error {
             OpenError::Database { source, .. } if lacks_room(&source) => {
                 let connection = Connection::open(path).map_err(refused)?;
@@ -71,7 +73,7 @@ impl Store {
             error => Err(error),
         };
         let mut store = shared().or_else(alone)?;
-        // only now are all its files there
+        // Its `-wal` and `-shm` files exist only now.
         store.home = Home::of(path, lock);
         Ok(store)
     }
@@ -82,7 +84,7 @@ impl Store {
     }
 
     fn over(connection: Connection, refused: impl Fn(rusqlite::Error) -> OpenError) -> Result<Self, OpenError> {
-        // WAL lets a person read the file while we write it; FULL makes each commit wait for the disk
+        // With WAL a person can read the file during writes. FULL makes each commit wait for the disk.
         connection.pragma_update(None, "journal_mode", "WAL").map_err(&refused)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(&refused)?;
         connection.pragma_update(None, "cache_size", -512).map_err(&refused)?;
@@ -104,21 +106,21 @@ impl Store {
         })
     }
 
-    /// One transaction, which is on disk when this returns.
+    /// Runs a transaction, which is on disk when this returns.
     pub(super) fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, JournalError> {
-        self.write_telling(&[], work)
+        self.write_with_events(&[], work)
     }
 
-    /// One transaction, with the events that tell what it writes and those that have waited for one.
-    pub(super) fn write_telling<T>(
+    /// Runs a transaction that also writes these events and the waiting ones.
+    pub(super) fn write_with_events<T>(
         &mut self,
         events: &[Arc<Recorded>],
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, JournalError> {
-        self.is_at_home()?;
+        self.check_files()?;
         let batch = self.ledger.batch(events)?;
         let done = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -128,7 +130,7 @@ impl Store {
             Ok((value, reserved))
         })();
         self.broken = done.is_err();
-        self.ledger.settled(batch, done.as_ref().ok().map(|(_, reserved)| *reserved));
+        self.ledger.complete(batch, done.as_ref().ok().map(|(_, reserved)| *reserved));
         done.map(|(value, _)| value).map_err(failed)
     }
 
@@ -138,29 +140,33 @@ impl Store {
         facts: &Facts,
         runs: &[Arc<Run>],
         events: &[Arc<Recorded>],
-        told: &[Notice],
+        notices: &[Notice],
     ) -> Result<(), JournalError> {
         let facts = json(facts)?;
         let runs = runs.iter().map(|run| Rows::new(run)).collect::<Result<Vec<_>, _>>()?;
-        self.write_telling(events, |transaction| {
+        self.write_with_events(events, |transaction| {
             put_facts(transaction, mirror, &facts)?;
-            told.iter().try_for_each(|notice| notices::put(transaction, notice))?;
+            notices.iter().try_for_each(|notice| notices::put(transaction, notice))?;
             runs.iter().try_for_each(|rows| rows.put(transaction))
         })
     }
 
-    pub(super) fn write_facts(&mut self, facts: &[(MirrorName, Facts)], told: &[Notice]) -> Result<(), JournalError> {
+    pub(super) fn write_facts(
+        &mut self,
+        facts: &[(MirrorName, Facts)],
+        notices: &[Notice],
+    ) -> Result<(), JournalError> {
         let facts = facts.iter().map(|(mirror, facts)| Ok((mirror, json(facts)?))).collect::<Result<Vec<_>, _>>()?;
         self.write(|transaction| {
             facts.iter().try_for_each(|(mirror, facts)| put_facts(transaction, mirror, facts))?;
-            told.iter().try_for_each(|notice| notices::put(transaction, notice))
+            notices.iter().try_for_each(|notice| notices::put(transaction, notice))
         })
     }
 
     pub(super) fn remembered(&mut self, mirror: &MirrorName) -> Result<Remembered, JournalError> {
         let query = "SELECT name, facts FROM mirrors WHERE name = ?1 AND facts IS NOT NULL";
         let facts = self.rows("mirrors", query, [mirror.as_str()], |row| parse(&text(row, 1)?))?;
-        // not known is safe: it is sent again
+        // If the pruning setting is unknown, it is sent again.
         let query = "SELECT name, pruning FROM mirrors WHERE name = ?1 AND pruning IS NOT NULL";
         let pruning = self.rows("mirrors", query, [mirror.as_str()], |row| parse(&text(row, 1)?))?;
         let (mode, unreadable) = self.mode(mirror)?;
@@ -184,25 +190,25 @@ impl Store {
         })
     }
 
-    /// Nothing may be promised by what is written where no later process reads.
-    fn is_at_home(&self) -> Result<(), JournalError> {
+    /// Fails if no later process would read what is written.
+    fn check_files(&self) -> Result<(), JournalError> {
         if let Some(closed) = &self.closed {
-            return Err(JournalError(closed.because.clone()));
+            return Err(JournalError(closed.reason.clone()));
         }
         let Some(lost) = self.home.lost() else { return Ok(()) };
         Err(JournalError(format!(
-            "{} was deleted, moved or replaced under this process: it writes nothing more, and changes nothing in Gitea; \
-             restart it",
+            "{} was deleted, moved or replaced while cutover-api runs. It writes nothing more and changes nothing in Gitea; \
+             restart cutover-api",
             lost.display()
         )))
     }
 
     pub(super) fn is_writable(&mut self) -> Result<(), JournalError> {
-        self.is_at_home()?;
+        self.check_files()?;
         if !self.broken {
             return Ok(());
         }
-        // a statement that changes nothing writes nothing; this one always writes a page
+        // A statement without a change writes nothing. This one always writes a page.
         self.write(|transaction| transaction.pragma_update(None, "user_version", SCHEMA))
     }
 
@@ -212,7 +218,7 @@ impl Store {
             keys::drop_old(transaction, now)?;
             modes::drop_old(transaction, &oldest)?;
             deliveries::drop_old(transaction, now)?;
-            // a key that is kept promises its run
+            // A kept key needs its run.
             let runs = transaction.execute(
                 "DELETE FROM runs WHERE ended_at IS NOT NULL AND id NOT IN (SELECT run FROM idempotency_keys) AND \
                  (ended_at < ?1 OR id NOT IN (SELECT id FROM runs WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT ?2))",
@@ -221,8 +227,8 @@ impl Store {
             if runs > 0 {
                 drop_parts(transaction)?;
             }
-            // what the latest migrate and the latest renames were about outlives their runs: it tells our own placeholder from
-            // somebody else's, and where the folder of a repository is
+            // The latest migrate and renames outlive their runs. They distinguish cutover-api's placeholder from
+            // another repository, and name the backup of a legacy repository.
             transaction.execute(
                 "DELETE FROM intents WHERE run NOT IN (SELECT id FROM runs) AND run NOT IN (SELECT id FROM mode_changes) AND \
                  seq NOT IN (SELECT MAX(seq) FROM intents WHERE kind IN (?1, ?2, ?3) GROUP BY mirror, kind)",
@@ -251,7 +257,7 @@ pub(super) fn clamp(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// SQLite's own words: they name tables and disks, and no secret is ever stored.
+/// SQLite's messages name tables and disks. They cannot contain a secret, because none is stored.
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 pub(super) fn failed(error: rusqlite::Error) -> JournalError {
     JournalError(error.to_string())

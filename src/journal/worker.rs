@@ -1,29 +1,29 @@
-//! Who does the journal's work, which blocks: a commit waits for the disk.
+//! Worker for the journal's uses, which block because a commit waits for the disk.
 //!
-//! Owns the seam that tests replace, so that a process can end between any two uses of its journal. Knows nothing of
-//! what the work is, and never leaves a piece half done.
+//! Owns the seam where tests end a process between two uses of its journal. Knows nothing of the work, and never leaves
+//! a piece half done.
 
 use std::fmt;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-/// One use of the journal. It tells its result to whoever asked for it.
+/// One use of the journal, which sends its result to its caller.
 pub type Piece = Box<dyn FnOnce() + Send>;
 
-/// Does pieces of work.
+/// Worker that runs pieces.
 pub trait Worker: fmt::Debug + Send + Sync {
-    /// Does one, and comes back when it is done or has panicked.
+    /// Runs a piece; returns when it is done or has panicked.
     fn work(&self, piece: Piece) -> BoxFuture<'_, ()>;
 }
 
-/// The runtime's threads for work that blocks.
+/// The runtime's threads for blocking work.
 #[derive(Clone, Copy, Debug)]
 pub struct Threads;
 
 impl Worker for Threads {
     fn work(&self, piece: Piece) -> BoxFuture<'_, ()> {
-        // a panic is told by the result that never comes
+        // The caller notices a panic by its missing result.
         tokio::task::spawn_blocking(piece).map(drop).boxed()
     }
 }

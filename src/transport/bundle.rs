@@ -1,7 +1,7 @@
-//! Bundles of CA certificates: PEM files, read again when they have changed.
+//! Bundles of CA certificates: PEM files that are reread when they have changed.
 //!
-//! Owns how such a file is read, what is refused in it, and that the last good content stays in force when a later one
-//! cannot be used. Judges no server: [`verifier`](super::verifier) does.
+//! Owns how such a file is read and what is refused in it. If a changed file cannot be used, the last good content
+//! stays in force. Never judges a server; [`verifier`](super::verifier) does.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -13,10 +13,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use x509_cert::der::Decode as _;
 
-/// The largest bundle that is read, in bytes: several times what all public CAs need.
+/// The largest bundle, in bytes: several times the size of all public CAs.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
-/// Certificates, shared with the clients that were made for them.
+/// Certificates, shared with the clients that trust them.
 pub(super) type Certificates = Arc<[CertificateDer<'static>]>;
 
 /// The certificates of one setting.
@@ -39,17 +39,17 @@ impl fmt::Debug for Bundle {
 }
 
 impl Bundle {
-    /// Reads the file, or the files of the folder, that `setting` names.
+    /// Reads the files and folders of `setting`.
     ///
     /// # Errors
-    /// It cannot be read, or holds no certificate: what is wrong, for a person.
+    /// A file cannot be read, or none holds a certificate. The text is for people.
     pub fn open(setting: impl Into<String>, paths: Vec<PathBuf>) -> Result<Self, String> {
         let content = read(&paths)?;
         let certificates = parse(&paths, &content)?;
         Ok(Self { setting: setting.into(), paths, state: Mutex::new(State { content, certificates, fault: None }) })
     }
 
-    /// The setting that names it.
+    /// The setting that names the files.
     #[must_use]
     pub fn setting(&self) -> &str {
         &self.setting
@@ -61,7 +61,7 @@ impl Bundle {
         &self.paths
     }
 
-    /// How many certificates were read last.
+    /// Number of certificates at the last read.
     #[must_use]
     pub fn count(&self) -> usize {
         self.state().certificates.len()
@@ -74,7 +74,8 @@ impl Bundle {
         self.state().content.windows(MARK.len()).any(|window| window == MARK)
     }
 
-    /// The certificates as of now, and whether the file can be used now. If it cannot, these are the last good ones.
+    /// Returns the certificates, and whether the files can be used now. If not, the certificates are the last good
+    /// ones.
     pub(super) fn current(&self) -> (Certificates, bool) {
         let read = read(&self.paths);
         let mut state = self.state();
@@ -89,7 +90,7 @@ impl Bundle {
         match changed {
             Ok(changed) => {
                 if state.fault.take().is_some() {
-                    tracing::info!(setting, "CA bundle can be read again");
+                    tracing::info!(setting, "CA bundle readable again");
                 }
                 if let Some((content, certificates)) = changed {
                     tracing::info!(setting, certificates = certificates.len(), "CA bundle changed");
@@ -97,7 +98,7 @@ impl Bundle {
                 }
             }
             Err(fault) if state.fault.as_ref() != Some(&fault) => {
-                tracing::error!(setting, %fault, "CA bundle cannot be used; its last good content stays in force");
+                tracing::error!(setting, %fault, "CA bundle cannot be used, last good content in force");
                 state.fault = Some(fault);
             }
             Err(_) => {}
@@ -110,7 +111,7 @@ impl Bundle {
     }
 }
 
-/// The content of all files one after the other, those of a folder in the order of their names.
+/// Reads all files one after the other, those of a folder in the order of their names.
 fn read(paths: &[PathBuf]) -> Result<Vec<u8>, String> {
     let mut content = Vec::new();
     for path in paths {
@@ -120,7 +121,7 @@ fn read(paths: &[PathBuf]) -> Result<Vec<u8>, String> {
                 fs::read_dir(path).map_err(cannot)?.map(|entry| Ok(entry?.path())).collect();
             let mut entries = entries.map_err(cannot)?;
             entries.sort();
-            // a folder of `openssl rehash` holds links, some of them dangling, and `..data` of a volume is a folder
+            // A folder of `openssl rehash` has links, some dangling. A Kubernetes volume has the folder `..data`.
             for file in entries.iter().filter(|entry| entry.is_file()) {
                 append(file, &mut content)?;
             }
@@ -133,20 +134,20 @@ fn read(paths: &[PathBuf]) -> Result<Vec<u8>, String> {
 
 fn append(path: &Path, content: &mut Vec<u8>) -> Result<(), String> {
     let cannot = |error: std::io::Error| cannot(path, &error);
-    // a pipe without a writer would block for ever
+    // Opening a pipe without a writer would block.
     if !fs::metadata(path).map_err(cannot)?.is_file() {
         return Err(format!("{} is not a file", path.display()));
     }
     let (begin, room) = (content.len(), LARGEST + 1 - (content.len() as u64).min(LARGEST));
     File::open(path).map_err(cannot)?.take(room).read_to_end(content).map_err(cannot)?;
-    // editors of another system put a byte order mark first, which would hide the first certificate
+    // Windows editors write a byte order mark, which hides the first certificate.
     if content[begin..].starts_with(b"\xef\xbb\xbf") {
         content.drain(begin..begin + 3);
     }
     if content.len() as u64 > LARGEST {
         return Err(format!("{} makes the bundle larger than {} MiB", path.display(), LARGEST / 1024 / 1024));
     }
-    // the last line of a file may have no end
+    // The last line of a file may lack its line feed.
     content.push(b'\n');
     Ok(())
 }
@@ -164,9 +165,9 @@ fn parse(paths: &[PathBuf], content: &[u8]) -> Result<Certificates, String> {
     let name = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     let mut certificates: Vec<CertificateDer<'static>> = Vec::new();
     for (index, certificate) in CertificateDer::pem_slice_iter(content).enumerate() {
-        let broken = || format!("certificate {} in {name} is broken: it cannot be decoded", index + 1);
+        let broken = || format!("certificate {} in {name} cannot be decoded", index + 1);
         let certificate = certificate.map_err(|_| broken())?;
-        // a certificate in a form of its own is of no use, but is no reason to distrust the others
+        // A certificate that cannot be decoded is skipped; the others stay trusted.
         if x509_cert::Certificate::from_der(&certificate).is_ok() && !certificates.contains(&certificate) {
             certificates.push(certificate);
         }

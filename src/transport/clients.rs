@@ -1,6 +1,7 @@
-//! One HTTP client for each way that a request goes and each set of CA certificates.
+//! HTTP clients: one for each route and each set of CA certificates.
 //!
-//! Owns which certificates and which proxy a client has, and that a client is made anew when a bundle has changed.
+//! Owns which certificates and which proxy a client uses. Creates a new client when a bundle has changed. Never sends a
+//! request.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,10 +17,10 @@ use super::proxies::Proxies;
 use super::verifier::Verifier;
 use crate::domain::answer::{Trouble, TroubleKind};
 
-/// How long a connection may take to come about. A cluster's network answers in milliseconds or not at all.
+/// Time limit of a connection. A cluster's network answers in milliseconds or not at all.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// What the environment says of connections: whom to trust, and which proxies there are.
+/// Settings of outgoing connections from the environment: trusted CAs and forward proxies.
 #[derive(Clone, Debug)]
 pub struct Outbound {
     system: System,
@@ -30,19 +31,19 @@ pub struct Outbound {
 /// The system's CA certificates.
 #[derive(Clone, Debug)]
 enum System {
-    /// Where the operating system has them, or else those in the program.
+    /// The operating system's, or else those built into the program.
     Default(Arc<OnceLock<Certificates>>),
-    /// Those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, and no others.
+    /// Only those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     Named(Arc<Bundle>),
-    /// These variables name what cannot be used.
+    /// `SSL_CERT_FILE` or `SSL_CERT_DIR` cannot be used; the text says why.
     Unusable(String),
 }
 
 impl Outbound {
-    /// Reads the variables.
+    /// Reads the environment variables.
     ///
     /// # Errors
-    /// The variables of the system's CA certificates, and why what they name cannot be used.
+    /// The names of the CA variables, and why their files cannot be used.
     pub fn from_variables(variables: &dyn Fn(&str) -> Option<String>) -> Result<Self, (&'static str, String)> {
         let value = |name| variables(name).filter(|value| !value.is_empty());
         let (file, folders) = (value("SSL_CERT_FILE"), value("SSL_CERT_DIR"));
@@ -62,7 +63,7 @@ impl Outbound {
         Ok(Self { system, proxies: Arc::new(Proxies::from_variables(variables)) })
     }
 
-    /// The same, and what cannot be used is an error only of the requests that need it.
+    /// Reads the environment variables. Files that cannot be used fail only the requests that need them.
     pub(super) fn lenient(variables: &dyn Fn(&str) -> Option<String>) -> Self {
         Self::from_variables(variables).unwrap_or_else(|(setting, what)| Self {
             system: System::Unusable(format!("{setting}: {what}")),
@@ -71,19 +72,19 @@ impl Outbound {
     }
 }
 
-/// The clients.
+/// The clients that exist.
 pub(super) struct Clients {
     outbound: Outbound,
-    /// The file with the authorities of the cluster.
+    /// PEM file of the cluster's CAs.
     pub(super) cluster: Option<PathBuf>,
     cluster_bundle: OnceLock<Arc<Bundle>>,
-    /// For addresses that need no TLS.
+    /// For requests without TLS: direct, and through the proxy.
     plain: [reqwest::Client; 2],
-    made: Mutex<Vec<Made>>,
+    built: Mutex<Vec<BuiltClient>>,
 }
 
-/// A client for addresses that need TLS, and what it was made for.
-struct Made {
+/// A client for requests with TLS, with the settings that it was built for.
+struct BuiltClient {
     route: Route,
     paths: Vec<PathBuf>,
     trusting: Vec<Certificates>,
@@ -92,36 +93,39 @@ struct Made {
 
 impl Clients {
     pub(super) fn new(outbound: Outbound) -> Result<Self, Trouble> {
-        // a second call finds it installed already, which is as good
+        // An error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let plain = |route| builder(route, &outbound.proxies).tls_certs_only([]).build().map_err(|_| unusable());
         let plain = [plain(Route::Direct)?, plain(Route::Proxied)?];
-        Ok(Self { outbound, cluster: None, cluster_bundle: OnceLock::new(), plain, made: Mutex::default() })
+        Ok(Self { outbound, cluster: None, cluster_bundle: OnceLock::new(), plain, built: Mutex::default() })
     }
 
-    /// What stands between here and an address.
+    /// The proxy and the tunnel between cutover-api and an address.
     pub(super) fn way(&self, route: Route, to: &Url) -> Way<'_> {
         let proxy = if route == Route::Proxied { self.outbound.proxies.before(to) } else { None };
         Way { proxy, tunnel: to.scheme() == "https" }
     }
 
-    /// The client for an address; `looked_at` is told of every bundle whether it can be used.
+    /// Returns the client for an address.
+    ///
+    /// Reports the state of each bundle that it reads to `on_read`.
     pub(super) fn client(
         &self,
         route: Route,
         bundle: Option<&Arc<Bundle>>,
         to: &Url,
-        looked_at: &dyn Fn(&str, bool),
+        on_read: &dyn Fn(&str, bool),
     ) -> Result<reqwest::Client, Trouble> {
         let to_proxy = self.way(route, to).proxy.map(|proxy| proxy.url().scheme());
         if to.scheme() != "https" && to_proxy != Some("https") {
-            // a proxy of `kubectl` on this machine, too: there is no certificate to judge
+            // Neither the server nor the proxy uses TLS, so no certificates are needed. One such proxy is `kubectl
+            // proxy`.
             return Ok(self.plain[usize::from(route == Route::Proxied)].clone());
         }
         let no_tls = |what: &str| Trouble::not_sent(TroubleKind::Tls, what);
-        let look_at = |bundle: &Bundle| {
+        let read_bundle = |bundle: &Bundle| {
             let (certificates, usable) = bundle.current();
-            looked_at(bundle.setting(), usable);
+            on_read(bundle.setting(), usable);
             certificates
         };
         let cluster;
@@ -131,28 +135,28 @@ impl Clients {
         } else {
             bundle
         };
-        let mut configured: Vec<Certificates> = bundle.map(|bundle| look_at(bundle)).into_iter().collect();
+        let mut configured: Vec<Certificates> = bundle.map(|bundle| read_bundle(bundle)).into_iter().collect();
         let mut system = None;
         match &self.outbound.system {
             _ if route == Route::Cluster => {}
-            System::Default(loaded) => system = Some(Arc::clone(loaded.get_or_init(systems_own))),
-            System::Named(named) => configured.push(look_at(named)),
+            System::Default(loaded) => system = Some(Arc::clone(loaded.get_or_init(system_certificates))),
+            System::Named(named) => configured.push(read_bundle(named)),
             System::Unusable(what) => return Err(no_tls(what)),
         }
         let paths = bundle.map_or(&[][..], |bundle| bundle.paths());
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |one: &[Certificates], other: &[Certificates]| {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
         };
-        made.retain(|made| made.route != route || made.paths != paths || same(&made.trusting, &configured));
-        if let Some(made) = made.iter().find(|made| made.route == route && made.paths == paths) {
-            return Ok(made.client.clone());
+        built.retain(|built| built.route != route || built.paths != paths || same(&built.trusting, &configured));
+        if let Some(built) = built.iter().find(|built| built.route == route && built.paths == paths) {
+            return Ok(built.client.clone());
         }
         let config = tls(system.as_deref().unwrap_or_default(), configured.clone())
-            .map_err(|_| no_tls("no TLS can be set up with the CA certificates that are configured"))?;
+            .map_err(|_| no_tls("TLS cannot be set up with the configured CA certificates"))?;
         let client = builder(route, &self.outbound.proxies).tls_backend_preconfigured(config).build();
         let client = client.map_err(|_| unusable())?;
-        made.push(Made { route, paths: paths.to_vec(), trusting: configured, client: client.clone() });
+        built.push(BuiltClient { route, paths: paths.to_vec(), trusting: configured, client: client.clone() });
         Ok(client)
     }
 
@@ -162,10 +166,10 @@ impl Clients {
         }
         let unusable = |what: String| Trouble::not_sent(TroubleKind::Tls, what);
         let Some(file) = &self.cluster else {
-            return Err(unusable("no file names the authorities of the cluster".to_owned()));
+            return Err(unusable("there is no file with the cluster's CAs".to_owned()));
         };
         let bundle = Bundle::open("kubernetes.caFile", vec![file.clone()]);
-        let bundle = bundle.map_err(|what| unusable(format!("the cluster's authorities: {what}")))?;
+        let bundle = bundle.map_err(|what| unusable(format!("the cluster's CAs: {what}")))?;
         Ok(Arc::clone(self.cluster_bundle.get_or_init(|| Arc::new(bundle))))
     }
 }
@@ -179,7 +183,7 @@ fn builder(route: Route, proxies: &Arc<Proxies>) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .connect_timeout(CONNECT)
-        // a connection that is used twice can hold a late answer to its first request, which would be taken for the second's
+        // A reused connection may carry a late answer to its first request, which would be read as the second's.
         .pool_max_idle_per_host(0)
         .user_agent(concat!("cutover-api/", env!("CARGO_PKG_VERSION")))
         .http1_only()
@@ -208,14 +212,14 @@ fn tls(
     Ok(config)
 }
 
-/// The operating system's certificates; those in the program where it has none, as in an image without a CA bundle.
-fn systems_own() -> Certificates {
+/// The operating system's certificates, or the built-in ones where it has none, as in an image without a CA bundle.
+fn system_certificates() -> Certificates {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::warn!(%error, "CA certificates of the system cannot be read");
+        tracing::warn!(%error, "system CA certificates unreadable");
     }
     if found.certs.is_empty() {
-        tracing::info!("the system has no CA certificates; those in the program are used");
+        tracing::info!("system has no CA certificates, built-in ones used");
         return webpki_root_certs::TLS_SERVER_ROOT_CERTS.into();
     }
     found.certs.into()

@@ -1,6 +1,6 @@
-//! The requests that read one list of refs, and the limits that hold for all of them together.
+//! The requests that read one list of refs, under one deadline.
 //!
-//! Owns time: how long a reading may take, and how long an answer that has begun may be silent. Never looks into a body.
+//! Owns the deadline of a reading, and how long an answer that has begun may be silent. Never parses a body.
 
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use super::{Call, Pieces, Transport};
 use crate::domain::answer::{Trouble, TroubleKind};
 use crate::domain::refs::ListLimits;
 
-/// How long an answer that has begun may be silent. Before it begins a server may be at work on the list, and says
-/// nothing: then only the limit on the whole counts.
+/// Longest silence of an answer that has begun.
+///
+/// Before that, a server may be computing the list, so only the deadline counts.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A reading that has begun.
+/// A reading in progress.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
     limits: ListLimits,
@@ -24,25 +25,25 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// One that begins now.
+    /// Begins a reading now.
     #[must_use]
     pub fn begin(limits: ListLimits) -> Self {
         Self { limits, deadline: Instant::now() + limits.time }
     }
 
-    /// How many bytes of memory the list may take.
+    /// Bytes of memory that the list may use.
     #[must_use]
     pub const fn room(&self) -> usize {
         self.limits.bytes
     }
 
-    /// How long a call may take whose body is held to the limits of the reading.
+    /// Time limit for a call of this reading.
     #[must_use]
     pub const fn time(&self) -> Duration {
         self.limits.time
     }
 
-    /// The head of an answer, and its body as it arrives.
+    /// Sends a call, and returns the head of the answer and its body as it arrives.
     ///
     /// # Errors
     /// No head of an answer before the reading's deadline.
@@ -51,7 +52,7 @@ impl Exchange {
         Ok(answer.map_err(|_| self.too_slow())??.map(|pieces| self.in_time(pieces)))
     }
 
-    /// A body that ends in trouble when it is silent for too long, or not all there in time.
+    /// Fails a body that is silent for too long or does not end before the deadline.
     fn in_time(self, pieces: Pieces) -> Pieces {
         let next = move |pieces: Option<Pieces>| async move {
             let mut pieces = pieces?;
@@ -61,7 +62,7 @@ impl Exchange {
                 Ok(end) => end.map(|trouble| (trouble, None)),
                 Err(_) if self.deadline <= silent => Some((Err(self.too_slow()), None)),
                 Err(_) => {
-                    let detail = format!("nothing more of the list came within {} s", SILENCE.as_secs());
+                    let detail = format!("the list of refs did not continue within {} s", SILENCE.as_secs());
                     Some((Err(Trouble::maybe_sent(TroubleKind::Timeout, detail)), None))
                 }
             }
@@ -70,7 +71,7 @@ impl Exchange {
     }
 
     fn too_slow(&self) -> Trouble {
-        let detail = format!("no whole list of refs within {} s", self.limits.time.as_secs());
+        let detail = format!("no complete list of refs within {} s", self.limits.time.as_secs());
         Trouble::maybe_sent(TroubleKind::Timeout, detail)
     }
 }

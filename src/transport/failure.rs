@@ -1,7 +1,7 @@
-//! Why a request failed, in words that name the cause.
+//! Reasons why a request failed, in texts that name the cause.
 //!
-//! Owns the mapping from the errors of the HTTP and the TLS library to [`Trouble`]. Their own texts name addresses and are
-//! used for nothing but a comparison with known words.
+//! Owns the mapping from errors of the HTTP and TLS libraries to [`Trouble`]. Never shows a library's own text, because
+//! it may contain an address; it is only compared with known texts.
 
 use std::error::Error as _;
 use std::io;
@@ -14,55 +14,55 @@ use super::verifier::UnknownIssuer;
 use crate::domain::answer::{Trouble, TroubleKind};
 use crate::domain::cause::Cause;
 
-/// How many names of a certificate are shown, and how long one of them or an issuer may be.
+/// Limits of quoted names: how many names of a certificate, and the characters of a name or an issuer.
 const NAMES: usize = 4;
 const LONGEST_NAME: usize = 100;
 
-/// What stands between here and the server.
+/// The proxy and the tunnel between cutover-api and a server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way<'a> {
     /// The forward proxy, if there is one.
     pub(super) proxy: Option<&'a Proxy>,
-    /// Whether the proxy is asked for a tunnel; if not, it is asked for the resource itself.
+    /// Whether the proxy opens a tunnel. Without one it requests the resource itself.
     pub(super) tunnel: bool,
 }
 
 impl Way<'_> {
-    /// " through the proxy HOST:PORT", or nothing.
+    /// Returns " through the proxy HOST:PORT", or an empty text.
     pub(super) fn through(self) -> String {
         self.proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
     }
 }
 
-/// A proxy opened no tunnel, and the library keeps no more of its answer.
+/// Whether a proxy refused a tunnel. The library keeps no more of the proxy's answer.
 pub(super) fn is_a_refused_tunnel(error: &reqwest::Error) -> bool {
     error.is_connect() && causes(error).iter().any(|cause| cause.to_string() == "tunnel error: unsuccessful")
 }
 
-/// What a proxy answered instead of opening a tunnel.
+/// The trouble of a proxy that answered instead of opening a tunnel.
 pub(super) fn proxy_answered(proxy: &Proxy, status: u16) -> Trouble {
     let (what, cause) = match status {
-        407 => (": it wants a login, or does not accept the one that it got", Cause::ProxyLogin),
+        407 => (": it requires a log-in, or refuses the one in the proxy's URL", Cause::ProxyLogin),
         403 => (": it does not allow this connection", Cause::Proxy),
-        502..=504 => (": it does not reach the server", Cause::Proxy),
+        502..=504 => (": it cannot reach the server", Cause::Proxy),
         _ => ("", Cause::Proxy),
     };
     Trouble::not_sent(TroubleKind::Connect, format!("proxy {proxy} answered {status}{what}")).because(cause)
 }
 
-/// Sorts an error of the HTTP library.
+/// Classifies an error of the HTTP library.
 pub(super) fn trouble(error: &reqwest::Error, way: Way<'_>) -> Trouble {
     if !error.is_connect() {
         let (kind, detail) = if error.is_timeout() {
-            (TroubleKind::Timeout, "no whole answer in time")
+            (TroubleKind::Timeout, "no complete answer in time")
         } else if error.is_builder() {
             return Trouble::not_sent(TroubleKind::Connect, "the HTTP client cannot be set up");
         } else if let Some(error) = causes(error).into_iter().find_map(tls_error) {
-            // a client certificate that is missing is complained of after the handshake
+            // Servers report a missing client certificate only after the handshake.
             let (cause, detail) = tls(error);
             return with(cause, Trouble::maybe_sent(TroubleKind::Tls, detail));
         } else {
-            (TroubleKind::Cut, "the connection broke before the whole answer was here")
+            (TroubleKind::Cut, "the connection broke before the answer was complete")
         };
         return Trouble::maybe_sent(kind, format!("{detail}{}", way.through()));
     }
@@ -71,7 +71,7 @@ pub(super) fn trouble(error: &reqwest::Error, way: Way<'_>) -> Trouble {
     let io = causes.iter().rev().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     let tls_error = causes.iter().find_map(|cause| tls_error(*cause));
     let in_tunnel = says("tunnel error");
-    // what fails before the tunnel is open, or without one, is the proxy's
+    // Before the tunnel is open, or without a tunnel, the proxy failed and not the server.
     if let Some(proxy) = way.proxy.filter(|_| in_tunnel || !way.tunnel) {
         let (kind, detail) = if says("proxy authorization required") {
             return proxy_answered(proxy, 407);
@@ -102,7 +102,7 @@ pub(super) fn trouble(error: &reqwest::Error, way: Way<'_>) -> Trouble {
         not_sent(TroubleKind::Connect, "the connection is refused")
     } else if error.is_timeout() {
         let trouble = not_sent(TroubleKind::Connect, "no connection within 5 s");
-        // a proxy that does not answer, or a server behind it: most often the first
+        // Either the proxy or the server behind it is silent; more often the proxy.
         if way.proxy.is_some() { trouble.because(Cause::Proxy) } else { trouble }
     } else if says("handshake eof") {
         not_sent(TroubleKind::Connect, "the connection was closed during the TLS handshake")
@@ -130,7 +130,7 @@ fn causes(error: &reqwest::Error) -> Vec<&AnyError> {
     causes
 }
 
-/// The TLS library's error: by itself, or wrapped in I/O errors, whose `source` skips what they hold.
+/// The TLS library's error, also from within I/O errors, whose `source` skips the error that they wrap.
 fn tls_error(cause: &AnyError) -> Option<&Error> {
     if let Some(error) = cause.downcast_ref() {
         return Some(error);
@@ -138,22 +138,22 @@ fn tls_error(cause: &AnyError) -> Option<&Error> {
     tls_error(cause.downcast_ref::<io::Error>()?.get_ref()?)
 }
 
-/// What the TLS library says, for a person, with what is in the server's certificate.
+/// Describes an error of the TLS library, with names from the server's certificate.
 fn tls(error: &Error) -> (Option<Cause>, String) {
     match error {
         Error::InvalidCertificate(error) => certificate(error),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            (Some(Cause::NoTls), "no TLS is spoken there".to_owned())
+            (Some(Cause::NoTls), "it does not speak TLS".to_owned())
         }
         Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)
         | Error::AlertReceived(AlertDescription::ProtocolVersion) => {
-            (Some(Cause::OldTls), "it speaks no TLS 1.2 or 1.3".to_owned())
+            (Some(Cause::OldTls), "it speaks neither TLS 1.2 nor 1.3".to_owned())
         }
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             (Some(Cause::WrongName), "it has no certificate for this name (TLS alert unrecognized_name)".to_owned())
         }
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            (None, "it wants a client certificate, which cutover-api does not have".to_owned())
+            (None, "it requires a client certificate, which cutover-api does not have".to_owned())
         }
         Error::AlertReceived(alert) => (None, format!("it ended the TLS handshake with the alert {alert:?}")),
         other => (None, format!("no TLS session: {other}")),
@@ -167,7 +167,11 @@ fn certificate(error: &CertificateError) -> (Option<Cause>, String) {
         }
         CertificateError::NotValidYetContext { time, not_before } => (
             Some(Cause::NotYetValid),
-            format!("its certificate is valid from {} on; the clock here shows {}", date(*not_before), date(*time)),
+            format!(
+                "its certificate is valid from {} on; this machine's clock shows {}",
+                date(*not_before),
+                date(*time)
+            ),
         ),
         CertificateError::NotValidForNameContext { expected, presented } => {
             (Some(Cause::WrongName), wrong_name(&expected.to_str(), presented))
@@ -187,7 +191,7 @@ fn certificate(error: &CertificateError) -> (Option<Cause>, String) {
                 Some(Cause::UnknownIssuer),
                 format!("its certificate is issued by {}, which is not trusted here", short(issuer)),
             ),
-            // the library's own name for a certificate that says CA:TRUE
+            // The library's name for a server certificate with CA:TRUE.
             None if other.to_string() == "CaUsedAsEndEntity" => (
                 Some(Cause::SelfSigned),
                 "its certificate is a CA's own (CA:TRUE) and not in the CA bundle itself".to_owned(),
@@ -199,7 +203,7 @@ fn certificate(error: &CertificateError) -> (Option<Cause>, String) {
 }
 
 fn wrong_name(expected: &str, presented: &[String]) -> String {
-    // the library writes `DnsName("example.org")`
+    // The library writes `DnsName("example.org")`.
     let plain = |name: &String| {
         let inside = name.split_once('(').map_or(name.as_str(), |(_, rest)| rest.trim_end_matches(')'));
         short(inside.trim_matches('"'))
@@ -212,7 +216,7 @@ fn wrong_name(expected: &str, presented: &[String]) -> String {
     }
 }
 
-/// A text of the other side's, at a length that leaves room for what is said about it.
+/// Shortens a text of the server, to leave room for the explanation.
 fn short(text: &str) -> String {
     match text.char_indices().nth(LONGEST_NAME) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -222,5 +226,5 @@ fn short(text: &str) -> String {
 
 fn date(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    seconds.map_or_else(|| "a date beyond all calendars".to_owned(), |at| at.to_string())
+    seconds.map_or_else(|| "a date out of range".to_owned(), |at| at.to_string())
 }

@@ -1,4 +1,7 @@
-//! Real sockets, by reqwest.
+//! The transport over real sockets, by reqwest.
+//!
+//! Owns how a call becomes a request of the library, and reports each call to the observer. Never follows a redirect,
+//! never repeats a request.
 
 use std::sync::Arc;
 
@@ -14,7 +17,7 @@ use super::failure::{Way, is_a_refused_tunnel, proxy_answered, trouble};
 use super::{Bundle, Call, Observer, Pieces, Route, Transport, tunnel};
 use crate::domain::answer::{Trouble, TroubleKind};
 
-/// Sends over real sockets: HTTP/1.1, TLS by rustls.
+/// Transport over real sockets: HTTP/1.1, TLS by rustls.
 pub struct HttpTransport {
     clients: Clients,
     observer: Option<Arc<dyn Observer>>,
@@ -27,30 +30,31 @@ impl std::fmt::Debug for HttpTransport {
 }
 
 impl HttpTransport {
-    /// A transport in the environment of this process. What cannot be used there is an error of the requests that need it.
+    /// Creates a transport from this process's environment. Settings that cannot be used fail only the requests that
+    /// need them.
     ///
     /// # Errors
-    /// No HTTP client can be made.
+    /// No HTTP client can be created.
     pub fn new(observer: Option<Arc<dyn Observer>>) -> Result<Self, Trouble> {
         Self::with(Outbound::lenient(&|name| std::env::var(name).ok()), observer)
     }
 
-    /// A transport with these CA certificates and proxies, whose every request is reported to `observer`.
+    /// Creates a transport with these CA certificates and proxies, which reports each request to `observer`.
     ///
     /// # Errors
-    /// No HTTP client can be made.
+    /// No HTTP client can be created.
     pub fn with(outbound: Outbound, observer: Option<Arc<dyn Observer>>) -> Result<Self, Trouble> {
         Ok(Self { clients: Clients::new(outbound)?, observer })
     }
 
-    /// The same, and what goes by [`Route::Cluster`] trusts the authorities of this PEM file and no others.
+    /// Trusts only the CAs of this PEM file for [`Route::Cluster`].
     #[must_use]
     pub fn trusting(mut self, authorities: std::path::PathBuf) -> Self {
         self.clients.cluster = Some(authorities);
         self
     }
 
-    /// The head of an answer.
+    /// Sends a call and returns the head of the answer.
     async fn execute(&self, call: Call) -> Result<reqwest::Response, Trouble> {
         let request = reqwest::Request::try_from(call.request)
             .map_err(|_| Trouble::not_sent(TroubleKind::Connect, "the request's address cannot be used"))?;
@@ -60,7 +64,7 @@ impl HttpTransport {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that sends")]
         let result = client.execute(request).await;
         match (result, way.proxy) {
-            // no server answers so, but for a proxy that was asked for the resource itself
+            // Only a proxy answers 407. Without a tunnel the library passes it on as the answer.
             (Ok(answer), Some(proxy)) if !way.tunnel && answer.status() == 407 => Err(proxy_answered(proxy, 407)),
             (Ok(answer), _) => Ok(answer),
             (Err(error), Some(proxy)) if is_a_refused_tunnel(&error) => {
@@ -106,7 +110,10 @@ impl Transport for HttpTransport {
         Box::pin(async move {
             let (operation, limit, began) = (call.operation, call.timeout, Instant::now());
             let result = tokio::time::timeout(limit, self.attempt(call)).await.unwrap_or_else(|_| {
-                Err(Trouble::maybe_sent(TroubleKind::Timeout, format!("no whole answer within {} s", limit.as_secs())))
+                Err(Trouble::maybe_sent(
+                    TroubleKind::Timeout,
+                    format!("no complete answer within {} s", limit.as_secs()),
+                ))
             });
             if let Some(observer) = &self.observer {
                 observer.sent(
@@ -123,7 +130,7 @@ impl Transport for HttpTransport {
         Box::pin(async move {
             let limit = call.timeout;
             let silent =
-                move || Trouble::maybe_sent(TroubleKind::Timeout, format!("nothing came within {} s", limit.as_secs()));
+                move || Trouble::maybe_sent(TroubleKind::Timeout, format!("no data within {} s", limit.as_secs()));
             let observed = Observed::from(self.observer.clone(), call.operation);
             let answer = tokio::time::timeout(limit, self.execute(call)).await;
             let mut answer = answer.map_err(|_| silent())??;
@@ -147,7 +154,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// Tells the observer of a streamed answer when it has been read, or is no longer wanted.
+/// Reports a streamed answer to the observer when its body has been read or dropped.
 struct Observed {
     observer: Option<Arc<dyn Observer>>,
     operation: &'static str,
@@ -174,7 +181,7 @@ impl Drop for Observed {
     }
 }
 
-/// A body that broke off.
+/// The trouble of a body that broke off.
 fn broken(error: &reqwest::Error) -> Trouble {
     trouble(error, Way { proxy: None, tunnel: false })
 }
@@ -194,7 +201,7 @@ mod tests {
         HttpTransport::new(None).unwrap().send(call).await
     }
 
-    /// A server that takes one connection, reads a little, says this, and hangs up.
+    /// A server that accepts one connection, reads a little, sends `says` and closes it.
     fn server(says: &'static [u8]) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

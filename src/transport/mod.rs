@@ -1,8 +1,8 @@
-//! The only place that sends HTTP, and the one seam that tests replace.
+//! The only place that sends HTTP, and the seam that tests replace.
 //!
-//! Owns how a request leaves and how its answer or failure comes back: time limits, a cap on what is read, no redirect
-//! ever followed, no request ever repeated, no connection ever used twice. Knows nothing of Gitea, git or mirrors, and never logs a header or a body. A failure
-//! is told in the domain's one vocabulary, [`Trouble`], so that nobody has to translate it.
+//! Owns how a request is sent and how its answer or failure returns, with limits on time and size. Never follows a
+//! redirect, never repeats a request, never reuses a connection, never logs a header or a body. Knows nothing of Gitea,
+//! git or mirrors. Failures are the domain's [`Trouble`].
 
 mod bundle;
 mod clients;
@@ -32,44 +32,45 @@ pub use exchange::Exchange;
 pub use http_transport::HttpTransport;
 pub use proxies::{Proxies, Proxy};
 
-/// One request, with its limits.
+/// A request with its limits.
 #[derive(Debug)]
 pub struct Call {
-    /// What it is for, from a closed set: the label of metrics and logs.
+    /// Name of the call, from a closed set; a label of metrics and logs.
     pub operation: &'static str,
-    /// Which way it goes.
+    /// Route of the request.
     pub route: Route,
-    /// What is sent.
+    /// The HTTP request.
     pub request: http::Request<Bytes>,
-    /// CA certificates that are trusted for this request, beside the system's.
+    /// CA certificates that this request trusts in addition to the system's.
     pub bundle: Option<Arc<Bundle>>,
-    /// How long the whole answer may take.
+    /// Time limit of the whole answer.
     pub timeout: Duration,
-    /// How many bytes of body are read at most.
+    /// Largest body that is read, in bytes.
     pub largest: usize,
 }
 
-/// Which way a request goes.
+/// Network path of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Straight: to Gitea, and from the command line to the service.
+    /// Direct: to Gitea, and from the CLI to the service.
     Direct,
     /// Through the forward proxy of the environment ([`Proxies`]), if there is one: to upstream.
     Proxied,
-    /// Straight, to the cluster's API server: its certificate is of the cluster's own authority, and no other counts.
+    /// Direct, to the cluster's API server, whose certificate must be from the cluster's own CA.
     Cluster,
 }
 
-/// Sends requests.
+/// Sender of requests.
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Sends one request and reads its whole answer.
+    /// Sends a request and reads its whole answer.
     ///
     /// # Errors
-    /// [`Trouble`]: no whole answer. Dropping the future gives the request up; the other side may go on with it.
+    /// [`Trouble`]: no whole answer. Dropping the future drops the request; the server may still process it.
     fn send(&self, call: Call) -> BoxFuture<'_, Result<Response<Bytes>, Trouble>>;
 
-    /// Sends one request whose answer is long or has no end, and gives its body piece by piece, as it arrives. `timeout`
-    /// is for the head and for each piece, `largest` for nothing. A transport that knows only whole answers gives one
+    /// Sends a request and returns the body of its answer piece by piece. For long or endless answers.
+    ///
+    /// `timeout` limits the head and each piece; `largest` is not used. A transport with only whole answers returns one
     /// piece.
     ///
     /// # Errors
@@ -80,21 +81,21 @@ pub trait Transport: fmt::Debug + Send + Sync {
     }
 }
 
-/// A body as it comes.
+/// A body, as it arrives.
 pub type Pieces = BoxStream<'static, Result<Bytes, Trouble>>;
 
-/// Is told of every request, when it has ended: of one that was streamed, once its body was read or given up.
+/// Receiver of a report for each request, when it has ended. A streamed request ends when its body is read or dropped.
 pub trait Observer: Send + Sync {
-    /// One request has ended: with a status, or without.
+    /// A request has ended, with a status or without one.
     fn sent(&self, operation: &'static str, status: Option<u16>, took: Duration);
 
-    /// A CA bundle was looked at: whether it can be used now. If not, its last good content is in force.
+    /// A CA bundle was read. If it is not usable, its last good content is in force.
     fn bundle(&self, setting: &str, usable: bool) {
         let _ = (setting, usable);
     }
 }
 
-/// A status that is an outage, a request to come again or none of the server's own, as trouble.
+/// Trouble of a status that means an outage, a request to retry later or a foreign answer.
 #[must_use]
 pub fn status_trouble(response: &Response<Bytes>) -> Trouble {
     let status = response.status().as_u16();
@@ -112,7 +113,7 @@ pub fn status_trouble(response: &Response<Bytes>) -> Trouble {
     }
 }
 
-/// How long a server asks to be left alone: in seconds, or until a date, which counts from its own.
+/// The pause that a server asks for: seconds, or a date, which is compared with the server's own `Date`.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
@@ -123,14 +124,14 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::try_from(until.duration_since(date(headers)?)).unwrap_or_default())
 }
 
-/// The server's own time.
+/// The server's `Date`.
 #[must_use]
 pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = headers.get(header::DATE)?.to_str().ok()?;
     jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }
 
-/// Whether an answer says that it is of this media type, whatever its parameters.
+/// Whether an answer has this media type, with any parameters.
 #[must_use]
 pub fn has_media_type<T>(response: &Response<T>, wanted: &str) -> bool {
     response
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_asks_to_be_left_alone_in_seconds_or_until_a_date_of_its_own_clock() {
+    fn retry_after_is_seconds_or_a_date_of_the_servers_clock() {
         const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
         for (asked, date, pause) in [
             ("7", None, Some(7)),

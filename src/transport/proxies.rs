@@ -1,18 +1,17 @@
-//! The forward proxies of the environment, and which addresses go round them.
+//! Forward proxies from the environment, and the addresses that bypass them.
 //!
-//! Owns the meaning of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. A variable's name is looked up in capitals
-//! first, then in small letters; set to nothing, it counts as not set. Shows a proxy by host and port alone: its URL may
-//! hold a password.
+//! Owns the meaning of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. Upper case wins over lower case, and an
+//! empty variable counts as unset. Never shows more of a proxy than host and port, because its URL may hold a password.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// Looks a variable up.
+/// Lookup of an environment variable.
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What the environment says of proxies.
+/// Proxies and exceptions of the environment.
 #[derive(Clone, Default)]
 pub struct Proxies {
     http: Option<Setting>,
@@ -20,7 +19,7 @@ pub struct Proxies {
     not: Vec<Exception>,
 }
 
-/// One variable.
+/// A variable that is set.
 #[derive(Clone)]
 struct Setting {
     variable: &'static str,
@@ -33,7 +32,7 @@ pub struct Proxy {
     url: Url,
 }
 
-/// One entry of `NO_PROXY`.
+/// An entry of `NO_PROXY`.
 #[derive(Clone, Debug, PartialEq)]
 struct Exception {
     host: Excepted,
@@ -44,7 +43,7 @@ struct Exception {
 enum Excepted {
     Everything,
     Network(IpAddr, u8),
-    /// A domain and all below it.
+    /// A domain and all its subdomains.
     Domain(String),
 }
 
@@ -69,7 +68,7 @@ impl fmt::Debug for Proxies {
 }
 
 impl Proxies {
-    /// Reads the variables.
+    /// Reads the environment variables.
     #[must_use]
     pub fn from_variables(variables: Variables<'_>) -> Self {
         let all = || setting(variables, "ALL_PROXY", "all_proxy");
@@ -81,19 +80,19 @@ impl Proxies {
         }
     }
 
-    /// The proxy that stands before an address. `None`: none does, or it cannot be used.
+    /// The proxy for an address; `None` if there is none or it cannot be used.
     #[must_use]
     pub fn before(&self, address: &Url) -> Option<&Proxy> {
         self.setting_for(address)?.proxy.as_ref().ok()
     }
 
-    /// The variable that names the proxy before an address, and what is wrong with it; `Ok`: nothing is.
+    /// The variable that sets the proxy for an address, with the proxy or with the reason why it cannot be used.
     #[must_use]
     pub fn used_by(&self, address: &Url) -> Option<(&'static str, Result<&Proxy, &'static str>)> {
         self.setting_for(address).map(|setting| (setting.variable, setting.proxy.as_ref().map_err(|wrong| *wrong)))
     }
 
-    /// Every variable that cannot be used, and what is wrong with it.
+    /// Every variable that cannot be used, with the reason.
     pub fn unusable(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let wrong = |setting: &Setting| Some((setting.variable, setting.proxy.as_ref().err().copied()?));
         let [http, https] = [&self.http, &self.https].map(|setting| setting.as_ref().and_then(wrong));
@@ -111,7 +110,7 @@ impl Proxies {
 }
 
 impl Proxy {
-    /// Where it is, with its credential: for the client alone.
+    /// Address with credential, for the HTTP client only.
     pub(super) fn url(&self) -> &Url {
         &self.url
     }
@@ -131,7 +130,7 @@ fn setting(variables: Variables<'_>, capitals: &'static str, small: &'static str
     Some(Setting { variable, proxy: proxy(&lookup(variables, variable, variable)?) })
 }
 
-/// A proxy's address; without a scheme it is http's, as everywhere.
+/// Parses a proxy's address. Without a scheme it is an HTTP proxy, as for curl.
 fn proxy(text: &str) -> Result<Proxy, &'static str> {
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&whole)
@@ -145,7 +144,7 @@ fn proxy(text: &str) -> Result<Proxy, &'static str> {
     }
 }
 
-/// `*`, an address, a network, or a domain with or without a dot (or `*.`) before it; each may have a port after it.
+/// Parses an entry: `*`, an address, a network or a domain (also as `.domain` and `*.domain`), with an optional port.
 fn exception(entry: &str) -> Exception {
     let everything = |port| Exception { host: Excepted::Everything, port };
     let address = |text: &str| text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
@@ -194,7 +193,7 @@ fn within(network: IpAddr, bits: u8, ip: IpAddr) -> bool {
         (IpAddr::V6(network), IpAddr::V6(ip)) => (network.to_bits(), ip.to_bits(), 128),
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
     };
-    // a shift by the whole width would overflow
+    // A shift by the whole width would overflow.
     let beyond = u32::from(width - bits.min(width));
     (network ^ ip).checked_shr(beyond).unwrap_or(0) == 0
 }

@@ -1,7 +1,7 @@
-//! What a forward proxy answers to `CONNECT`.
+//! A forward proxy's answer to `CONNECT`.
 //!
-//! The HTTP library says that a proxy opened no tunnel, and keeps no more of its answer than a 407. So that a person can
-//! be told which answer it was, the proxy is asked the same once more.
+//! The HTTP library reports a refused tunnel without the proxy's status, except for 407. This module repeats the
+//! `CONNECT` once, so that the error can name the status. Never uses the tunnel.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 
 use super::proxies::Proxy;
 
-/// How long the proxy may take.
+/// Time limit of the repeated `CONNECT`.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// The status that a proxy answers. `None`: it gives none, is reached by TLS, or opens the tunnel this time.
+/// Returns the proxy's status. `None` if there is none, if the proxy uses TLS, or if it opens the tunnel this time.
 pub(super) async fn refusal(proxy: &Proxy, host: &str, port: u16) -> Option<u16> {
     let status = tokio::time::timeout(LIMIT, status(proxy, host, port)).await.ok().flatten()?;
     (status != 200).then_some(status)

@@ -1,8 +1,8 @@
-//! Whether a server's certificate is believed.
+//! Verification of a server's certificate.
 //!
-//! Owns the one rule beyond the TLS library's own: a server certificate that is in a configured bundle, byte for byte, is
-//! trusted as itself and needs no issuer. `openssl req -x509` makes such certificates, with CA:TRUE, and git and curl
-//! accept them. Its name, its dates, its purpose and the signature of the handshake are checked as for any other.
+//! Owns the one rule beyond the TLS library's own: a server certificate that is in a configured bundle, byte for byte,
+//! needs no issuer. `openssl req -x509` creates such certificates, with CA:TRUE, and git and curl accept them. Never
+//! skips name, dates, purpose or the handshake's signature.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use super::bundle::Certificates;
 /// `id-kp-serverAuth`.
 const SERVERS: &str = "1.3.6.1.5.5.7.3.1";
 
-/// Believes what the system believes, and what configured bundles say.
+/// Verifier that trusts the system's CAs and the configured bundles.
 #[derive(Debug)]
 pub(super) struct Verifier {
     /// `None`: no issuer is trusted.
     by_issuer: Option<Arc<WebPkiServerVerifier>>,
-    /// Certificates that are trusted as a server's own.
+    /// Bundles whose certificates are also trusted as a server's own.
     listed: Vec<Certificates>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// The issuer of a server's certificate is not trusted: the one name that the TLS library does not give.
+/// The issuer of a server's certificate, which is not trusted. The TLS library's own error does not name it.
 #[derive(Debug)]
 pub(super) struct UnknownIssuer {
     pub(super) issuer: String,
@@ -48,7 +48,7 @@ impl fmt::Display for UnknownIssuer {
 impl std::error::Error for UnknownIssuer {}
 
 impl Verifier {
-    /// A verifier that trusts the issuers in `system`, and those and the servers in each of `bundles`.
+    /// Creates a verifier that trusts the issuers of `system`, and the issuers and servers of `bundles`.
     pub(super) fn new(
         system: &[CertificateDer<'static>],
         bundles: Vec<Certificates>,
@@ -59,7 +59,7 @@ impl Verifier {
         let issuers = bundles.iter().flat_map(|bundle| bundle.iter()).filter(|certificate| may_issue(certificate));
         roots.add_parsable_certificates(issuers.cloned());
         let algorithms = provider.signature_verification_algorithms;
-        // the library wants an issuer, but a bundle may hold nothing but a server's own certificate
+        // The library's verifier needs an issuer, but a bundle may hold only a server's own certificate.
         let by_issuer = (!roots.is_empty())
             .then(|| WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build())
             .transpose()
@@ -72,8 +72,9 @@ impl Verifier {
     }
 }
 
-/// Whether a certificate of a bundle may vouch for others: it says CA:TRUE, or is of a time that could not say so. The TLS
-/// library would let any certificate in its store do that.
+/// Whether a certificate may be an issuer: it has CA:TRUE, or its X.509 version has no such field.
+///
+/// The TLS library would accept any certificate in its store as an issuer.
 fn may_issue(certificate: &CertificateDer<'_>) -> bool {
     let Ok(certificate) = Certificate::from_der(certificate) else { return false };
     let certificate = certificate.tbs_certificate();
@@ -84,9 +85,9 @@ fn may_issue(certificate: &CertificateDer<'_>) -> bool {
     }
 }
 
-/// Everything but the issuer.
+/// Checks everything but the issuer.
 fn check_as_itself(server: &CertificateDer<'_>, name: &ServerName<'_>, time: UnixTime) -> Result<(), Error> {
-    // the library's own parser refuses critical extensions that it does not know
+    // The library's own parser refuses unknown critical extensions.
     let parsed = ParsedCertificate::try_from(server)?;
     let certificate = Certificate::from_der(server).map_err(|_| CertificateError::BadEncoding)?;
     let certificate = certificate.tbs_certificate();
@@ -107,7 +108,7 @@ fn check_as_itself(server: &CertificateDer<'_>, name: &ServerName<'_>, time: Uni
     rustls::client::verify_server_name(&parsed, name)
 }
 
-/// The issuer that is missing: that of the last certificate to which the server's own leads through what it sent.
+/// The missing issuer: that of the last certificate in the chain that the server sent.
 fn missing_issuer(server: &CertificateDer<'_>, sent: &[CertificateDer<'_>]) -> Option<UnknownIssuer> {
     let certificate = Certificate::from_der(server).ok()?;
     let mut others: Vec<_> = sent.iter().filter_map(|other| Certificate::from_der(other).ok()).collect();

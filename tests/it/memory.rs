@@ -30,7 +30,7 @@ fn a_list_that_takes_its_time_is_waited_for() {
 #[test]
 fn a_list_that_falls_silent_or_is_never_whole_is_an_outage_and_says_which() {
     for (bytes, pause, words) in
-        [(100, 11, "nothing more of the list came within 10 s"), (1, 9, "no whole list of refs within 60 s")]
+        [(100, 11, "the list of refs did not continue within 10 s"), (1, 9, "no complete list of refs within 60 s")]
     {
         story(async |mut world| {
             world.start().await;

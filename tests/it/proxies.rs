@@ -133,9 +133,9 @@ async fn what_a_proxy_refuses_is_reported_as_the_proxys_and_without_its_credenti
     for (port, cause, says) in [
         (answering("407 Proxy Authentication Required"), Cause::ProxyLogin, "answered 407: it wants a login"),
         (answering("403 Forbidden"), Cause::Proxy, "answered 403: it does not allow this connection"),
-        (answering("502 Bad Gateway"), Cause::Proxy, "answered 502: it does not reach the server"),
-        (answering("503 Service Unavailable"), Cause::Proxy, "answered 503: it does not reach the server"),
-        (answering("504 Gateway Timeout"), Cause::Proxy, "answered 504: it does not reach the server"),
+        (answering("502 Bad Gateway"), Cause::Proxy, "answered 502: it cannot reach the server"),
+        (answering("503 Service Unavailable"), Cause::Proxy, "answered 503: it cannot reach the server"),
+        (answering("504 Gateway Timeout"), Cause::Proxy, "answered 504: it cannot reach the server"),
         (answering("418 I'm a teapot"), Cause::Proxy, "answered 418"),
         (plain(b"SSH-2.0-OpenSSH_9.6\r\n"), Cause::Proxy, "opened no tunnel"),
         (Proxy::start(Habit::Resets).port, Cause::Proxy, "closed the connection instead of answering"),

@@ -1,8 +1,8 @@
-//! A complete list of refs, kept compactly.
+//! A complete list of refs in compact memory.
 //!
-//! Owns the memory of a list: names and binary ids stand one after the other in chunks, and one number a ref gives
-//! their order. Nothing is allocated for a single ref, nothing that is there is moved when more comes, and the bytes in
-//! use are counted as the list grows. A list that is there is never changed; its copies share it.
+//! Owns the layout: names and binary ids follow each other in chunks, and one number for each ref keeps the order.
+//! There is no allocation for a single ref, growth moves no data, and the used bytes are counted. Never changes a
+//! finished list; its copies share it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use super::name::{BadRefName, check, is_branch};
 use super::{Digest, Hashed, LONGEST_ID, ObjectId, RefName, hexadecimal};
 use crate::domain::names::BranchName;
 
-/// The largest chunk. The position of a ref has 16 bits for the place in its chunk.
+/// The largest chunk. A ref's position has 16 bits for the offset in its chunk.
 const LARGEST_CHUNK: usize = 1 << 16;
 
-/// The smallest: it holds the longest name.
+/// The smallest chunk, which must hold the longest name.
 const SMALLEST_CHUNK: usize = 1 << 13;
 
-/// Bytes that stand before an id: the length of the name.
+/// Bytes before each id that hold the length of the name.
 const LENGTH: usize = 2;
 
-/// One ref of a list.
+/// A ref of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ref<'a> {
     name: &'a [u8],
@@ -28,28 +28,28 @@ pub struct Ref<'a> {
 }
 
 impl<'a> Ref<'a> {
-    /// Its full name, as bytes.
+    /// Returns the full name, in git's bytes.
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
         self.name
     }
 
-    /// Its full name, as it is shown.
+    /// Returns the full name as it is displayed.
     ///
     /// # Panics
-    /// Never: each name was checked when it came into the list.
+    /// Never: each name was checked when it was added.
     #[must_use]
     pub fn name(&self) -> RefName {
         RefName::of(self.name).expect("each name of a list was checked")
     }
 
-    /// What it points to.
+    /// Returns the object that the ref points to.
     #[must_use]
     pub fn id(&self) -> ObjectId {
         ObjectId::of_bytes(self.id)
     }
 
-    /// Whether it points to the same object.
+    /// Whether both refs point to the same object.
     #[must_use]
     pub fn same_object(&self, other: &Ref<'_>) -> bool {
         self.id == other.id
@@ -62,18 +62,18 @@ impl<'a> Ref<'a> {
     }
 }
 
-/// The heads and tags of one side, all of them, and the branch that its `HEAD` names.
+/// All heads and tags of one side, and the branch that its `HEAD` names.
 ///
-/// An annotated tag stands with the id of the tag object, not of the commit: two tags are the same only whole.
+/// An annotated tag has the id of the tag object, not of the commit. Two tags are equal only if the tag objects are.
 #[derive(Clone, Default)]
 pub struct RefList(Arc<List>);
 
 #[derive(Default)]
 struct List {
     chunks: Vec<Vec<u8>>,
-    /// Where each ref begins, in the order of names: the chunk, and the place in it.
+    /// Position of each ref (chunk and offset), in the order of names.
     order: Vec<u32>,
-    /// How many bytes an id has.
+    /// Bytes of an id.
     id: usize,
     branches: usize,
     head: Option<BranchName>,
@@ -96,10 +96,10 @@ impl List {
 }
 
 impl RefList {
-    /// A list of these refs; of two with one name the later one counts. For lists that were not read.
+    /// Builds a list of these refs, for lists that were not read. If a name repeats, the last one counts.
     ///
     /// # Panics
-    /// When ids of both lengths are among them.
+    /// If the ids have different lengths.
     #[must_use]
     pub fn complete(refs: impl IntoIterator<Item = (RefName, ObjectId)>, head: Option<BranchName>) -> Self {
         let refs: std::collections::BTreeMap<_, _> = refs.into_iter().collect();
@@ -110,49 +110,49 @@ impl RefList {
         builder.finish(head).expect("each name stands once")
     }
 
-    /// How many heads and tags.
+    /// Number of heads and tags.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.order.len()
     }
 
-    /// How many of them are branches.
+    /// Number of branches.
     #[must_use]
     pub fn branches(&self) -> usize {
         self.0.branches
     }
 
-    /// Whether there is not one.
+    /// Whether there is no ref.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.order.is_empty()
     }
 
-    /// How many bytes of memory it takes.
+    /// Bytes of memory that it uses.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.bytes()
     }
 
-    /// What the ref of this full name points to.
+    /// Returns the object of the ref with this full name.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<ObjectId> {
         self.find(name).map(|found| found.id())
     }
 
-    /// The ref of this full name.
+    /// Returns the ref with this full name.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<Ref<'_>> {
         self.first_from(name).filter(|first| first.name == name)
     }
 
-    /// The first ref, in the order of names, whose name is not before `name`.
+    /// Returns the first ref at or after `name`, in the order of names.
     fn first_from(&self, name: &[u8]) -> Option<Ref<'_>> {
         let at = self.0.order.partition_point(|position| self.0.at(*position).name < name);
         self.0.order.get(at).map(|position| self.0.at(*position))
     }
 
-    /// A ref that git cannot store beside `name`: a folder of it, or one in the folder of its name.
+    /// Returns a ref that git cannot store beside `name`, because one name is a folder of the other.
     #[must_use]
     pub fn blocking(&self, name: &[u8]) -> Option<Ref<'_>> {
         let mut slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
@@ -161,30 +161,30 @@ impl RefList {
         outer.or_else(|| self.first_from(&folder).filter(|inner| inner.name.starts_with(&folder)))
     }
 
-    /// The commit of a branch.
+    /// Returns the commit of a branch.
     #[must_use]
     pub fn commit_of(&self, branch: &BranchName) -> Option<ObjectId> {
         self.get(format!("refs/heads/{branch}").as_bytes())
     }
 
-    /// The branch that `HEAD` names: `None` where it is detached or the server did not say.
+    /// The branch that `HEAD` names; `None` if it is detached or the server did not send it.
     #[must_use]
     pub fn head(&self) -> Option<&BranchName> {
         self.0.head.as_ref()
     }
 
-    /// Whether the server said that its history is not whole.
+    /// Whether the server is a shallow clone.
     #[must_use]
     pub fn is_shallow(&self) -> bool {
         self.0.shallow
     }
 
-    /// All refs, sorted by name.
+    /// Iterates over all refs, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = Ref<'_>> {
         self.0.order.iter().map(|position| self.0.at(*position))
     }
 
-    /// The refs whose object `other` does not show under any name.
+    /// Returns the refs whose object `other` does not have under any name.
     pub fn without_objects_of<'a>(&'a self, other: &RefList) -> impl Iterator<Item = Ref<'a>> {
         let other = &other.0;
         let mut by_id = other.order.clone();
@@ -192,14 +192,15 @@ impl RefList {
         self.iter().filter(move |one| by_id.binary_search_by_key(&one.id, |position| other.at(*position).id).is_err())
     }
 
-    /// The digest of this list: over the lines `object-id SP name LF`, sorted by name.
+    /// Returns the digest over the lines `object-id SP name LF`, sorted by name.
     #[must_use]
     pub fn digest(&self) -> Digest {
         digest_of(self.iter())
     }
 
-    /// The digest of those refs that `names` has, as they stand here: equal to `names.digest()` exactly when every
-    /// ref of `names` is here with the same object id.
+    /// Returns the digest of the refs whose names are also in `names`.
+    ///
+    /// It equals `names.digest()` exactly if every ref of `names` is here with the same object id.
     #[must_use]
     pub fn digest_restricted_to(&self, names: &Self) -> Digest {
         let mut wanted = names.iter().peekable();
@@ -232,29 +233,29 @@ impl Eq for RefList {}
 
 impl fmt::Debug for RefList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// A list may be long: the first refs show what kind of list it is.
+        /// Refs in the debug output; more would flood it.
         const SHOWN: usize = 20;
         write!(f, "{} refs, HEAD {:?}: ", self.len(), self.head())?;
         f.debug_map().entries(self.iter().take(SHOWN).map(|one| (one.name(), one.id()))).finish()
     }
 }
 
-/// Why a ref, or a whole list, is refused.
+/// Reason why a ref or a list is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotAdded {
-    /// A name that git does not allow, or that is not a head's or a tag's.
+    /// Not the name of a head or tag, or not allowed by git.
     BadName,
-    /// A name that no forge holds.
+    /// Longer than any forge can store.
     LongName(RefName),
-    /// No object id, or one of another length than those before.
+    /// Not an object id, or of another length than the others.
     BadId,
-    /// A name that stands twice: it is not known which counts.
+    /// A name that appears twice, so that its object is ambiguous.
     Twice,
-    /// The list would take more memory than it may: so many refs fitted.
+    /// The list needs more memory than it may use. The number of refs that fitted.
     TooLarge(usize),
 }
 
-/// Builds a list, ref by ref, within a limit of memory.
+/// Builder of a list, within a limit of memory.
 #[derive(Default)]
 pub struct RefListBuilder {
     list: List,
@@ -263,16 +264,16 @@ pub struct RefListBuilder {
 }
 
 impl RefListBuilder {
-    /// An empty list that may take so many bytes.
+    /// Creates an empty list that may use `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, ..Self::default() }
     }
 
-    /// Adds a head or a tag: its full name, and the hexadecimal digits of its object id.
+    /// Adds a head or a tag by its full name and the hexadecimal digits of its object id.
     ///
     /// # Errors
-    /// [`NotAdded`]: no list can come of it.
+    /// [`NotAdded`]: the list cannot be completed.
     pub fn push(&mut self, name: &[u8], id: &[u8]) -> Result<(), NotAdded> {
         check(name).map_err(|bad| match bad {
             BadRefName::Malformed => NotAdded::BadName,
@@ -311,15 +312,15 @@ impl RefListBuilder {
         Ok(())
     }
 
-    /// Takes note that the server's history is not whole.
+    /// Records that the server is a shallow clone.
     pub fn mark_shallow(&mut self) {
         self.list.shallow = true;
     }
 
-    /// The list, complete. `head` is the branch that `HEAD` names, where the server said so.
+    /// Completes the list. `head`: the branch that `HEAD` names, if the server sent it.
     ///
     /// # Errors
-    /// A name stands twice.
+    /// A name appears twice.
     pub fn finish(self, head: Option<BranchName>) -> Result<RefList, NotAdded> {
         let Self { mut list, unsorted, .. } = self;
         if unsorted {
@@ -336,7 +337,7 @@ impl RefListBuilder {
     }
 }
 
-/// The bytes of an object id of 40 or 64 lower-case digits.
+/// Parses an object id of 40 or 64 lower-case digits.
 fn binary<'a>(digits: &[u8], buffer: &'a mut [u8; LONGEST_ID]) -> Option<&'a [u8]> {
     let digit = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),

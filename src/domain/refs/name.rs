@@ -1,6 +1,7 @@
-//! Names of refs: bytes by git's own rule, and how they are shown.
+//! Names of refs: bytes by git's rules, and their display.
 //!
-//! Owns that rule and the escape. A name that is sent and compared is bytes; a [`RefName`] is what people and JSON see.
+//! Owns those rules and the escaping. Names are sent and compared as bytes. A [`RefName`] is their form for people and
+//! JSON. Never sends a [`RefName`] to git.
 
 use std::fmt::{self, Write as _};
 
@@ -8,40 +9,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::names::BranchName;
 
-/// The longest part of a name between two slashes that a file system holds.
+/// The longest path segment that a file system can store, in bytes.
 const LONGEST_PART: usize = 255;
 
-/// The longest name.
+/// The longest name, in bytes.
 const LONGEST: usize = 4_096;
 
 const HEADS: &[u8] = b"refs/heads/";
 const TAGS: &[u8] = b"refs/tags/";
 
-/// The full name of a head or a tag, as it is shown.
+/// The full name of a head or a tag, in its display form.
 ///
-/// A byte that is not part of UTF-8, and each byte of a control character, is shown as `\xNN`. No two refs are shown
-/// alike, since git allows no backslash in a name.
+/// Bytes that are not UTF-8 and bytes of control characters appear as `\xNN`. No two refs look the same, because git
+/// allows no backslash in a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RefName(Box<str>);
 
-/// Why bytes are not the name of a head or a tag.
+/// Reason why bytes are not the name of a head or a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadRefName {
-    /// git allows no such name.
+    /// git does not allow the name.
     Malformed,
-    /// git allows it, and no forge holds it: a part is longer than 255 bytes, or the name than 4,096.
+    /// git allows it, but no forge can store it: a segment is longer than 255 bytes, or the name than 4,096.
     TooLong(RefName),
 }
 
 impl RefName {
-    /// Takes the full name of a head or a tag; `None`: it is not one (`refs/pull/…`, `HEAD`), or git does not allow it.
+    /// Parses the full name of a head or a tag. `None` for other refs (`refs/pull/…`, `HEAD`) and for names that git
+    /// refuses.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::of(text.as_bytes()).ok()
     }
 
-    /// Takes the full name of a head or a tag as git sends it.
+    /// Converts the full name of a head or a tag from git's bytes.
     ///
     /// # Errors
     /// [`BadRefName`]: any other bytes.
@@ -50,25 +52,25 @@ impl RefName {
         Ok(Self(escaped(name).into()))
     }
 
-    /// The ref of a branch.
+    /// Returns the ref of a branch.
     #[must_use]
     pub fn of_branch(branch: &BranchName) -> Self {
         Self(format!("refs/heads/{branch}").into())
     }
 
-    /// The name as it is shown.
+    /// Returns the display form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as git has it.
+    /// Returns the name in git's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut parts = self.0.split(r"\x");
         let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
         for part in parts {
-            // two digits, as they were written
+            // Two digits, written by `escaped`.
             let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
             bytes.extend(u8::from_str_radix(digits, 16));
             bytes.extend_from_slice(rest.as_bytes());
@@ -76,7 +78,7 @@ impl RefName {
         bytes
     }
 
-    /// The branch that this ref is, if it is one.
+    /// Returns the branch, if this ref is one.
     #[must_use]
     pub fn branch(&self) -> Option<BranchName> {
         BranchName::parse(self.0.strip_prefix("refs/heads/")?).ok()
@@ -100,7 +102,7 @@ pub fn is_head_or_tag(name: &[u8]) -> bool {
     name.starts_with(HEADS) || name.starts_with(TAGS)
 }
 
-/// The rule of `git check-ref-format`, for a name below `refs/heads/` or `refs/tags/`.
+/// Applies the rules of `git check-ref-format` to a name below `refs/heads/` or `refs/tags/`.
 pub(super) fn check(name: &[u8]) -> Result<(), BadRefName> {
     let part = |part: &[u8]| !part.is_empty() && !part.starts_with(b".") && !part.ends_with(b".lock");
     let forbidden = |byte: &u8| matches!(byte, 0..=b' ' | 0x7f | b'~' | b'^' | b':' | b'?' | b'*' | b'[' | b'\\');
@@ -128,7 +130,7 @@ fn escaped(name: &[u8]) -> String {
     };
     for chunk in name.utf8_chunks() {
         for c in chunk.valid().chars() {
-            // a terminal takes U+0080 to U+009F for commands
+            // Terminals read U+0080 to U+009F as commands.
             if c.is_control() { escape(&mut text, c.encode_utf8(&mut [0; 4]).as_bytes()) } else { text.push(c) }
         }
         escape(&mut text, chunk.invalid());

@@ -1,4 +1,4 @@
-//! Answers of forges, of caches and of what stands before them, and what each means.
+//! Answers of forges, caches and proxies, with the meaning of each.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::*;
 
-/// The kinds that a run tells apart.
+/// Meanings that a run distinguishes.
 #[derive(Debug, PartialEq)]
 enum Kind {
     NotNow(TroubleKind),
@@ -66,7 +66,7 @@ fn check(rows: &[(u16, Head, &str, Kind)]) {
 }
 
 #[test]
-fn a_limit_on_the_rate_of_requests_is_not_now_in_every_usual_form() {
+fn a_rate_limit_is_not_now_in_every_usual_form() {
     let rows: &[(u16, Head, &str, Option<u64>)] = &[
         (429, &[], "", None),
         (429, &[("retry-after", "60")], "Too Many Requests", Some(60)),
@@ -98,14 +98,14 @@ fn a_limit_on_the_rate_of_requests_is_not_now_in_every_usual_form() {
     }
     check(&[
         (403, &[("x-ratelimit-remaining", "17")], "no", Denied),
-        // the last request that is allowed is answered
+        // The last allowed request is answered normally.
         (404, &[("x-ratelimit-remaining", "0")], "Not Found", Denied),
         (401, &[("x-ratelimit-remaining", "0")], "", Denied),
     ]);
 }
 
 #[test]
-fn a_server_that_does_not_work_for_now_is_not_now() {
+fn a_server_that_is_down_is_not_now() {
     check(&[
         (408, &[], "", BUSY),
         (425, &[], "", BUSY),
@@ -121,7 +121,7 @@ fn a_server_that_does_not_work_for_now_is_not_now() {
         (403, &[HTML], "<html><title>Scheduled maintenance</title>", BUSY),
         (304, &[], "", BUSY),
         (302, &[("location", "https://status.test/maintenance.html")], "", BUSY),
-        // words of an ordinary page
+        // The body of an ordinary page may contain any phrase.
         (200, &[HTML], "<html><title>acme/one</title><p>Maintenance of one, try again later", NotGit),
     ]);
     let UpstreamAnswer::Trouble(trouble) = meaning(503, &[("retry-after", "30")], "") else {
@@ -131,7 +131,7 @@ fn a_server_that_does_not_work_for_now_is_not_now() {
 }
 
 #[test]
-fn what_stands_between_is_named_and_says_nothing_about_the_repository() {
+fn an_answer_of_a_proxy_names_it_and_says_nothing_about_the_repository() {
     check(&[
         (407, &[("proxy-authenticate", "Basic realm=\"squid\"")], "", BETWEEN),
         (407, &[], "", BETWEEN),
@@ -148,18 +148,18 @@ fn what_stands_between_is_named_and_says_nothing_about_the_repository() {
         (202, &[("x-amzn-waf-action", "challenge")], "", BETWEEN),
         (200, &[HTML], "<html><title>Making sure you're not a bot!</title>", BETWEEN),
         (403, &[HTML], "<html><title>Attention Required! | Cloudflare</title>", BETWEEN),
-        // what a proxy or a CDN passes on is upstream's own
+        // A proxy or a CDN passes on upstream's own answer.
         (403, &[("via", "1.1 proxy.test (squid/5.7)"), ("server", "GitHub.com"), HTML], "<html>", Denied),
         (404, &[("via", "1.1 varnish")], "Not Found", Denied),
         (403, &[("server", "cloudflare")], "no", Denied),
     ]);
     let names = detail(meaning(403, &[("x-squid-error", "ERR_ACCESS_DENIED 0")], ""));
     assert_eq!(names, "A proxy (Squid: ERR_ACCESS_DENIED 0) answers 403");
-    assert_eq!(detail(meaning(407, &[], "")), "A proxy answers 407; it wants a log-in");
+    assert_eq!(detail(meaning(407, &[], "")), "A proxy answers 407; it requires a log-in");
 }
 
 #[test]
-fn a_repository_that_is_not_shown_is_not_you() {
+fn a_denied_repository_is_not_you() {
     check(&[
         (401, &[("www-authenticate", "Basic realm=\"GitHub\""), PLAIN], "Repository not found.", Denied),
         (401, &[HTML], "<html><title>Sign in</title>", Denied),
@@ -205,7 +205,7 @@ fn a_redirect_is_named_with_its_target_and_recommended_only_on_the_same_host() {
 }
 
 #[test]
-fn what_is_not_gits_is_named() {
+fn an_answer_that_is_not_gits_is_described() {
     check(&[
         (200, &[PLAIN], "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\trefs/heads/main\n", Dumb),
         (
@@ -234,9 +234,9 @@ fn what_is_not_gits_is_named() {
             200,
             &[("content-encoding", "gzip")],
             "x",
-            "Upstream answers 200 in the encoding gzip, which was not asked for",
+            "Upstream answers 200 in the encoding gzip, which was not requested",
         ),
-        (405, &[PLAIN], "no\n", "Upstream answers 405, which git never does: “no”"),
+        (405, &[PLAIN], "no\n", "Upstream answers 405, which no git server does: “no”"),
         (200, &[PLAIN], "hello\n", "Upstream answers 200 with an answer that is not git's: “hello”"),
     ] {
         assert_eq!(detail(meaning(status, head, body)), text);
@@ -269,7 +269,7 @@ fn gits_own_error_is_an_outage_a_refusal_or_not_understood() {
 }
 
 #[test]
-fn no_status_is_left_without_a_meaning_and_a_word() {
+fn every_status_has_a_meaning_and_is_named() {
     for status in 200..=599 {
         for body in ["", "no", "<html>"] {
             let answer = meaning(status, &[], body);

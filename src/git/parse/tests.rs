@@ -1,4 +1,4 @@
-//! Answers read whole, cut anywhere, and in pieces of any size.
+//! Answers that arrive whole, cut anywhere, and in pieces of any size.
 
 use proptest::prelude::*;
 
@@ -9,21 +9,21 @@ use crate::domain::refs::ObjectId;
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-/// Enough for any list of these tests.
+/// Enough memory for any list of these tests.
 const ROOM: usize = 1 << 20;
 
 fn lines(lines: &[&str]) -> String {
     lines.iter().map(|line| pkt::line(line)).collect::<String>() + "0000"
 }
 
-fn not_a_list(why: Unread) -> NotAList {
+fn not_a_list(why: ReadError) -> NotAList {
     match why {
-        Unread::NotAList(why) => why,
-        Unread::Oversize(_) | Unread::Trouble(_) => panic!("{why:?}"),
+        ReadError::NotAList(why) => why,
+        ReadError::Oversize(_) | ReadError::Trouble(_) => panic!("{why:?}"),
     }
 }
 
-/// The same whatever the pieces are in which it comes.
+/// Reads `bytes` in pieces of several sizes and checks that the result is the same.
 fn however_it_arrives<T: PartialEq + std::fmt::Debug>(bytes: &[u8], read: impl Fn(Packets) -> T) -> T {
     let whole = read(body(bytes, bytes.len().max(1)));
     for each in [1, 3, 7, 64] {
@@ -71,7 +71,7 @@ fn a_list_without_its_end_is_an_error_at_every_byte() {
 }
 
 #[test]
-fn a_v0_advertisement_is_read_as_it_stands() {
+fn a_v0_advertisement_is_read() {
     let body = format!("{}0000", pkt::line("# service=git-upload-pack"))
         + &lines(&[
             &format!("{A} HEAD\0multi_ack symref=HEAD:refs/heads/main agent=git/2.39.5"),
@@ -126,11 +126,13 @@ fn an_advertisement_of_a_shallow_repository_is_a_list_that_says_so() {
 }
 
 #[test]
-fn a_list_larger_than_its_room_and_one_with_a_name_that_is_too_long_are_refused_as_such() {
+fn a_list_over_its_memory_limit_and_one_with_a_long_name_are_oversize() {
     let many: Vec<_> = (0..1_000).map(|number| format!("{A} refs/heads/{number:060}")).collect();
     let many = lines(&many.iter().map(String::as_str).collect::<Vec<_>>());
     let read = |bytes: &[u8], room| at_once(super::ls_refs(&mut body(bytes, 1_000), room));
-    assert!(matches!(read(many.as_bytes(), 20_000), Err(Unread::Oversize(Oversize::List(fitted))) if fitted < 1_000));
+    assert!(
+        matches!(read(many.as_bytes(), 20_000), Err(ReadError::Oversize(Oversize::List(fitted))) if fitted < 1_000)
+    );
     assert_eq!(read(many.as_bytes(), 200_000).map(|list| list.len()), Ok(1_000));
     let name = format!("refs/heads/{}", "x".repeat(256));
     let long = lines(&[&format!("{A} {name}")]);
@@ -143,11 +145,11 @@ fn a_list_larger_than_its_room_and_one_with_a_name_that_is_too_long_are_refused_
             })
             .unwrap(),
     );
-    assert_eq!(read(long.as_bytes(), ROOM), Err(Unread::Oversize(oversize)));
+    assert_eq!(read(long.as_bytes(), ROOM), Err(ReadError::Oversize(oversize)));
 }
 
 #[test]
-fn what_is_not_gits_says_what_it_is() {
+fn an_answer_that_is_not_gits_is_named() {
     assert_eq!(advertisement(b"<html><body>Sign in</body></html>"), Err(NotAList::Page));
     assert_eq!(advertisement(b"hello\n"), Err(NotAList::NotGit));
     assert_eq!(advertisement(b""), Err(NotAList::Empty));

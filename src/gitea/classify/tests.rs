@@ -1,5 +1,6 @@
-//! One row an answer: status, content type and words as real servers sent them (Gitea 1.22 to 1.27, Forgejo 11 and 16),
-//! and what they mean to us. Rows that no server was seen to send come from its source, and say so.
+//! One row for each answer: status, content type and message as real servers sent them, and their meaning.
+//!
+//! The servers were Gitea 1.22 to 1.27 and Forgejo 11 and 16. Rows taken from Gitea's source instead say so.
 
 mod conflicts;
 mod every_call;
@@ -19,7 +20,7 @@ const JSON: &str = "application/json;charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// What Gitea and Forgejo answer everywhere until somebody has gone through their installation page.
+/// Answer of Gitea and Forgejo to every request before their installation page was completed.
 const NOT_INSTALLED: &str = r#"Not Found. <a href="/">Go to default page</a>."#;
 
 fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Bytes> {
@@ -27,7 +28,7 @@ fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<B
     response.body(body.into()).unwrap()
 }
 
-/// An error as Gitea words it.
+/// An error in Gitea's form.
 fn says(status: u16, message: &str) -> Response<Bytes> {
     let body = serde_json::json!({ "message": message, "url": "http://gitea.test:3000/api/swagger" });
     answer(status, JSON, body.to_string())
@@ -42,7 +43,7 @@ fn redirect(status: u16, location: &'static str) -> Response<Bytes> {
     with_header(answer(status, HTML, ""), header::LOCATION, location)
 }
 
-/// A renamed repository's answer to anything but a GET: no content type, no body.
+/// Answer of a renamed repository to any method but GET: no content type, no body.
 fn renamed(status: u16) -> Response<Bytes> {
     let mut response = redirect(status, "/api/v1/repos/acme/legacy-old");
     response.headers_mut().remove(header::CONTENT_TYPE);
@@ -60,10 +61,7 @@ fn none() -> Redactor {
 #[test]
 fn an_installation_page_is_named_as_such() {
     let RepositoryAnswer::Trouble(trouble) = repository(&not_installed(), &none(), "acme/one") else { panic!() };
-    assert_eq!(
-        trouble.detail,
-        "404 with a web page where its API answers in JSON, which is what Gitea's installation page does"
-    );
+    assert_eq!(trouble.detail, "404 with a web page instead of its API's JSON, as on Gitea's installation page");
 }
 
 #[test]
@@ -105,7 +103,7 @@ fn the_first_of_two_documents_is_what_a_403_says() {
     assert_eq!(sync(&says(403, "Must have write access"), &none()), SyncAnswer::Refused(refusal));
 }
 
-/// A repository as Gitea 1.27 shows one; members that we do not read stand for all the others.
+/// A repository as Gitea 1.27 shows one, with two of the members that cutover-api does not read.
 fn shown(full_name: &str, mirror: bool, interval: &str, updated: &str) -> Response<Bytes> {
     let body = serde_json::json!({
         "id": 2, "full_name": full_name, "empty": false, "size": 27, "mirror": mirror,
@@ -139,7 +137,7 @@ fn a_repository_that_is_there_is_read_with_its_interval_as_a_duration() {
 
 #[test]
 fn an_absent_name_is_a_json_404_or_a_renamed_repository_and_nothing_else() {
-    // the text of a 404 is translated
+    // Gitea translates the text of a 404.
     for message in
         ["The target couldn't be found.", "not found", "GetUserByName", "Das Ziel konnte nicht gefunden werden."]
     {
@@ -186,10 +184,10 @@ fn every_answer_to_a_sync_has_its_meaning() {
     let write = "user should have a permission to write to a repo";
     for (status, message, meaning) in [
         (400, "Repository is not a mirror", SyncAnswer::NotAMirror),
-        // from the source of every version
+        // From the source of every release.
         (400, "Mirror feature is disabled", SyncAnswer::MirrorsDisabled),
         (403, write, SyncAnswer::Refused(Refusal::Forbidden { message: write.into() })),
-        // absent, and, on Forgejo 16, a repository whose unit Code is switched off
+        // An absent repository; on Forgejo 16 also one whose unit Code is disabled.
         (404, "The target couldn't be found.", SyncAnswer::Gone),
         (404, "not found", SyncAnswer::Gone),
         (405, "", SyncAnswer::Gone),
@@ -200,9 +198,9 @@ fn every_answer_to_a_sync_has_its_meaning() {
     ] {
         assert_eq!(sync(&says(status, message), &none()), meaning, "{message}");
     }
-    // all that a queued sync gets: no body, and no content type
+    // A queued sync is answered without body and content type.
     assert_eq!(sync(&Response::new(Bytes::new()), &none()), SyncAnswer::Queued);
-    // a POST that a redirect has turned into a GET on the way
+    // A POST that a followed redirect turned into a GET.
     let mut turned = Response::new(Bytes::new());
     *turned.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
     assert_eq!(sync(&turned, &none()), SyncAnswer::Gone);

@@ -1,4 +1,4 @@
-//! The one DELETE, over a transport that shows the repository another way when it is read just before: nothing is sent.
+//! The one DELETE, over a transport whose repository has changed by the last read: the DELETE is not sent.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::domain::tests::spec;
 use crate::domain::url::GiteaUrl;
 use crate::transport::{Call, Transport};
 
-/// Answers in turn, and keeps what was asked.
+/// Answers in turn, and records the requests.
 #[derive(Debug, Default)]
 struct InTurn {
     answers: Mutex<VecDeque<(u16, Value)>>,
@@ -35,7 +35,7 @@ impl Transport for InTurn {
     }
 }
 
-/// The placeholder that the proof is about.
+/// The placeholder that the proof names.
 fn placeholder() -> Value {
     json!({
         "id": 7, "full_name": "openova/openova", "mirror": true, "mirror_interval": "", "empty": true,
@@ -72,7 +72,7 @@ fn said(body: &Value) -> Response<Bytes> {
     response.body(Bytes::from(body.to_string())).unwrap()
 }
 
-/// Deletes with that proof, when the repository reads so just before: what comes of it, and what was sent.
+/// Deletes with that proof when the last read returns `read`; returns the outcome and the sent requests.
 async fn deleted(status: u16, read: Value) -> (DeleteAnswer, Vec<String>) {
     let transport = Arc::new(InTurn::default());
     transport.answers.lock().unwrap().extend([(status, read), (204, Value::Null)]);
@@ -91,7 +91,7 @@ async fn the_placeholder_of_the_proof_is_read_once_more_and_deleted() {
     let (answer, asked) = deleted(200, placeholder()).await;
     assert_eq!(answer, DeleteAnswer::Gone);
     assert_eq!(asked, [READ, "DELETE /api/v1/repos/openova/openova"]);
-    // names are looked up whatever their case, and a server that does not tell whether it is empty tells nothing else
+    // Gitea looks names up without regard to case, and a server may leave `empty` out.
     let mut read = placeholder();
     read["full_name"] = "OpenOva/openova".into();
     read.as_object_mut().unwrap().remove("empty");
@@ -99,7 +99,7 @@ async fn the_placeholder_of_the_proof_is_read_once_more_and_deleted() {
 }
 
 #[tokio::test]
-async fn what_is_another_one_when_it_is_read_just_before_is_not_deleted() {
+async fn a_repository_that_changed_before_the_last_read_is_not_deleted() {
     for (member, other, becomes) in [
         ("id", json!(8), DeleteAnswer::Changed),
         ("full_name", json!("openova/another"), DeleteAnswer::Gone),
@@ -114,7 +114,7 @@ async fn what_is_another_one_when_it_is_read_just_before_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_just_before_is_not_deleted() {
+async fn a_repository_whose_last_read_fails_is_not_deleted() {
     let words = json!({"message": "no", "url": "http://gitea.test:3000/api/swagger"});
     for (status, body) in [(404, words.clone()), (403, words.clone()), (500, words), (200, json!({"id": 7}))] {
         let (answer, asked) = deleted(status, body).await;

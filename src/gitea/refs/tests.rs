@@ -18,10 +18,10 @@ use crate::transport::Transport;
 
 const JSON: &str = "application/json;charset=utf-8";
 
-/// What a server sends: a status, a type, and the body in pieces; `None` breaks it off.
+/// An answer: status, content type and the body in pieces; `None` breaks it off.
 type Sent = (u16, &'static str, Vec<Option<Bytes>>);
 
-/// Sends these answers in turn, and keeps the credential of each request.
+/// Sends these answers in turn, and records the credential of each request.
 #[derive(Debug, Default)]
 struct InPieces {
     answers: Mutex<VecDeque<Sent>>,
@@ -44,7 +44,7 @@ impl Transport for InPieces {
     }
 }
 
-/// Another token at each reading.
+/// A credential source with another token at each read.
 #[derive(Debug)]
 struct Rotated(Mutex<VecDeque<&'static str>>);
 
@@ -69,7 +69,7 @@ async fn answered(status: u16, media_type: &'static str, pieces: Vec<Option<Byte
     asked(vec![(status, media_type, pieces)], 1 << 20, Arc::new(NoCredential)).await.0
 }
 
-/// What comes of a 200 in JSON that arrives at once.
+/// Result of a 200 in JSON that arrives in one piece.
 async fn read(body: impl Into<Bytes>) -> LocalRefsAnswer {
     answered(200, JSON, vec![Some(body.into())]).await
 }
@@ -133,7 +133,7 @@ async fn what_is_not_a_whole_list_is_never_a_shorter_one() {
 #[tokio::test]
 async fn a_list_that_is_too_large_is_given_up_where_the_memory_ends() {
     let refs: Vec<String> = (0..2_000).map(|number| one(&format!("refs/heads/b{number}"))).collect();
-    // what comes after it is never read: it would be trouble
+    // The rest is never read; reading it would fail.
     let pieces = vec![Some(format!("[{}", refs.join(",")).into()), None];
     let (answer, _) = asked(vec![(200, JSON, pieces)], 20_000, Arc::new(NoCredential)).await;
     let LocalRefsAnswer::Oversize(Oversize::List(fitted)) = answer else { panic!("{answer:?}") };

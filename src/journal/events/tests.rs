@@ -65,7 +65,7 @@ fn ten_thousand_are_kept_and_the_journal_says_which_are_gone() {
 }
 
 #[test]
-fn an_end_whose_run_is_not_kept_any_more_goes_with_all_before_it() {
+fn the_end_of_a_dropped_run_is_dropped_with_all_earlier_events() {
     let mut store = Store::in_memory().unwrap();
     let ended = run(1, true);
     let end = Arc::new(Recorded {
@@ -80,23 +80,23 @@ fn an_end_whose_run_is_not_kept_any_more_goes_with_all_before_it() {
 }
 
 #[test]
-fn a_process_never_gives_out_an_id_that_one_before_it_may_have_given() {
+fn no_process_reuses_an_id_of_an_earlier_one() {
     let mut store = Store::in_memory().unwrap();
     let first = store.begin_events().unwrap().get();
     store.write_run(&run(1, false), &[event(first + 1)]).unwrap();
-    // these die with the process
+    // These wait in memory and are lost with the process.
     locked(&store.ledger.outbox).note((2..=BLOCK / 2).map(|n| event(first + n)));
     let second = store.begin_events().unwrap().get();
     assert!(second >= first + BLOCK / 2, "{first} {second}");
     store.flush_events().unwrap();
     assert_eq!(ids(&mut store, 0), [first + 1]);
-    // a process that gives out many sets more aside in time
+    // A process reserves further blocks before it runs out of ids.
     store.write_run(&run(1, false), &[event(second + BLOCK - 1)]).unwrap();
     assert!(store.begin_events().unwrap().get() > second + BLOCK);
 }
 
 #[test]
-fn what_cannot_be_written_waits_and_when_it_is_too_much_the_journal_says_that_it_is_gone() {
+fn unwritten_events_wait_and_over_the_limit_they_are_reported_as_dropped() {
     let mut store = Store::in_memory().unwrap();
     store.write_run(&run(1, false), &[event(1)]).unwrap();
     store

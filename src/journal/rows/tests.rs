@@ -46,7 +46,7 @@ fn in_flight() -> Vec<(RunId, MirrorName)> {
     ["one", "two"].map(|mirror| (id(1), name(mirror))).to_vec()
 }
 
-/// Writes two rows of each kind: what is damaged, and what is not.
+/// Writes two rows of each kind: one to damage, one to keep.
 fn fill(store: &mut Store) {
     store.begin_events().unwrap();
     let told = |number| {
@@ -93,7 +93,7 @@ fn fill(store: &mut Store) {
     }
 }
 
-/// Every use of the journal that a start, a run, a reader and a receiver make.
+/// Uses the journal as a start, a run, a reader and a webhook do.
 fn use_everything(store: &mut Store) -> Result<(), JournalError> {
     for mirror in ["one", "two"] {
         store.remembered(&name(mirror))?;
@@ -118,7 +118,7 @@ fn use_everything(store: &mut Store) -> Result<(), JournalError> {
     store.retain(now() + 40.hours() * 24)
 }
 
-/// The columns of text, and a condition for one row of their table.
+/// All text columns, with their tables.
 fn columns(store: &Store) -> Vec<(String, String)> {
     let query = "SELECT m.name, c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c \
                  WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND c.type = 'TEXT'";
@@ -127,7 +127,7 @@ fn columns(store: &Store) -> Vec<(String, String)> {
 }
 
 #[test]
-fn no_damaged_text_in_any_column_of_any_table_stops_anything() {
+fn damaged_text_in_any_column_stops_no_use_of_the_journal() {
     let mut pristine = Store::in_memory().unwrap();
     fill(&mut pristine);
     use_everything(&mut pristine).unwrap();
@@ -140,7 +140,7 @@ fn no_damaged_text_in_any_column_of_any_table_stops_anything() {
             "parts" => "place = 0 AND run = (SELECT min(run) FROM parts)",
             _ => &format!("rowid = (SELECT min(rowid) FROM {table})"),
         };
-        // one bit at the beginning, in the middle and at the end, and texts that are none of ours
+        // One flipped bit at the beginning, in the middle and at the end, and texts of other programs.
         let flipped = |at: &str, bit: u8| {
             format!(
                 "CAST(substr(CAST({column} AS BLOB), 1, {at}) || char((unicode(substr({column}, {at} + 1, 1)) | {bit}) - \
@@ -194,7 +194,7 @@ fn each_row_that_cannot_be_read_is_counted_once_by_its_table() {
 }
 
 #[test]
-fn a_run_that_has_lost_a_part_claims_nothing_and_is_in_flight_no_longer() {
+fn a_run_with_a_lost_part_is_not_returned_and_not_in_flight() {
     for damage in ["UPDATE parts SET body = '{'", "DELETE FROM parts WHERE place = 0", "DELETE FROM parts"] {
         let mut store = Store::in_memory().unwrap();
         fill(&mut store);
@@ -237,7 +237,7 @@ fn no_bit_of_the_file_makes_a_start_panic_or_hang() {
     let size = usize::try_from(std::fs::metadata(&sound).unwrap().len()).unwrap() * 8;
     let (mut bit, mut went_on) = (0, 0);
     for _ in 0..40 {
-        // spread over the file, and the same each time
+        // Bits all over the file, the same in each run of the test.
         bit = (bit + 7_919 * 13) % size;
         let damaged = folder.path().join(format!("damaged-{bit}"));
         std::fs::copy(&sound, &damaged).unwrap();

@@ -97,7 +97,7 @@ async fn a_certificate_in_the_bundle_is_still_checked_for_name_dates_and_purpose
         let says = "its certificate expired at 2021-02-03T00:00:00Z";
         refused(trusting(&[&expired.pem()], &expired, &[]).await, Some(Cause::Expired), says);
         let early = make(&|params| params.not_before = rcgen::date_time_ymd(2095, 2, 3));
-        let says = "its certificate is valid from 2095-02-03T00:00:00Z on; the clock here shows 20";
+        let says = "its certificate is valid from 2095-02-03T00:00:00Z on; this machine's clock shows 20";
         refused(trusting(&[&early.pem()], &early, &[]).await, Some(Cause::NotYetValid), says);
         let client = make(&|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]);
         refused(trusting(&[&client.pem()], &client, &[]).await, None, "not for servers");
@@ -162,7 +162,7 @@ async fn only_a_ca_in_the_bundle_vouches_for_others() {
 #[tokio::test]
 async fn what_answers_without_tls_is_named_so() {
     let port = plain(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-    refused(get(&transport(), None, "127.0.0.1", port).await, Some(Cause::NoTls), "no TLS is spoken there");
+    refused(get(&transport(), None, "127.0.0.1", port).await, Some(Cause::NoTls), "it does not speak TLS");
     // a fatal alert, protocol_version: the only answer of a server of TLS 1.1
     let port = plain(&[21, 3, 1, 0, 2, 2, 70]);
     refused(get(&transport(), None, "127.0.0.1", port).await, Some(Cause::OldTls), "no TLS 1.2 or 1.3");

@@ -92,7 +92,7 @@ impl InProcess {
 }
 
 fn cut() -> Trouble {
-    Trouble::maybe_sent(TroubleKind::Cut, "the connection broke before the whole answer was here")
+    Trouble::maybe_sent(TroubleKind::Cut, "the connection broke before the answer was complete")
 }
 
 /// The largest piece in which a body arrives.
@@ -118,7 +118,10 @@ impl Transport for InProcess {
         Box::pin(async move {
             let (limit, operation) = (call.timeout, call.operation);
             let result = tokio::time::timeout(limit, self.attempt(call)).await.unwrap_or_else(|_| {
-                Err(Trouble::maybe_sent(TroubleKind::Timeout, format!("no whole answer within {} s", limit.as_secs())))
+                Err(Trouble::maybe_sent(
+                    TroubleKind::Timeout,
+                    format!("no complete answer within {} s", limit.as_secs()),
+                ))
             });
             if let Some(observer) = &self.observer {
                 observer.sent(operation, result.as_ref().ok().map(|answer| answer.status().as_u16()), Duration::ZERO);

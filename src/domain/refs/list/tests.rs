@@ -13,7 +13,7 @@ fn built(names: &[&str]) -> Result<RefList, NotAdded> {
     builder.finish(None)
 }
 
-/// Of so many refs with 60 bytes of name.
+/// A list of `count` refs with names of 60 bytes.
 fn long(count: usize, limit: usize) -> Result<RefList, NotAdded> {
     let mut builder = RefListBuilder::new(limit);
     for number in 0..count {
@@ -31,14 +31,14 @@ fn a_list_that_comes_unsorted_is_the_sorted_one() {
 }
 
 #[test]
-fn a_name_that_stands_twice_is_refused_wherever_it_stands() {
+fn a_repeated_name_is_refused_at_every_position() {
     for names in [["refs/heads/a", "refs/heads/a", "refs/heads/b"], ["refs/heads/a", "refs/heads/b", "refs/heads/a"]] {
         assert_eq!(built(&names), Err(NotAdded::Twice), "{names:?}");
     }
 }
 
 #[test]
-fn what_is_no_ref_is_refused() {
+fn a_name_or_id_that_git_does_not_allow_is_refused() {
     let push = |name: &[u8], id: &[u8]| RefListBuilder::new(usize::MAX).push(name, id);
     assert_eq!(push(b"refs/heads/a b", A), Err(NotAdded::BadName));
     assert_eq!(push(b"refs/heads/a", &A[1..]), Err(NotAdded::BadId));
@@ -51,7 +51,7 @@ fn what_is_no_ref_is_refused() {
 }
 
 #[test]
-fn the_digest_is_over_the_bytes_and_not_over_what_is_shown() {
+fn the_digest_is_over_the_bytes_and_not_over_the_displayed_name() {
     use sha2::{Digest as _, Sha256};
     let mut builder = RefListBuilder::new(usize::MAX);
     builder.push(b"refs/heads/\xfc", A).unwrap();
@@ -94,7 +94,7 @@ fn a_list_never_takes_more_than_it_may() {
 }
 
 #[test]
-fn what_blocks_a_name_is_its_folder_or_what_is_in_its_folder() {
+fn a_name_is_blocked_by_its_folder_or_by_names_in_its_folder() {
     let list = built(&["refs/heads/a", "refs/heads/b-c", "refs/heads/b/c", "refs/tags/a"]).unwrap();
     let blocking = |name: &str| list.blocking(name.as_bytes()).map(|one| one.name().to_string());
     assert_eq!(blocking("refs/heads/a/b").as_deref(), Some("refs/heads/a"));

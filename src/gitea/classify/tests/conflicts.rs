@@ -1,4 +1,4 @@
-//! The answers that only conflicts meet.
+//! Answers to the calls that only conflicts and mode changes need.
 
 use super::*;
 use crate::domain::refs::ObjectId;
@@ -26,7 +26,7 @@ fn a_deletion_is_done_with_204_and_404_and_a_redirect_is_another_repository() {
 }
 
 #[test]
-fn a_server_without_the_call_that_converts_answers_in_plain_text_and_a_proxys_page_tells_nothing() {
+fn a_server_without_convert_answers_in_plain_text_and_a_proxys_page_proves_nothing() {
     let regular = shown("acme/one", false, "", "0001-01-01T00:00:00Z");
     assert_eq!(convert(&regular, &none()), ConvertAnswer::Done);
     let still = shown("acme/one", true, "10m0s", "2026-11-23T13:41:02Z");
@@ -43,7 +43,7 @@ fn a_server_without_the_call_that_converts_answers_in_plain_text_and_a_proxys_pa
 }
 
 #[test]
-fn history_is_rewritten_where_the_old_commit_is_listed_and_unknown_where_gitea_has_it_no_more() {
+fn history_is_rewritten_if_the_old_commit_is_listed_and_unknown_if_gitea_lacks_it() {
     let old = ObjectId::parse(&"a".repeat(40)).unwrap();
     let commits = |ids: &[&str]| {
         let list: Vec<String> = ids.iter().map(|id| format!(r#"{{"sha":"{}"}}"#, id.repeat(40))).collect();

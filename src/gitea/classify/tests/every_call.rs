@@ -1,15 +1,14 @@
-//! The answers that mean the same whatever was asked: each is held against every call, and a call that takes one of them
-//! otherwise is named with what it takes it for.
+//! Answers with the same meaning for every call. Each is checked against all calls, and exceptions are listed by name.
 
 use super::*;
 use crate::domain::refs::ObjectId;
 
-/// What a call's answer was taken for.
+/// Meaning of an answer, over all calls.
 #[derive(Debug, PartialEq)]
 enum Meaning {
     Trouble(Trouble),
     Refused(Refusal),
-    /// Something of this call's own.
+    /// An outcome of this call's own.
     Other(String),
 }
 
@@ -23,7 +22,7 @@ macro_rules! meaning {
     };
 }
 
-/// Takes an answer for that of each call in turn: there is no call of the client's that is not here.
+/// Classifies an answer as that of each call in turn. Every call of the client must be listed here.
 fn of_every_call(response: &Response<Bytes>) -> Vec<(&'static str, Meaning)> {
     let no = &none();
     let old = ObjectId::parse(&"a".repeat(40)).unwrap();
@@ -67,7 +66,7 @@ fn of_every_call(response: &Response<Bytes>) -> Vec<(&'static str, Meaning)> {
     ]
 }
 
-/// Demands that an answer is this kind of trouble to every call but those named.
+/// Asserts that an answer is this kind of trouble for every call but the listed ones.
 #[track_caller]
 fn is_trouble_to_all_but(response: &Response<Bytes>, kind: TroubleKind, but: &[(&str, &str)]) {
     for (call, meaning) in of_every_call(response) {
@@ -126,7 +125,7 @@ fn what_is_not_giteas_own_answer_is_trouble_whatever_was_asked() {
     ] {
         is_trouble_to_all_but(&response, kind, &[]);
     }
-    // a path that this server does not have: the one call that only some have takes it for that
+    // The path is unknown to this server, which only `convert` expects.
     let unknown_path = answer(404, PLAIN, "404 page not found\n");
     is_trouble_to_all_but(&unknown_path, not_ready, &[("convert", "NotOffered")]);
 }
@@ -139,7 +138,7 @@ fn a_good_status_with_json_of_another_shape_or_cut_off_is_trouble_whatever_was_a
             is_trouble_to_all_but(&answer(status, JSON, body), TroubleKind::Foreign, &[]);
         }
     }
-    // all that a queued sync gets is an empty 200, whoever sends it: its proof is in the refs
+    // An empty 200 is the answer to a queued sync, from any server. Its proof is in the refs.
     is_trouble_to_all_but(&answer(200, JSON, ""), TroubleKind::Foreign, &[("sync", "Queued")]);
     is_trouble_to_all_but(&answer(200, PLAIN, ""), TroubleKind::Foreign, &[("sync", "Queued")]);
     is_trouble_to_all_but(&Response::new(Bytes::new()), TroubleKind::Foreign, &[("sync", "Queued")]);
@@ -154,14 +153,14 @@ fn an_error_of_giteas_that_no_release_has_is_trouble_and_an_end_of_a_migrate_alo
     is_trouble_to_all_but(&says(500, ""), TroubleKind::ServerError, &own);
 }
 
-/// Demands that an answer is this refusal to every call but those named.
+/// Asserts that an answer is this refusal for every call but the listed ones.
 #[track_caller]
 fn is_refused_to_all_but(response: &Response<Bytes>, refusal: &Refusal, but: &[(&str, &str)]) {
     for (call, meaning) in of_every_call(response) {
         if let Some((_, own)) = but.iter().find(|(name, _)| *name == call) {
             assert_eq!(meaning, Meaning::Other((*own).into()), "{call}: {response:?}");
         } else if call == "version" {
-            // its only use is to name the server: who may not ask is told by the calls that matter
+            // The version only names the server. Missing permissions show in the other calls.
             assert!(matches!(meaning, Meaning::Trouble(Trouble { kind: TroubleKind::Foreign, .. })), "{meaning:?}");
         } else {
             assert_eq!(meaning, Meaning::Refused(refusal.clone()), "{call}: {response:?}");
@@ -170,7 +169,7 @@ fn is_refused_to_all_but(response: &Response<Bytes>, refusal: &Refusal, but: &[(
 }
 
 #[test]
-fn a_credential_that_is_not_taken_is_a_refusal_of_every_call() {
+fn a_rejected_credential_is_a_refusal_for_every_call() {
     for message in [
         "token is required",
         "user does not exist [uid: 0, name: ]",
@@ -179,20 +178,20 @@ fn a_credential_that_is_not_taken_is_a_refusal_of_every_call() {
     ] {
         let refusal = Refusal::Unauthenticated { message: message.into() };
         is_refused_to_all_but(&says(401, message), &refusal, &[("ancestry", "Unknown")]);
-        // the check of a credential does not always name the description
+        // Gitea's check of a credential does not always send `url`.
         let bare = answer(401, JSON, serde_json::json!({ "message": message }).to_string());
         is_refused_to_all_but(&bare, &refusal, &[("ancestry", "Unknown")]);
     }
 }
 
 #[test]
-fn a_scope_that_is_missing_is_told_from_every_other_403() {
-    // the sequence does without looking at the owner
+fn a_missing_scope_differs_from_every_other_403() {
+    // cutover-api works without reading the owner.
     let without = [("organisation", "NotShown"), ("user", "Absent"), ("ancestry", "Unknown")];
     for message in [
         "token does not have at least one of required scope(s): [write:repository]",
         "token does not have at least one of required scope(s), required=[write:repository], token scope=read:repository",
-        // Forgejo 16's DELETE
+        // From a DELETE on Forgejo 16.
         "token does not have at least one of required scope(s): [write:organization]",
     ] {
         is_refused_to_all_but(&says(403, message), &Refusal::Scope { message: message.into() }, &without);
@@ -201,7 +200,7 @@ fn a_scope_that_is_missing_is_told_from_every_other_403() {
     let without = [organisation, user, comparison, ("create_organisation", "NotAllowed"), ("refs", "HttpGitDisabled")];
     for message in [
         "Only signed in user is allowed to call APIs.",
-        // from the source of every version
+        // From the source of every release.
         "You must change your password. Change it at: http://gitea.test:3000/user/change_password",
         "This account is prohibited from signing in, please contact your site administrator.",
         "This account is not activated.",
@@ -223,10 +222,10 @@ fn the_redirect_of_a_renamed_name_is_followed_by_no_call() {
                     "repository" => "Absent",
                     "organisation" | "user" => "Renamed",
                     "patch" | "patch_of_a_mirror" | "sync" | "convert" | "refs" => "Gone",
-                    // nothing to delete stands here
+                    // No placeholder has this name any more.
                     "delete" => "Changed",
                     "ancestry" => "Unknown",
-                    // these name no repository in their path
+                    // These paths contain no repository name.
                     "version" | "create_organisation" | "migrate" => {
                         let is_foreign =
                             matches!(meaning, Meaning::Trouble(Trouble { kind: TroubleKind::Foreign, .. }));

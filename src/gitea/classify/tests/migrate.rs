@@ -1,4 +1,4 @@
-//! The call with the most answers.
+//! Answers to a migrate, the call with the most outcomes.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn every_answer_to_a_migrate_has_its_meaning() {
     let limit = |message: &str| MigrateAnswer::LimitReached { message: message.into() };
     for (status, message, meaning) in [
         (409, "The repository with the same name already exists.", MigrateAnswer::Exists),
-        // from the source of Gitea up to 1.23 and of Forgejo
+        // From the source of Gitea up to 1.23 and of Forgejo.
         (409, "Files already exist for this repository. Adopt them or delete them.", MigrateAnswer::FilesExist),
         (403, "Given user is not owner of organization.", MigrateAnswer::NotOwner),
         (403, "Given user is not an organization.", MigrateAnswer::NotOrganisation),
@@ -18,9 +18,9 @@ fn every_answer_to_a_migrate_has_its_meaning() {
         (422, "user does not exist [uid: 0, name: nobody]", MigrateAnswer::OwnerMissing),
         (422, "You can not import from disallowed hosts.", MigrateAnswer::HostNotAllowed),
         (500, "", MigrateAnswer::ServerError),
-        // an administrator is told why
+        // Only administrators get the message of a 500.
         (500, "clone timed out, consider increasing [git.timeout] MIGRATE in app.ini", MigrateAnswer::ServerError),
-        // Forgejo's quota, from its source
+        // From Forgejo's source, for its quota.
         (413, "quota exceeded", limit("quota exceeded")),
         (
             422,
@@ -59,14 +59,14 @@ fn every_answer_to_a_migrate_has_its_meaning() {
     let mut made = Response::from_parts(parts, body);
     *made.status_mut() = http::StatusCode::CREATED;
     assert_eq!(migrate(&made, &none()), MigrateAnswer::Created);
-    // a 2xx that Gitea never gives is no end of a clone
+    // A 2xx that Gitea never sends does not end a clone.
     *made.status_mut() = http::StatusCode::ACCEPTED;
     assert!(matches!(migrate(&made, &none()), MigrateAnswer::Unknown(_)));
     assert!(matches!(migrate(&renamed(301), &none()), MigrateAnswer::Unknown(_)));
 }
 
 #[test]
-fn a_clone_that_failed_is_told_by_its_first_words_whatever_git_says_after_them() {
+fn a_failed_clone_is_recognised_by_the_first_words_whatever_git_adds() {
     for message in [
         "Authentication failed: Clone: exit status 128 - fatal: could not read Username for 'http://upstream.test:3001': terminal prompts disabled\n.",
         "Authentication failed: clone error: exit status 128 - fatal: could not read Username for 'http://upstream.test:3001': terminal prompts disabled.",
@@ -80,7 +80,7 @@ fn a_clone_that_failed_is_told_by_its_first_words_whatever_git_says_after_them()
         "Migration failed: clone error: exit status 128 - fatal: unable to update url base from redirection:\n  asked for: http://upstream.test/one\n   redirect: http://elsewhere.test/one.",
         "Migration failed: clone error: exit status 128 - fatal: unable to access 'http://timed.out.Connection/one.git/': The requested URL returned error: 404.",
         "Authentication failed: clone error: exit status 128 - remote: Bad credentials\nfatal: Authentication failed for 'http://upstream.test:3001/one.git/'.",
-        // of another service than `git`, from the source of every version
+        // From the source of every release, for services other than `git`.
         "Remote visit required two factors authentication.",
     ] {
         let failed = MigrateAnswer::CloneFailed { message: message.into() };
@@ -89,7 +89,7 @@ fn a_clone_that_failed_is_told_by_its_first_words_whatever_git_says_after_them()
 }
 
 #[test]
-fn a_clone_that_may_fail_in_passing_is_told_from_one_that_fails_for_good() {
+fn a_temporary_failure_of_a_clone_differs_from_a_permanent_one() {
     let access = "fatal: unable to access 'https://upstream.test/one.git/'";
     for passing in [
         format!("{access}: Could not resolve host: upstream.test"),

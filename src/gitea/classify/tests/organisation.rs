@@ -1,8 +1,8 @@
-//! The owner: looking at it, and making it.
+//! Answers to reading and creating the owner.
 
 use super::*;
 
-/// An organisation as every release shows one.
+/// An organisation, in the form of every release.
 fn acme(status: u16) -> Response<Bytes> {
     let body =
         serde_json::json!({ "id": 4, "name": "acme", "full_name": "", "visibility": "public", "username": "acme" });
@@ -10,7 +10,7 @@ fn acme(status: u16) -> Response<Bytes> {
 }
 
 #[test]
-fn an_owner_is_an_organisation_a_user_or_nobody_that_we_may_see() {
+fn an_owner_is_an_organisation_a_user_or_absent() {
     assert_eq!(organisation(&acme(200), &none()), Some(OwnerAnswer::Organisation));
     for message in ["GetOrgByName", "HasOrgOrUserVisible", "not found"] {
         assert_eq!(organisation(&says(404, message), &none()), None, "{message}");
@@ -36,7 +36,7 @@ fn every_answer_to_creating_an_organisation_has_its_meaning() {
         (422, "[UserName]: invalid username", refused("[UserName]: invalid username")),
         (422, "[UserName]: MaxSize", refused("[UserName]: MaxSize")),
         (403, "%!s(<nil>)", CreateOrganisationAnswer::NotAllowed),
-        // 1.27's source
+        // From the source of Gitea 1.27.
         (403, "not allowed to create org", CreateOrganisationAnswer::NotAllowed),
     ] {
         assert_eq!(create_organisation(&says(status, message), &none()), meaning, "{message}");

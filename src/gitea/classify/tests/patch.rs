@@ -1,4 +1,4 @@
-//! A 200 to a PATCH says nothing about what was done, and a 500 nothing about what was not.
+//! Answers to a PATCH. A 200 does not prove that anything changed, and a 500 does not prove that nothing did.
 
 use super::*;
 
@@ -13,13 +13,13 @@ fn every_answer_to_a_patch_has_its_meaning() {
         (422, "invalid mirror interval: -1s is below minimum interval: 1h30m0s", below("90m")),
         (422, "below minimum interval: soon", PatchAnswer::BelowMinimum { minimum: None }),
         (422, "time: invalid duration \"ten\"", invalid("time: invalid duration \"ten\"")),
-        // from the source of 1.20 and 1.21; later ones answer 200 and do nothing
+        // From the source of Gitea 1.20 and 1.21; later releases answer 200 and change nothing.
         (422, "repo is not a mirror, can not change mirror interval", PatchAnswer::NotAMirror),
         (422, "repo is a mirror, cannot archive/un-archive", invalid("repo is a mirror, cannot archive/un-archive")),
         (422, taken, invalid(taken)),
         (422, "name is reserved [name: -]", invalid("name is reserved [name: -]")),
         (422, "name pattern is not allowed [pattern: *.git]", invalid("name pattern is not allowed [pattern: *.git]")),
-        // a placeholder's, and a default branch's that was set all the same
+        // A placeholder's answer; also that of a default branch that was changed anyway.
         (500, "", PatchAnswer::ServerError),
         (404, "not found", PatchAnswer::Gone),
         (403, admin, PatchAnswer::Refused(Refusal::Forbidden { message: admin.into() })),
@@ -37,7 +37,7 @@ fn a_200_with_a_regular_repository_is_a_rename_that_was_done_and_settings_that_w
     let regular = shown("acme/one-legacy", false, "", "0001-01-01T00:00:00Z");
     assert_eq!(patch(&regular, &none()), PatchAnswer::Done);
     assert_eq!(patch_of_a_mirror(&regular, &none()), PatchAnswer::NotAMirror);
-    // another interval than the one that was sent is a sync's doing: the next look tells
+    // A sync may have reset the interval. The next observation shows it.
     for interval in ["10m0s", "8h0m0s", "0s", ""] {
         let mirror = shown("acme/one", true, interval, "2026-11-23T13:41:02Z");
         assert_eq!(patch_of_a_mirror(&mirror, &none()), PatchAnswer::Done, "{interval}");
