@@ -1,7 +1,7 @@
 //! Causes of a failed connection, as far as the remedy depends on them.
 //!
-//! Owns the causes that a TLS library and a forward proxy report, their spelling on the wire (`reason`) and their
-//! remedies. Never detects a cause; `transport` does.
+//! Owns the causes that TLS and forward proxies report, their spelling on the wire (`reason`) and their remedies. Never
+//! detects a cause; `transport` does.
 
 use serde::{Deserialize, Serialize};
 

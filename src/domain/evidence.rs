@@ -76,8 +76,8 @@ pub enum NotProven {
 impl Evidence {
     /// Proves that Gitea has what upstream has.
     ///
-    /// `rewritten`: whether a sync of this run moved the tracked branch to a commit that does not descend from its old
-    /// one; `None` if that is unknown.
+    /// `rewritten`: whether a sync of this run moved the tracked branch to a commit without its old one; `None` if that
+    /// is unknown.
     ///
     /// # Errors
     /// [`NotProven`], with what is missing.

@@ -17,7 +17,7 @@ pub struct Key(Box<str>);
 impl Key {
     /// Parses 1 to [`LONGEST`] visible ASCII characters, without comma and quotation mark.
     ///
-    /// With those, the text may be a list of keys or a quoted key, and two readers may disagree on the key.
+    /// With those, the text may be a list of keys or a quoted key. Two readers may then disagree.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let sound = text.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b',' | b'"'));

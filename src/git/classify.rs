@@ -1,7 +1,7 @@
 //! Meaning of an answer of upstream that holds no list of refs: "not now", "not you" or "not git".
 //!
 //! Owns that table, which reads status, headers and the beginning of the body together. Its texts name what was seen.
-//! An answer of a proxy, a portal or a browser test says nothing about the repository, so it is "not now". An answer
+//! An answer of a proxy, a portal or a browser test says nothing about the repository: it is "not now". An answer
 //! that fits no row is "not git". Nothing is changed because of such an answer.
 
 use http::{HeaderMap, header};

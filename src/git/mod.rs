@@ -229,8 +229,8 @@ impl Lister {
 
     /// Whether a 500 means that the repository has no folder.
     ///
-    /// Since 1.26 Gitea answers the first request for such a repository with its error page, as it does for any
-    /// internal error. The second request distinguishes the two.
+    /// Since 1.26 Gitea answers the first request for such a repository with its error page. Any internal error has the
+    /// same page. The second request distinguishes the two.
     async fn finds_no_folder(&self, remote: &Remote, exchange: Exchange) -> bool {
         matches!(self.list(remote, false, exchange).await, Reading::FolderGone(..))
     }

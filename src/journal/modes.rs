@@ -27,7 +27,7 @@ impl Store {
 
     /// Returns a mirror's latest mode change, and whether a mode change cannot be read.
     ///
-    /// Ordered by the time of writing, not by id, so that a damaged id cannot make an earlier change the latest.
+    /// Ordered by the time of writing, not by id. A damaged id must not make an earlier change the latest.
     pub(super) fn mode(&self, mirror: &MirrorName) -> Result<(Option<ModeChange>, bool), JournalError> {
         let query = "SELECT id, body FROM mode_changes WHERE mirror = ?1 ORDER BY rowid DESC LIMIT 1";
         let latest = self.rows("mode_changes", query, [mirror.as_str()], |row| {

@@ -86,7 +86,7 @@ impl Proxies {
         self.setting_for(address)?.proxy.as_ref().ok()
     }
 
-    /// The variable that sets the proxy for an address, with the proxy or with the reason why it cannot be used.
+    /// The variable that sets the proxy for an address, with the proxy or the reason why it is unusable.
     #[must_use]
     pub fn used_by(&self, address: &Url) -> Option<(&'static str, Result<&Proxy, &'static str>)> {
         self.setting_for(address).map(|setting| (setting.variable, setting.proxy.as_ref().map_err(|wrong| *wrong)))

@@ -104,14 +104,14 @@ fn a_proof_from_before_it_was_asked_for_is_not_taken_row_6() {
 }
 
 #[test]
-fn a_mistake_of_ours_ends_the_run_and_not_the_service() {
+fn a_panic_ends_the_run_and_not_the_service() {
     story(async |mut world| {
         let router = world.in_process.down(crate::world::GITEA).unwrap();
-        let wrong = axum::Router::new().fallback(async || -> &'static str { panic!("a mistake of ours") });
+        let wrong = axum::Router::new().fallback(async || -> &'static str { panic!("an internal error") });
         world.in_process.up(crate::world::GITEA, wrong);
         world.start().await;
         let problem = world.expect_failure("internal").await;
-        assert!(!problem.to_string().contains("a mistake of ours\""), "{problem}");
+        assert!(!problem.to_string().contains("an internal error\""), "{problem}");
         assert!(world.get("/metrics").await.text.contains("cutover_panics_total 1"));
         world.in_process.up(crate::world::GITEA, router);
         world.expect("created").await;

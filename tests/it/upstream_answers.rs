@@ -167,7 +167,7 @@ fn what_answers_in_upstreams_place_is_named_and_sorted_w4() {
                 Some("proxy"),
                 "A proxy (Squid",
             ),
-            (511, &[], "", "upstream-unreachable", None, "The network wants a log-in"),
+            (511, &[], "", "upstream-unreachable", None, "The network requires a log-in"),
             (403, &[("cf-mitigated", "challenge")], "", "upstream-unreachable", None, "only a browser passes"),
             (203, &[HTML], "<html><title>Sign In</title>", "upstream-refused", Some("log-in"), "log-in page"),
             (302, &[("location", "/users/sign_in")], "", "upstream-refused", Some("log-in"), "/users/sign_in"),

@@ -165,7 +165,7 @@ async fn what_answers_without_tls_is_named_so() {
     refused(get(&transport(), None, "127.0.0.1", port).await, Some(Cause::NoTls), "it does not speak TLS");
     // a fatal alert, protocol_version: the only answer of a server of TLS 1.1
     let port = plain(&[21, 3, 1, 0, 2, 2, 70]);
-    refused(get(&transport(), None, "127.0.0.1", port).await, Some(Cause::OldTls), "no TLS 1.2 or 1.3");
+    refused(get(&transport(), None, "127.0.0.1", port).await, Some(Cause::OldTls), "neither TLS 1.2 nor 1.3");
     let port = plain(&[21, 3, 3, 0, 2, 2, 112]);
     refused(get(&transport(), None, "localhost", port).await, Some(Cause::WrongName), "no certificate for this name");
     let trouble = get(&transport(), None, "127.0.0.1", plain(b"")).await.unwrap_err();
