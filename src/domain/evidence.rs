@@ -76,7 +76,7 @@ pub enum NotProven {
 impl Evidence {
     /// Proves that Gitea has what upstream has.
     ///
-    /// `rewritten`: whether a sync of this run moved the tracked branch to a commit without its old one; `None` if that
+    /// `rewritten`: whether a sync of this run moved the tracked branch to a commit whose history lacks the old one; `None` if that
     /// is unknown.
     ///
     /// # Errors

@@ -131,7 +131,7 @@ async fn what_a_proxy_refuses_is_reported_as_the_proxys_and_without_its_credenti
         Proxy::start(Habit::Answers(answer.leak())).port
     };
     for (port, cause, says) in [
-        (answering("407 Proxy Authentication Required"), Cause::ProxyLogin, "answered 407: it wants a login"),
+        (answering("407 Proxy Authentication Required"), Cause::ProxyLogin, "answered 407: it requires a log-in"),
         (answering("403 Forbidden"), Cause::Proxy, "answered 403: it does not allow this connection"),
         (answering("502 Bad Gateway"), Cause::Proxy, "answered 502: it cannot reach the server"),
         (answering("503 Service Unavailable"), Cause::Proxy, "answered 503: it cannot reach the server"),
