@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{Response, StatusCode, header};
 use serde_json::Value;
@@ -40,7 +41,10 @@ pub(super) struct ServerEvent {
 /// An open stream.
 pub(super) struct EventStream {
     pieces: Pieces,
-    buffer: Vec<u8>,
+    /// The rest of the last piece.
+    piece: Bytes,
+    /// The line so far.
+    line: Vec<u8>,
     /// The lines so far of the next event.
     lines: Vec<String>,
     /// The bytes so far since the last event.
@@ -55,33 +59,41 @@ impl EventStream {
                 .headers()
                 .get(header::CONTENT_TYPE)
                 .is_some_and(|kind| kind.as_bytes().starts_with(MEDIA_TYPE.as_bytes()));
-        is_stream.then(|| Self { pieces: answer.into_body(), buffer: Vec::new(), lines: Vec::new(), size: 0 })
+        is_stream.then(|| Self {
+            pieces: answer.into_body(),
+            piece: Bytes::new(),
+            line: Vec::new(),
+            lines: Vec::new(),
+            size: 0,
+        })
     }
 
-    /// The next item; `None`: the stream has ended or broken.
+    /// The next item; `None`: the stream has ended or broken. It may be dropped at any time and called again.
     pub(super) async fn next(&mut self) -> Option<StreamItem> {
         loop {
-            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                let line = String::from_utf8_lossy(&line);
-                let line = line.trim_end_matches(['\r', '\n']);
-                if line.is_empty() {
-                    self.size = 0;
-                    if let Some(event) = read(&std::mem::take(&mut self.lines)) {
-                        return Some(StreamItem::Event(event));
-                    }
-                } else if line.starts_with(':') {
-                    return Some(StreamItem::KeepAlive);
-                } else {
-                    self.lines.push(line.to_owned());
+            let Some(end) = self.piece.iter().position(|byte| *byte == b'\n') else {
+                self.line.extend_from_slice(&std::mem::take(&mut self.piece));
+                self.piece = self.pieces.next().await?.ok()?;
+                self.size += self.piece.len();
+                if self.size > LARGEST {
+                    return None;
                 }
+                continue;
+            };
+            self.line.extend_from_slice(&self.piece.split_to(end + 1));
+            let line = std::mem::take(&mut self.line);
+            let line = String::from_utf8_lossy(&line);
+            let line = line.trim_end_matches(['\r', '\n']);
+            if line.is_empty() {
+                self.size = 0;
+                if let Some(event) = read(&std::mem::take(&mut self.lines)) {
+                    return Some(StreamItem::Event(event));
+                }
+            } else if line.starts_with(':') {
+                return Some(StreamItem::KeepAlive);
+            } else {
+                self.lines.push(line.to_owned());
             }
-            let piece = self.pieces.next().await?.ok()?;
-            self.size += piece.len();
-            if self.size > LARGEST {
-                return None;
-            }
-            self.buffer.extend_from_slice(&piece);
         }
     }
 }
@@ -106,7 +118,6 @@ fn read(lines: &[String]) -> Option<ServerEvent> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use futures_util::stream;
     use serde_json::json;
 
@@ -134,5 +145,18 @@ mod tests {
         assert_eq!((event.id, &*event.kind, event.data), (None, "", json!({})));
         assert!(events.next().await.is_none(), "half an event is none");
         assert!(EventStream::of(answer(&[], "text/html")).is_none());
+    }
+
+    #[tokio::test]
+    async fn an_event_that_does_not_end_breaks_the_stream() {
+        let taken = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = std::sync::Arc::clone(&taken);
+        let endless = stream::repeat_with(move || {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(Bytes::from_static(&[b'x'; 4_096]))
+        });
+        let answer = Response::builder().header(header::CONTENT_TYPE, MEDIA_TYPE).body(endless.boxed()).unwrap();
+        assert!(EventStream::of(answer).unwrap().next().await.is_none());
+        assert_eq!(taken.load(std::sync::atomic::Ordering::Relaxed), LARGEST / 4_096 + 1);
     }
 }

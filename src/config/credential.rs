@@ -3,7 +3,7 @@
 //! Owns which of them wins. Reads each file once, for a warning: it is read again at each use.
 
 use super::environment::{InlineCredential, InlineSecret};
-use super::located::{Field, Located};
+use super::field::{Field, Located};
 use super::report::{Location, Report, Reported};
 use super::secret::{ConfiguredCredential, Secret};
 use super::values;

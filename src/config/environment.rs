@@ -5,7 +5,7 @@
 
 use secrecy::SecretString;
 
-use super::located::{Field, Locate as _, Located};
+use super::field::{Field, Locate as _, Located};
 use super::report::{Location, Report};
 use super::settings::{GiteaSettings, MirrorSettings, Settings, TargetSettings, UpstreamSettings};
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::environment::Variables;
-use super::located::{Field, Located};
+use super::field::{Field, Located};
 use super::network;
 use super::report::{Location, Report, Reported};
 use super::secret::ConfiguredCredential;

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::bytes;
-use super::located::Field;
+use super::field::Field;
 use super::report::{Report, Reported};
 use super::settings::{LimitSettings, ObservationSettings};
 use super::values::duration;

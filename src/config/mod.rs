@@ -11,21 +11,21 @@
 
 mod bytes;
 mod credential;
-mod describe;
+mod description;
 mod descriptors;
 mod environment;
+mod field;
 mod kubernetes;
 mod limits;
-mod located;
 mod network;
 mod options;
 mod outbound;
 mod report;
 mod rules;
 mod secret;
-mod serving;
+mod server;
 mod settings;
-mod signing;
+mod signatures;
 mod text_file;
 mod tokens;
 mod values;
@@ -40,12 +40,12 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
-pub use describe::describe;
+pub use description::describe;
 pub use kubernetes::{ConfigMapName, KubernetesConfig};
 pub use options::{AuthMode, EXAMPLES, LogFormat, Options, path_or_empty};
 pub use report::{Fault, Faults, Location};
 pub use secret::{ConfiguredCredential, Secret};
-pub use signing::{NotificationsConfig, SigningFiles};
+pub use signatures::{NotificationsConfig, SigningFiles};
 pub use text_file::TextFile;
 pub use tokens::{TokensError, TokensFile};
 
@@ -147,9 +147,9 @@ pub fn load(options: &Options, variables: &dyn Fn(&str) -> Option<String>) -> Re
 }
 
 fn read(options: &Options, variables: environment::Variables<'_>, report: &mut Report) -> Result<Config, Reported> {
-    let listen = serving::listen(options, report);
-    serving::state_dir(options, report);
-    serving::log(variables, report);
+    let listen = server::listen(options, report);
+    server::state_dir(options, report);
+    server::log(variables, report);
     let settings = match options.config() {
         Some(path) => {
             environment::warn_that_ignored(variables, report);
@@ -161,16 +161,16 @@ fn read(options: &Options, variables: environment::Variables<'_>, report: &mut R
         Ok((settings, _)) => kubernetes::section(&settings.kubernetes, variables, report),
         Err(Reported) => Err(Reported),
     };
-    let auth = serving::auth(options, listen.ok(), &kubernetes, report);
+    let auth = server::auth(options, listen.ok(), &kubernetes, report);
     let (settings, inline) = settings?;
     let mut bundles = Bundles::default();
     let gitea = rules::gitea(&settings.gitea, &inline, &mut bundles, report);
     let gitea_url = gitea.as_ref().ok().map(|gitea| gitea.url.as_str());
     let mirrors = MirrorRules::new(gitea_url, listen.ok(), &mut bundles, report).mirrors(&settings.mirrors);
     let limits = limits::limits(&settings.limits, &settings.observation, report);
-    let hosts = serving::hosts(&settings.server.hosts, report);
-    let origins = serving::origins(&settings.server.origins, report);
-    let notifications = signing::notifications(&settings.notifications, listen.ok(), report);
+    let hosts = server::hosts(&settings.server.hosts, report);
+    let origins = server::origins(&settings.server.origins, report);
+    let notifications = signatures::notifications(&settings.notifications, listen.ok(), report);
     let outbound = outbound::outbound(variables, report);
     if let (Ok(outbound), Ok(mirrors)) = (&outbound, &mirrors) {
         let notifications = notifications.as_ref().ok().and_then(Option::as_ref);

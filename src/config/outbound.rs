@@ -10,9 +10,9 @@ use url::Url;
 
 use super::MirrorConfig;
 use super::environment::Variables;
-use super::located::Field;
+use super::field::Field;
 use super::report::{Location, Report, Reported};
-use super::signing::NotificationsConfig;
+use super::signatures::NotificationsConfig;
 use crate::domain::url::UpstreamUrl;
 use crate::transport::{Bundle, Outbound};
 

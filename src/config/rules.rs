@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use super::credential;
 use super::environment::InlineCredential;
-use super::located::Located;
+use super::field::Located;
 use super::network::{self, Reach};
 use super::outbound::Bundles;
 use super::report::{Location, Report, Reported};
 use super::secret::ConfiguredCredential;
 use super::settings::{GiteaSettings, MirrorSettings};
-use super::signing;
+use super::signatures;
 use super::values::duration;
 use super::{GiteaConfig, MirrorConfig};
 use crate::domain::credential::{CredentialSource, NoCredential};
@@ -138,7 +138,7 @@ impl<'a> MirrorRules<'a> {
             "renameAside" => Ok(OnLegacy::RenameAside),
             _ => Err("write refuse or renameAside"),
         });
-        let webhook = signing::files(&settings.webhook.secret_files, self.report);
+        let webhook = signatures::files(&settings.webhook.secret_files, self.report);
         let files = [&upstream.token_file, &upstream.username_file, &upstream.password_file];
         let credential = credential::read(files, &InlineCredential::default(), self.report);
         if let Ok(url) = &url {

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::located::{Field, Locate, Located};
+use super::field::{Field, Locate, Located};
 
 /// Defines a mapping of the file: `"key" field: type` for each of its keys.
 macro_rules! mapping {

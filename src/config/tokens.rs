@@ -30,7 +30,7 @@ const SHORT_TOKEN: usize = 20;
 const LONGEST_TICK: Duration = Duration::from_secs(2);
 
 /// How long one check of the metadata is valid: less than replacing a file and calling over a network takes.
-const LOOK_HOLDS: Duration = Duration::from_millis(1);
+const CHECK_VALIDITY: Duration = Duration::from_millis(1);
 
 /// The tokens file cannot be read, and its last content is no longer in force; `Display` names it and the fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,21 +44,21 @@ pub struct TokensFile {
     files: Box<dyn Files>,
     last: LastContent<Arc<Content>>,
     /// The digest of the content whose bad lines were logged: they are logged once.
-    complained: Mutex<Option<Hash>>,
-    kept: Mutex<Option<Kept>>,
+    logged: Mutex<Option<Hash>>,
+    cache: Mutex<Option<Cached>>,
     /// The clock tick of its file system.
     tick: Duration,
-    look_holds: Duration,
+    check_validity: Duration,
 }
 
 /// A content, and the metadata of the file that it was read from.
 #[derive(Debug)]
-struct Kept {
+struct Cached {
     of: Stamp,
     /// When the file first had this metadata.
     since: Instant,
     /// When it last had it.
-    looked: Instant,
+    checked: Instant,
     /// `None`: the file may be written again within the same tick, so it is read each time.
     content: Option<Arc<Content>>,
 }
@@ -117,10 +117,10 @@ impl TokensFile {
             path,
             files: Box::new(System),
             last: LastContent::default(),
-            complained: Mutex::new(None),
-            kept: Mutex::new(None),
+            logged: Mutex::new(None),
+            cache: Mutex::new(None),
             tick: LONGEST_TICK,
-            look_holds: LOOK_HOLDS,
+            check_validity: CHECK_VALIDITY,
         }
     }
 
@@ -159,15 +159,15 @@ impl TokensFile {
         // an error is reported by the read that follows
         let stamp = || self.files.metadata(&self.path).ok().map(Stamp::from);
         let began = Instant::now();
-        if let Some(content) = self.just_seen(began) {
+        if let Some(content) = self.recently_checked(began) {
             return Ok(content);
         }
         let before = stamp();
-        let read = match self.kept_of(before, began) {
+        let read = match self.cached_for(before, began) {
             Some(content) => Ok(content),
             None => self.read().map(Arc::new).inspect(|content| {
                 if let Some(of) = before.filter(|_| before == stamp()) {
-                    self.keep(of, began, content);
+                    self.cache_content(of, began, content);
                 }
             }),
         };
@@ -182,24 +182,24 @@ impl TokensFile {
         self.content().map(drop)
     }
 
-    fn just_seen(&self, now: Instant) -> Option<Arc<Content>> {
-        let kept = self.kept.lock().expect("no code panics while holding this lock");
-        kept.as_ref().filter(|kept| now.duration_since(kept.looked) < self.look_holds)?.content.clone()
+    fn recently_checked(&self, now: Instant) -> Option<Arc<Content>> {
+        let cached = self.cache.lock().expect("no code panics while holding this lock");
+        cached.as_ref().filter(|cached| now.duration_since(cached.checked) < self.check_validity)?.content.clone()
     }
 
-    fn kept_of(&self, stamp: Option<Stamp>, now: Instant) -> Option<Arc<Content>> {
-        let mut kept = self.kept.lock().expect("no code panics while holding this lock");
-        let kept = kept.as_mut().filter(|kept| Some(kept.of) == stamp)?;
-        kept.looked = now;
-        kept.content.clone()
+    fn cached_for(&self, stamp: Option<Stamp>, now: Instant) -> Option<Arc<Content>> {
+        let mut cached = self.cache.lock().expect("no code panics while holding this lock");
+        let cached = cached.as_mut().filter(|cached| Some(cached.of) == stamp)?;
+        cached.checked = now;
+        cached.content.clone()
     }
 
     /// Caches a content that was read from `began` on, with the same metadata before and after.
-    fn keep(&self, of: Stamp, began: Instant, content: &Arc<Content>) {
-        let mut kept = self.kept.lock().expect("no code panics while holding this lock");
-        let since = kept.as_ref().filter(|kept| kept.of == of).map_or(began, |kept| kept.since);
+    fn cache_content(&self, of: Stamp, began: Instant, content: &Arc<Content>) {
+        let mut cached = self.cache.lock().expect("no code panics while holding this lock");
+        let since = cached.as_ref().filter(|cached| cached.of == of).map_or(began, |cached| cached.since);
         let certain = began.duration_since(since) >= self.tick;
-        *kept = Some(Kept { of, since, looked: began, content: certain.then(|| Arc::clone(content)) });
+        *cached = Some(Cached { of, since, checked: began, content: certain.then(|| Arc::clone(content)) });
     }
 
     /// Reads and parses the file; invalid lines are logged once for each content.
@@ -209,9 +209,9 @@ impl TokensFile {
         let content = parse(text);
         if !content.bad.is_empty() {
             let digest: Hash = Sha256::digest(text.as_bytes()).into();
-            let mut complained = self.complained.lock().expect("no code panics while holding this lock");
-            if *complained != Some(digest) {
-                *complained = Some(digest);
+            let mut logged = self.logged.lock().expect("no code panics while holding this lock");
+            if *logged != Some(digest) {
+                *logged = Some(digest);
                 for (line, what) in &content.bad {
                     tracing::warn!(file = %self.path.display(), line, error = what, "invalid line of the tokens file ignored");
                 }
@@ -308,7 +308,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
         std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
-        let file = TokensFile { tick: Duration::ZERO, look_holds: Duration::ZERO, ..TokensFile::new(path.clone()) };
+        let file = TokensFile { tick: Duration::ZERO, check_validity: Duration::ZERO, ..TokensFile::new(path.clone()) };
         let (one, two) = (file.content().unwrap(), file.content().unwrap());
         assert!(Arc::ptr_eq(&one, &two), "nothing has changed");
         assert_eq!(names(&file), [Some("a".to_owned()), None]);
@@ -330,7 +330,7 @@ mod tests {
         for tick in [LONGEST_TICK, Duration::ZERO] {
             let failing = Failing::default();
             let files = Box::new(failing.clone());
-            let file = TokensFile { files, tick, look_holds: Duration::ZERO, ..TokensFile::new(path.clone()) };
+            let file = TokensFile { files, tick, check_validity: Duration::ZERO, ..TokensFile::new(path.clone()) };
             assert_eq!(names(&file), [Some("a".to_owned()), None]);
             failing.with(Some(Errno::MFILE));
             assert_eq!(names(&file), [Some("a".to_owned()), None]);
@@ -353,7 +353,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
         std::fs::write(&path, "operator a first-token-of-the-file\n").unwrap();
-        let file = TokensFile { look_holds: Duration::ZERO, ..TokensFile::new(path.clone()) };
+        let file = TokensFile { check_validity: Duration::ZERO, ..TokensFile::new(path.clone()) };
         assert_eq!(names(&file), [Some("a".to_owned()), None]);
         std::fs::remove_file(&path).unwrap();
         advance(Duration::from_secs(4)).await;

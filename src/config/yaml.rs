@@ -7,7 +7,7 @@ use serde_path_to_error::Segment;
 use serde_saphyr::Error;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
-use super::located::{Locate as _, Located};
+use super::field::{Locate as _, Located};
 use super::report::{Location, Report, Reported};
 use super::settings::Settings;
 

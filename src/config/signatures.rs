@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::located::Located;
+use super::field::Located;
 use super::network::{self, Reach};
 use super::report::{Report, Reported};
 use super::secret::{Secret, SecretKind};

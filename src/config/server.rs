@@ -8,7 +8,7 @@ use std::sync::Arc;
 use url::{Host, Url};
 
 use super::environment::Variables;
-use super::located::Located;
+use super::field::Located;
 use super::options::{AuthMode, Options};
 use super::report::{Location, Report, Reported};
 use super::tokens::TokensFile;
