@@ -14,7 +14,6 @@
 mod stage;
 
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 use stage::{OPERATOR, Setting, Stage};
 
@@ -22,9 +21,7 @@ fn main() -> ExitCode {
     let stage = Stage::set(Setting::default());
     let url = format!("http://{}", stage.address);
     let run = stage.ask("POST", "/cutover/mirror", "", "").header("location").unwrap().to_owned();
-    while stage.ask("GET", &run, "", "").json()["finishedAt"].is_null() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    stage.end_of(&run);
     let run = run.rsplit('/').next().unwrap();
     let mut arguments = std::env::args().skip(1);
     let Some(program) = arguments.next() else {

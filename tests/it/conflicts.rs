@@ -111,9 +111,11 @@ fn a_crash_at_any_call_of_a_rename_is_completed_at_the_next_start() {
                 world.gitea().fault_once(kind, fault.clone());
                 let run = world.ask().await;
                 let method = if kind == CallKind::Migrate { "/migrate" } else { "PATCH" };
-                while !world.changes().iter().any(|call| call.contains(method)) {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
+                world
+                    .until_every(Duration::from_millis(10), async || {
+                        world.changes().iter().any(|call| call.contains(method))
+                    })
+                    .await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 world.crash();
                 world.start().await;
@@ -135,15 +137,15 @@ fn a_crash_while_a_name_is_given_back_is_undone_or_completed_at_the_next_start()
                 world.start().await;
                 world.upstream.fault_for(Reader::Git, UpstreamFault::Status(404));
                 let run = world.ask().await;
-                while world.count(MIGRATE) == 0 {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
+                world.until_every(Duration::from_millis(1), async || world.count(MIGRATE) != 0).await;
                 world.gitea().fault_once(kind, fault.clone());
                 let method =
                     if kind == CallKind::DeleteRepository { "DELETE" } else { "PATCH /api/v1/repos/openova/one-" };
-                while !world.changes().iter().any(|call| call.starts_with(method)) {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
+                world
+                    .until_every(Duration::from_millis(10), async || {
+                        world.changes().iter().any(|call| call.starts_with(method))
+                    })
+                    .await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 world.crash();
                 world.start().await;

@@ -122,8 +122,10 @@ fn the_console_reads_only_words_that_it_knows_rows_25_to_28() {
             world.start().await;
             let id = world.ask().await;
             let mut told = vec![String::new()];
+            let began = tokio::time::Instant::now();
             loop {
                 let status = world.get("/status").await.json();
+                world.demand_patience(began, &status);
                 assert!(["tethered", "sovereign"].contains(&status["state"].as_str().unwrap()), "{status:#}");
                 assert_eq!(status["cutoverComplete"], false);
                 let result = status["steps"][0]["result"].as_str().unwrap().to_owned();

@@ -169,9 +169,7 @@ fn a_mirror_that_we_find_is_taken_over_and_stops_pruning_before_it_syncs() {
         let updated = world.repository().await["mirror_updated"].clone();
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
         world.gitea_api(Method::POST, &format!("{path}/mirror-sync"), None).await;
-        while world.repository().await["mirror_updated"] == updated {
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        }
+        world.until(async || world.repository().await["mirror_updated"] != updated).await;
         world.upstream.clear_faults();
         let run = world.run().await;
         assert_eq!(run["mirrors"][0]["evidence"]["refs"], before, "{run:#}");

@@ -88,9 +88,7 @@ fn a_run_that_is_taken_out_leaves_it_aside_and_that_is_told() {
         let id = start_beside_a_legacy_repository(&mut world).await;
         world.gitea().set_migrate_delay(Duration::from_mins(3));
         let run = world.ask().await;
-        while world.count(MIGRATE) == 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        world.until(async || world.count(MIGRATE) != 0).await;
         world.cancel(&run).await;
         let place = place(&world, id);
         assert!(place.starts_with("openova/one-legacy-"), "{place}");

@@ -391,14 +391,7 @@ fn the_families_keep_prometheuss_naming_rules() {
 /// The end of a run that is asked for with this body.
 fn run(stage: &Stage, body: &str) -> Value {
     let path = stage.ask("POST", "/cutover/mirror", "Content-Type: application/json\r\n", body);
-    let path = path.header("location").unwrap_or_else(|| panic!("{path:?}")).to_owned();
-    loop {
-        let run = stage.ask("GET", &path, "", "").json();
-        if !run["finishedAt"].is_null() {
-            return run;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    stage.end_of(path.header("location").unwrap_or_else(|| panic!("{path:?}")))
 }
 
 #[test]

@@ -41,9 +41,7 @@ fn a_sync_that_was_lost_with_a_killed_gitea_is_asked_for_again_when_it_is_back()
         world.upstream.commit("one", "main", 1);
         world.gitea().set_sync_delay(Duration::from_secs(20));
         let id = world.ask().await;
-        while world.count(SYNC) == 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        world.until(async || world.count(SYNC) != 0).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         // its git goes on for a while without it, and in vain
         world.upstream.fault_for(Reader::Git, UpstreamFault::Drop);

@@ -125,7 +125,8 @@ const LOGIN: &str = "Basic dXNlcjpwQHNz";
 
 #[tokio::test]
 async fn what_a_proxy_refuses_is_reported_as_the_proxys_and_without_its_credential() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // no service may have it, so that every connection is refused
+    let free = 1;
     let answering = |status: &str| {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         Proxy::start(Habit::Answers(answer.leak())).port
@@ -192,7 +193,8 @@ async fn an_http_address_is_asked_of_the_proxy_itself_and_its_407_is_the_proxys(
     assert!(proxy.heads()[0].starts_with("GET http://upstream.test/a HTTP/1.1\r\n"), "{:?}", proxy.heads());
     let trouble = ask(&with(""), "http://upstream.test/a", None, 10).await.unwrap_err();
     assert_eq!((trouble.kind, trouble.sent, trouble.cause), (TroubleKind::Connect, Sent::No, Some(Cause::ProxyLogin)));
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // no service may have it, so that every connection is refused
+    let free = 1;
     let dead = transport(&[("HTTP_PROXY", format!("http://127.0.0.1:{free}"))]);
     let trouble = ask(&dead, "http://upstream.test/a", None, 10).await.unwrap_err();
     assert!(trouble.detail.starts_with(&format!("the proxy 127.0.0.1:{free} refuses the connection")), "{trouble:?}");

@@ -44,8 +44,10 @@ fn a_run_goes_on_when_its_caller_hangs_up_row_19() {
         let call = world.post(&nothing);
         // the answer is never taken
         let _ = tokio::time::timeout(Duration::from_millis(1), call).await;
+        let began = tokio::time::Instant::now();
         let run = loop {
             let status = world.get("/status").await.json();
+            world.demand_patience(began, &status);
             if status["latestRun"]["status"] == "succeeded" {
                 break status["latestRun"].clone();
             }

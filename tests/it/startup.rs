@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::http::stage::Reply;
+use crate::http::stage::{Reply, wait_for};
 use crate::process::{BINARY, Scene, TOKEN};
 
 /// A process that ends with its test.
@@ -23,12 +23,12 @@ impl Drop for Process {
 /// The service with at most so many open files.
 fn serve(scene: &Scene, descriptors: u32) -> Process {
     let log = std::fs::File::create(scene.path("log")).unwrap();
-    let address = scene.url("").trim_start_matches("http://").to_owned();
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")).arg(BINARY);
-    command.args(["serve", "--listen", &address, "--config", "config.yaml", "--tokens-file", "tokens"]);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config", "config.yaml", "--tokens-file", "tokens"]);
     command.args(["--state-dir", "state", "--log-format", "json"]).current_dir(scene.folder.path());
     let process = Process(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    scene.learn_the_address(0);
     scene.wait_for("/readyz", |ready| ready["status"] == "ok");
     process
 }
@@ -68,11 +68,12 @@ fn a_flood_of_connections_leaves_descriptors_for_the_tokens_file_and_the_journal
     };
     set(8);
     let mut waiting = connect(&scene);
-    std::thread::sleep(Duration::from_secs(1));
+    let complaint = "accept failed";
+    wait_for(|| if scene.log().contains(complaint) { Ok(()) } else { Err(scene.log()) });
     set(96);
     assert_eq!(status(&mut waiting), Some(200));
     let log = std::fs::read_to_string(scene.path("log")).unwrap();
-    assert_eq!(log.matches("accept failed").count(), 1, "{log}");
+    assert_eq!(log.matches(complaint).count(), 1, "{log}");
 }
 
 #[test]

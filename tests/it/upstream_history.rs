@@ -137,9 +137,7 @@ async fn wipe(world: &World, path: &str) {
     let before = world.repository().await["mirror_updated"].clone();
     world.upstream.fault_for(Reader::Git, UpstreamFault::EmptyV0);
     world.gitea_api(Method::POST, &format!("{path}/mirror-sync"), None).await;
-    while world.repository().await["mirror_updated"] == before {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    world.until(async || world.repository().await["mirror_updated"] != before).await;
     world.upstream.clear_faults();
 }
 
@@ -169,9 +167,7 @@ fn what_a_run_did_before_a_crash_is_told_of_it_after() {
         world.gitea().set_sync_delay(Duration::from_secs(5));
         world.gitea().clear_calls();
         let id = world.ask().await;
-        while world.count("POST /api/v1/repos/openova/one/mirror-sync") == 0 {
-            sleep(Duration::from_millis(50)).await;
-        }
+        world.until(async || world.count("POST /api/v1/repos/openova/one/mirror-sync") != 0).await;
         world.crash();
         // Gitea goes on without us
         sleep(Duration::from_secs(20)).await;

@@ -166,6 +166,8 @@ fn on_the_early_engine_a_pod_that_its_deadline_ends_is_followed_by_one_that_join
 #[test]
 fn the_step_waits_for_a_service_that_is_not_there_yet_row_38() {
     let scene = Scene::set();
+    // it has an address, and is gone
+    drop(scene.serve());
     let pod = step_pod(&scene);
     let mut process = start(&pod);
     let mut refused = String::new();
@@ -176,7 +178,7 @@ fn the_step_waits_for_a_service_that_is_not_there_yet_row_38() {
         while !refused.contains("Retrying") {
             refused += &lines.next().expect("it goes on").unwrap();
         }
-        let _service = scene.serve();
+        let _service = scene.serve_again();
         // read on, so that it is not held up by a full pipe
         for line in lines {
             refused += &line.unwrap();

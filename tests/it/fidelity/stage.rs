@@ -2,7 +2,6 @@
 //! the bare repositories. Must never look at the name of a scene, nor decide whether an answer is the right one.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use super::line::{self, Request};
+use crate::process::CLOSED;
 
 /// How often the recorder looked, while it waited for something.
 const LOOK: Duration = Duration::from_millis(500);
@@ -32,8 +32,6 @@ pub(super) struct Stage {
     headers: BTreeMap<&'static str, String>,
     /// Where upstream listens.
     address: String,
-    /// The address of a port at which nobody listens.
-    closed: String,
     /// The call that is under way while other steps are played.
     pub(super) running: Option<JoinHandle<Value>>,
     /// `mirror_updated` of the mirror that is watched, when a step last said to remember it.
@@ -69,8 +67,6 @@ impl Stage {
         ]);
         let address = upstream.url("one");
         let address = address.trim_start_matches("http://").trim_end_matches("/one.git").to_owned();
-        let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let closed = closed.expect("tests need a port of the loopback address").to_string();
         let router = gitea.router();
         Self {
             gitea,
@@ -78,7 +74,6 @@ impl Stage {
             router,
             headers,
             address,
-            closed,
             running: None,
             remembered: None,
             received: json!({}),
@@ -89,7 +84,7 @@ impl Stage {
     /// Sends a recorded request and answers what the recorder would have written of the response.
     pub(super) fn send(&self, request: &Request) -> impl Future<Output = Value> + Send + 'static {
         let body = request.body.bytes();
-        let body = body.replace("127.0.0.1:PORT", &self.closed).replace("upstream.test:PORT", &self.address);
+        let body = body.replace("127.0.0.1:PORT", CLOSED).replace("upstream.test:PORT", &self.address);
         let mut sent = http::Request::builder().method(request.method.as_str()).uri(&request.path);
         if let Some(authorization) = self.headers.get(request.auth.as_str()) {
             sent = sent.header("authorization", authorization);

@@ -171,8 +171,10 @@ fn a_heal_is_guarded_as_every_run_is() {
 async fn being_healed(world: &World) -> String {
     world.gitea().set_sync_delay(minutes(5));
     world.upstream.commit("one", "main", 1);
+    let began = tokio::time::Instant::now();
     loop {
         observed_anew(world).await;
+        world.demand_patience(began, &json!(world.changes()));
         if let Some(run) = heals(world).await.pop() {
             assert!(run["finishedAt"].is_null(), "{run:#}");
             return run["id"].as_str().unwrap().to_owned();

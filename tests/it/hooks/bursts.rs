@@ -13,8 +13,10 @@ use crate::world::{World, id, story};
 
 /// Waits until no run is in flight.
 async fn rest(world: &World) -> usize {
+    let began = tokio::time::Instant::now();
     loop {
         let runs = world.runs().await;
+        world.demand_patience(began, &json!(runs));
         if runs.iter().all(|run| !run["finishedAt"].is_null()) {
             for run in &runs {
                 assert_eq!(run["status"], "succeeded", "{run:#}");

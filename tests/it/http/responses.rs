@@ -6,12 +6,8 @@ use crate::http::stage::{Setting, Stage};
 fn after_a_run(stage: &Stage) -> String {
     let run = stage.ask("POST", "/cutover/mirror", "", "");
     let path = run.header("location").unwrap().to_owned();
-    loop {
-        if !stage.ask("GET", &path, "", "").json()["finishedAt"].is_null() {
-            return path;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    stage.end_of(&path);
+    path
 }
 
 #[test]

@@ -12,12 +12,29 @@ use cutover_api::config;
 use cutover_api::shutdown::Shutdown;
 use standin::{Gitea, Options, Served, Upstream};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// The operator's token. Nothing is guarded by it.
 pub(crate) const OPERATOR: &str = "operator-token-0123456789abcdef";
 
 /// The viewer's token.
 pub(crate) const VIEWER: &str = "viewer-token-0123456789abcdef";
+
+/// How long a test waits on real time for something that has to come.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Looks again until there is what is waited for; panics with what was seen last once [`PATIENCE`] is over.
+#[track_caller]
+pub(crate) fn wait_for<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
+    let began = Instant::now();
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(seen) => assert!(began.elapsed() < PATIENCE, "nothing came within {PATIENCE:?}; last seen: {seen}"),
+        }
+        std::thread::yield_now();
+    }
+}
 
 /// What a stage's service is started with, beside its mirror `openova`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,6 +121,15 @@ impl Stage {
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {OPERATOR}\r\nConnection: close\r\n{length}{headers}\r\n{body}"
         );
         self.say(request).expect("an answer")
+    }
+
+    /// The run at a path, once it has ended.
+    #[track_caller]
+    pub(crate) fn end_of(&self, path: &str) -> serde_json::Value {
+        wait_for(|| {
+            let run = self.ask("GET", path, "", "").json();
+            if run["finishedAt"].is_null() { Err(run.to_string()) } else { Ok(run) }
+        })
     }
 
     /// Asks the service to end.

@@ -145,7 +145,7 @@ fn blocks(page: &str) -> Vec<(String, usize, String)> {
 /// Starts a service in the page's shell and ends it, with all that the page leaves running.
 const AROUND: &str = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n";
 const SERVICE: &str = "cutover-api serve --tokens-file tokens --state-dir state 2> service.log &\n\
-                       until cutover-api healthcheck > /dev/null 2>&1; do kill -0 $!; sleep 0.1; done\n";
+                       timeout 60 sh -c 'until cutover-api healthcheck > /dev/null 2>&1; do kill -0 $0; done' $!\n";
 
 #[test]
 fn every_command_of_every_page_works_and_shows_what_the_page_shows() {

@@ -1,9 +1,10 @@
-//! Tests that read the repository's own files and run nothing: layers, circles, names, counts. This file reads them.
+//! Tests that read the repository's own files and run nothing: layers, circles, names, counts, waits. This file reads them.
 
 mod counts;
 mod glossary;
 mod layers;
 mod paths;
+mod waits;
 
 use std::fs;
 use std::path::{Path, PathBuf};

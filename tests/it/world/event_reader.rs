@@ -1,9 +1,12 @@
 //! An in-process reader of an event stream. It reads only when the test asks for the next event.
 
+use std::time::Duration;
+
 use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt as _;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use super::World;
@@ -43,6 +46,9 @@ impl Heard {
     }
 }
 
+/// How long a test waits for an event; a stream has a comment every 15 s, which is when this is looked at.
+const PATIENCE: Duration = Duration::from_hours(3);
+
 /// A reader.
 pub(crate) struct Follower {
     pub(crate) status: StatusCode,
@@ -72,8 +78,10 @@ impl Follower {
     pub(crate) fn event(&mut self) -> impl Future<Output = Heard> {
         let at = std::panic::Location::caller();
         async move {
+            let began = Instant::now();
             loop {
                 match self.next().await {
+                    _ if began.elapsed() > PATIENCE => panic!("no event within {PATIENCE:?}, at {at}"),
                     Some(Heard::Comment) => {}
                     Some(event) => return event,
                     None => panic!("the stream has ended, at {at}"),

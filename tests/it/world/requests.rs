@@ -135,11 +135,33 @@ impl World {
         answer.json()
     }
 
+    /// Fails if a test has waited longer than any run may take: three hours of paused time, or 40 minutes.
+    #[track_caller]
+    pub(crate) fn demand_patience(&self, began: tokio::time::Instant, seen: &Value) {
+        let limit = Duration::from_mins(if self.is_real() { 40 } else { 180 });
+        assert!(began.elapsed() < limit, "nothing came within {limit:?}; last seen: {seen:#}");
+    }
+
+    /// Waits until something is so.
+    pub(crate) async fn until(&self, what: impl AsyncFnMut() -> bool) {
+        self.until_every(Duration::from_millis(100), what).await;
+    }
+
+    /// The same, where what comes next must come soon after.
+    pub(crate) async fn until_every(&self, pause: Duration, mut what: impl AsyncFnMut() -> bool) {
+        let began = tokio::time::Instant::now();
+        while !what().await {
+            self.demand_patience(began, &json!(self.changes()));
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     /// Waits for the end of a run.
     pub(crate) async fn end_of(&self, id: &str) -> Value {
         let began = tokio::time::Instant::now();
         loop {
             let run = self.run_now(id).await;
+            self.demand_patience(began, &run);
             if !matches!(run["status"].as_str(), Some("queued" | "running")) {
                 return run;
             }
@@ -151,8 +173,10 @@ impl World {
 
     /// Waits until the mirror `one` of a run is in a phase.
     pub(crate) async fn until_phase(&self, id: &str, phase: &str) {
+        let began = tokio::time::Instant::now();
         loop {
             let run = self.run_now(id).await;
+            self.demand_patience(began, &run);
             let now = run["mirrors"][0]["phase"].as_str().unwrap().to_owned();
             if now == phase {
                 return;

@@ -1,162 +1,17 @@
 //! The program as a process: signals, locks, exit codes and output, over real sockets and on real time.
 
+mod scene;
+
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, SystemTime};
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
-use standin::{Gitea, Options, Reader, Served, Upstream, UpstreamFault};
-use tempfile::TempDir;
+use standin::{Reader, UpstreamFault};
 
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_cutover-api");
-pub(crate) const TOKEN: &str = "process-operator-token-0123456789";
-const VIEWER: &str = "process-viewer-token-0123456789";
-
-/// Real time, for limits that are promised in it.
-#[expect(clippy::disallowed_methods, reason = "limits of a process are promised in real time")]
-pub(crate) fn now() -> std::time::Instant {
-    std::time::Instant::now()
-}
-
-pub(crate) struct Scene {
-    pub(crate) folder: TempDir,
-    pub(crate) upstream: Upstream,
-    pub(crate) gitea: Gitea,
-    served: Served,
-    gitea_token: String,
-    address: SocketAddr,
-}
-
-impl Scene {
-    pub(crate) fn set() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "processes live on real time")]
-        let base = SystemTime::now();
-        let folder = TempDir::with_prefix("cutover-process-").unwrap();
-        let upstream = Upstream::start(base);
-        upstream.create_sample("one");
-        let gitea = Gitea::new(Options { base, speed: 4, ..Options::default() });
-        gitea.add_user("bot", "unused-password", false);
-        let gitea_token = gitea.add_token("bot", &["write:repository", "write:organization", "read:user"]);
-        let served = gitea.serve_in_background("127.0.0.1:0".parse().unwrap()).unwrap();
-        // nobody else asks the kernel for this port before the service does, in a test that ends at once if so
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let scene = Self { folder, upstream, gitea, served, gitea_token, address };
-        scene.write("gitea-token", &scene.gitea_token);
-        scene.write("tokens", &format!("operator ops {TOKEN}\nviewer eyes {VIEWER}\n"));
-        scene.write("operator", TOKEN);
-        scene.write("viewer", VIEWER);
-        scene.write(
-            "config.yaml",
-            &format!(
-                "gitea:\n  url: {}\n  tokenFile: {}\nmirrors:\n  - name: one\n    upstream: {{ url: {}, branch: main }}\n    target: {{ owner: openova, repo: one }}\n",
-                scene.served.url,
-                scene.path("gitea-token").display(),
-                scene.upstream.url("one")
-            ),
-        );
-        scene
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    pub(crate) fn write(&self, name: &str, content: &str) {
-        fs::write(self.path(name), content).unwrap();
-    }
-
-    /// A command that inherits nothing of the environment that this program reads.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
-        for (name, _) in std::env::vars() {
-            if ["CUTOVER_", "GITEA_", "UPSTREAM_", "MIRROR_"].iter().any(|prefix| name.starts_with(prefix)) {
-                command.env_remove(name);
-            }
-        }
-        command.args(arguments).current_dir(self.folder.path()).env("NO_COLOR", "1").stdin(Stdio::null());
-        command
-    }
-
-    fn serve_command(&self) -> Command {
-        let address = self.address.to_string();
-        let mut command = self.command(&["serve", "--listen", &address, "--config", "config.yaml"]);
-        command.args(["--tokens-file", "tokens", "--state-dir", "state"]);
-        // whatever may be logged is, so that whoever looks for secrets there looks at all of it
-        command.env("CUTOVER_LOG", "debug");
-        command
-    }
-
-    /// The service, ready.
-    pub(crate) fn serve(&self) -> Service {
-        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let child = self.serve_command().stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let service = Service { child };
-        let began = now();
-        while !self.command(&["healthcheck", "--url", &self.url("/readyz")]).output().unwrap().status.success() {
-            assert!(began.elapsed() < Duration::from_secs(20), "not ready: {}", self.log());
-        }
-        service
-    }
-
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    /// A client command as the operator.
-    pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
-        let url = self.url("");
-        self.command(arguments).args(["--url", &url, "--token-file", "operator"]).output().unwrap()
-    }
-
-    /// A `GET` as the operator, by curl, as an operator would.
-    pub(crate) fn get(&self, path: &str) -> Value {
-        let header = format!("Authorization: Bearer {TOKEN}");
-        let output = Command::new("curl").args(["-s", "-m", "10", "-H", &header, &self.url(path)]).output().unwrap();
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
-    }
-
-    pub(crate) fn wait_for(&self, path: &str, mut what: impl FnMut(&Value) -> bool) -> Value {
-        let began = now();
-        loop {
-            let seen = self.get(path);
-            if what(&seen) {
-                return seen;
-            }
-            assert!(began.elapsed() < Duration::from_mins(1), "waited in vain: {seen:#}\n{}", self.log());
-        }
-    }
-
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.path("log")).unwrap_or_default()
-    }
-}
-
-pub(crate) struct Service {
-    child: Child,
-}
-
-impl Service {
-    fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
-    }
-
-    /// Sends SIGTERM and waits for the end: its exit code, and how long it took.
-    pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
-        let began = now();
-        self.signal("-TERM");
-        let code = self.child.wait().unwrap().code();
-        (code, began.elapsed())
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::http::stage::wait_for;
+use scene::VIEWER;
+pub(crate) use scene::{BINARY, CLOSED, Scene, TOKEN, now};
 
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -242,22 +97,23 @@ fn sigterm_in_mid_migrate_ends_with_zero_within_five_seconds_and_the_next_start_
 fn kill_minus_nine_loses_no_accepted_run_row_9() {
     let scene = Scene::set();
     scene.gitea.set_migrate_delay(Duration::from_secs(1));
-    for round in 0..4_u32 {
+    // after so many calls to Gitea: in the middle of the migrate, at once, and while the mirror is looked at
+    for calls in [4, 0, 1, 2] {
         let mut service = scene.serve();
+        let before = scene.gitea.calls().len();
         let accepted = scene.ask(&["mirror", "--json"]);
         assert_eq!(accepted.status.code(), Some(0), "{}", stderr(&accepted));
         let run: Value = serde_json::from_slice(&accepted.stdout).unwrap();
         let id = run["id"].as_str().unwrap();
-        // the kill comes a little later each time: before, in and after the migrate
-        let began = now();
-        while began.elapsed() < Duration::from_millis(150) * round {
-            std::thread::yield_now();
-        }
+        wait_for(|| {
+            let seen = scene.gitea.calls();
+            if seen.len() >= before + calls { Ok(()) } else { Err(format!("{seen:?}")) }
+        });
         service.child.kill().unwrap();
         service.child.wait().unwrap();
         let _service = scene.serve();
         let run = scene.wait_for(&format!("/cutover/runs/{id}"), |run| !run["finishedAt"].is_null());
-        assert_eq!(run["status"], "succeeded", "round {round}: {run:#}");
+        assert_eq!(run["status"], "succeeded", "after {calls} calls: {run:#}");
     }
     let migrates = scene.gitea.calls().iter().filter(|call| call.path == "/api/v1/repos/migrate").count();
     assert_eq!(migrates, 1);
@@ -267,16 +123,7 @@ fn kill_minus_nine_loses_no_accepted_run_row_9() {
 fn a_second_process_on_the_same_state_directory_is_refused() {
     let scene = Scene::set();
     let _service = scene.serve();
-    let second = scene.serve_command().args(["--listen", "127.0.0.1:0"]).output();
-    // clap takes a flag once
-    let second = match second {
-        Ok(output) if stderr(&output).contains("cannot be used multiple times") => scene
-            .command(&["serve", "--listen", "127.0.0.1:0", "--config", "config.yaml", "--tokens-file", "tokens"])
-            .args(["--state-dir", "state"])
-            .output()
-            .unwrap(),
-        other => other.unwrap(),
-    };
+    let second = scene.serve_command("127.0.0.1:0").output().unwrap();
     assert_eq!(second.status.code(), Some(2), "{}", stderr(&second));
     assert!(stderr(&second).contains("another process"), "{}", stderr(&second));
 }
@@ -288,7 +135,7 @@ fn a_bad_configuration_is_told_whole_and_nothing_is_opened() {
         "config.yaml",
         "gitea: { url: 'ftp://x' }\nmirrors:\n  - name: A B\n    upstream: { url: 'https://u:hunter2secret@h/a', branch: '..' }\n    target: { owner: api, repo: x.git }\n    interval: 10 minutes\n",
     );
-    let refused = scene.serve_command().output().unwrap();
+    let refused = scene.serve_command("127.0.0.1:0").output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
     let told = stderr(&refused);
     for path in [
