@@ -20,6 +20,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY tests/standin tests/standin
+COPY tests/xtask tests/xtask
 
 ARG VERSION
 ARG REVISION
