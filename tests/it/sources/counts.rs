@@ -10,14 +10,14 @@ use super::glossary::Count;
 use super::{files, root, sources};
 
 /// Lines of code in `src`: without unit tests, comments and blank lines.
-const CODE: usize = 26_400;
+const CODE: usize = 25_008;
 
 /// Private words among 1,000 words: in `docs`, the top-level pages and the chart's texts,
-const PAGES: usize = 10;
+const PAGES: usize = 3;
 /// in the comments of `src`,
-const COMMENTS: usize = 16;
+const COMMENTS: usize = 12;
 /// in what the program shows: sentences in the literals of `src`, and the OpenAPI specification.
-const SHOWN: usize = 13;
+const SHOWN: usize = 8;
 
 fn hold(what: &str, count: usize, ceiling: usize, remedy: &str) {
     println!("{what}: {count}, ceiling {ceiling}");
