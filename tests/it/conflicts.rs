@@ -195,7 +195,10 @@ fn a_placeholder_that_we_have_not_made_is_never_deleted() {
         world.upstream.clear_faults();
         world.start().await;
         let problem = world.expect_failure("broken-mirror").await;
-        assert!(problem["detail"].as_str().unwrap().contains("no migration that we have written down"), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("no migrate of cutover-api can have created it"),
+            "{problem}"
+        );
         assert_eq!(world.count(DELETE), 0);
     });
 }
